@@ -1,0 +1,3 @@
+"""deployer: Terraform for LLM boxes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,91 @@
+"""`hosts`, `groups` and inventories."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
+
+
+class DockerEndpoint(Section):
+    socket: str = "/var/run/docker.sock"
+
+
+class GpuExpectation(Section):
+    count: int | None = Field(None, ge=0)
+    model: str | None = None
+
+
+class GpuSelection(Section):
+    """Which GPUs of a host deployer may use: by index, UUID or a part of the model's name."""
+
+    use: tuple[int | str, ...] | None = None
+    exclude: tuple[int | str, ...] = ()
+    expect: Annotated[GpuExpectation | None, NotYet("leave it out")] = None
+
+
+class Reserve(Section):
+    memory: Size | None = None
+    gpu_memory: Size | None = None
+    disk: Size | None = None
+
+
+class Proxy(Section):
+    http: str | None = None
+    https: str | None = None
+    no_proxy: Texts = ()
+
+
+class Host(Section):
+    """How a host is reached and what of it may be used."""
+
+    address: str | None = Field(None, description="IP, DNS name or alias of ~/.ssh/config; default: the host's name")
+    user: Text | None = None
+    port: int | None = Field(None, ge=1, le=65535, description="SSH port")
+    key: str | None = Field(None, description="private key file; ~ is the controller's home")
+    jump: Texts = Field((), description="jump hosts, as ssh's -J: [user@]host[:port]")
+    known_hosts: str | None = Field(None, description="known_hosts file; default: ssh's own")
+    connection: Literal["ssh", "local", "openssh"] = "ssh"
+    become: Literal["sudo"] | None = Field(None, description="reach Docker and the cache through `sudo -n`")
+    docker: DockerEndpoint = DockerEndpoint()
+    labels: dict[str, Text] = Field(default_factory=dict)
+    vars: dict[str, Text] = Field(default_factory=dict)
+    gpus: GpuSelection = GpuSelection()
+    cache_dir: str = "/var/lib/deployer/cache"
+    model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
+    reserve: Annotated[Reserve | None, NotYet("leave it out")] = None
+    ports: Annotated[str, Field(pattern=r"^\d{1,5}-\d{1,5}$", description="host ports deployer may pick")] = (
+        "20000-31999"
+    )
+    state: Literal["active", "drain", "maintenance", "lost"] = "active"
+    proxy: Annotated[Proxy | None, NotYet("set the proxy in the host's Docker daemon")] = None
+
+    @field_validator("ports", mode="after")
+    @classmethod
+    def ordered(cls, value: str) -> str:
+        first, last = map(int, value.split("-"))
+        if not 1 <= first <= last <= 65535:
+            raise ValueError(f"`{value}` is not a range of ports, as `20000-31999`")
+        return value
+
+    @property
+    def port_range(self) -> range:
+        first, last = map(int, self.ports.split("-"))
+        return range(first, last + 1)
+
+
+class Group(Section):
+    """Hosts by name; `defaults` stand under each of them. A plain list is short for `{hosts: [...]}`."""
+
+    hosts: Texts = ()
+    defaults: dict[str, Any] = Field(default_factory=dict, description="any host key")
+
+
+class Inventory(Section):
+    """An inventory file; its keys may also stand in deploy.yaml, where they win key by key."""
+
+    version: Literal[1] = 1
+    hosts: dict[str, Host] = Field(default_factory=dict)
+    groups: dict[str, Group] = Field(default_factory=dict)

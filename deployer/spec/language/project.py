@@ -1,0 +1,81 @@
+"""deploy.yaml as a whole: the project, its secrets, registries and policy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from deployer.spec.language.backends import BackendPin
+from deployer.spec.language.base import NotYet, Secret, Section, Text, Texts
+from deployer.spec.language.hosts import Group, Host
+from deployer.spec.language.models import Model
+from deployer.spec.language.services import Service
+
+
+class SecretSource(Section):
+    """Where the controller finds a secret: exactly one of `env`, `file`, `command`."""
+
+    env: str | None = None
+    file: str | None = None
+    command: str | None = None
+    hosts: dict[str, Text] | Texts | None = Field(None, description="only ever sent to these hosts")
+
+    @model_validator(mode="after")
+    def one_source(self) -> SecretSource:
+        if sum(s is not None for s in (self.env, self.file, self.command)) != 1:
+            raise ValueError("a secret has exactly one of `env`, `file` and `command`")
+        return self
+
+
+class Registry(Section):
+    username: Text | None = None
+    password: Secret | None = None
+    mirror: Annotated[str | None, NotYet("set it in the host's daemon.json")] = None
+
+
+class Hub(Section):
+    endpoint: str | None = None
+    token: Secret | None = None
+
+
+class UnreachablePolicy(Section):
+    max: int = Field(0, ge=0)
+
+
+class Policy(Section):
+    unreachable: UnreachablePolicy = UnreachablePolicy()
+    deny: Annotated[Texts, NotYet("leave it out")] = ()
+    warn: Annotated[Texts, NotYet("leave it out")] = ()
+
+
+class Defaults(Section):
+    service: dict[str, Any] = Field(default_factory=dict, description="under every service")
+
+
+def short_group(value: object) -> object:
+    return {"hosts": value} if isinstance(value, list | tuple) else value
+
+
+class DeploySpec(Section):
+    """A whole project; `services` are merged, `hosts` have their groups' and the inventory's settings in them."""
+
+    version: Literal[1]
+    requires: str | None = Field(None, description="versions of deployer this spec is for, as `>=0.4`")
+    project: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=63)
+    id: Text | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=64)
+    inventory: Texts = ()
+    vars: dict[str, Text] = Field(default_factory=dict)
+    secrets: dict[str, SecretSource] = Field(default_factory=dict)
+    registries: dict[str, Registry] = Field(default_factory=dict)
+    hubs: Annotated[dict[str, Hub], NotYet("put the weights on the hosts and use `file://`")] = Field(
+        default_factory=dict
+    )
+    policy: Policy = Policy()
+    hosts: dict[str, Host] = Field(default_factory=dict)
+    groups: dict[str, Annotated[Group, BeforeValidator(short_group)]] = Field(default_factory=dict)
+    models: dict[str, Model] = Field(default_factory=dict)
+    backends: dict[str, BackendPin] = Field(default_factory=dict)
+    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="any service settings under a name")
+    services: dict[str, Service]
+    defaults: Defaults = Defaults()

@@ -1,0 +1,120 @@
+"""`services`, `profiles`: what must answer, on which backend, where, and how it is changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts
+from deployer.spec.language.container import Container
+from deployer.spec.language.options import Options
+
+
+class Port(Section):
+    """`number` is the host's port; absent: the first free one of the host's `ports`, then kept."""
+
+    number: int | None = Field(None, ge=1, le=65535)
+    bind: str = "127.0.0.1"
+    on_conflict: Literal["fail", "next"] = "fail"
+    container: int | None = Field(None, ge=1, le=65535, description="where the backend's own port isn't meant")
+
+
+class GpuFilter(Section):
+    """Which GPUs are good enough: part of the model's name, `>=40GiB`, `>=8.9`."""
+
+    model: str | None = None
+    memory: str | None = Field(None, pattern=r"^(>=)?\s*\d+(\.\d+)?\s*([kKmMgGtT]i?[bB]?)?$")
+    cc: Text | None = Field(None, pattern=r"^(>=)?\s*\d+\.\d+$")
+
+
+class Placement(Section):
+    hosts: dict[str, Text] | Texts | None = Field(
+        None, description="a label selector, or host and group names; default: every host"
+    )
+    strategy: Literal["spread", "binpack"] = "spread"
+    gpus: Literal["auto", "none"] | int | tuple[str, ...] | tuple[tuple[str, ...], ...] = "auto"
+    gpu: GpuFilter | None = None
+    share: Annotated[bool, NotYet("give each replica GPUs of its own")] = False
+    max_per_host: int | None = Field(None, ge=1)
+    distributed: Annotated[bool, NotYet("keep a replica on one host")] = False
+
+    @field_validator("gpus", mode="after")
+    @classmethod
+    def not_negative(cls, value: Any) -> Any:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("a count of GPUs is 0 or more")
+        return value
+
+
+class ProbeRequest(Section):
+    prompt: str | None = None
+    expect: str | None = Field(None, description="regular expression that the answer must contain")
+
+
+class Health(Section):
+    ready_timeout: Duration | None = Field(None, description="default by backend")
+    stall_timeout: Duration = 300.0
+    probe: Literal["auto", "none"] | ProbeRequest = "auto"
+
+
+class Rollout(Section):
+    strategy: Annotated[Literal["rolling", "recreate", "canary"], Field(description="canary is not built yet")] = (
+        "rolling"
+    )
+    max_unavailable: int = Field(1, ge=0)
+    max_downtime: Duration | None = None
+    on_failure: Literal["rollback", "stop"] = "rollback"
+    keep_revisions: int = Field(1, ge=0)
+
+
+class RestartBackoff(Section):
+    max_delay: Duration = 300.0
+
+
+class Nim(Section):
+    profile: str = "auto"
+
+
+class ServedModel(Section):
+    model: str
+    served_name: Texts = ()
+    options: dict[str, Any] = Field(default_factory=dict)
+    category: str | None = None
+
+
+def short_port(value: object) -> object:
+    return {"number": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Service(Section):
+    """One service, after profiles and defaults were merged into it."""
+
+    model: str | None = None
+    models: Annotated[tuple[ServedModel, ...], NotYet("one service per model, with `model`")] = ()
+    backend: str | None = None
+    version: Text | None = None
+    image: Text | None = None
+    profiles: Texts = ()
+    served_name: Texts = ()
+    replicas: int = Field(1, ge=0)
+    state: Literal["running", "stopped"] = "running"
+    protect: bool = False
+    options: Options = Options()
+    args: Texts = Field((), description="appended to with `args+`")
+    env: dict[str, TextOrSecret] = Field(default_factory=dict)
+    container: Container = Container()
+    placement: Placement = Placement()
+    overrides: Annotated[tuple[dict[str, Any], ...], NotYet("write one service per kind of GPU")] = ()
+    port: Annotated[Port, BeforeValidator(short_port)] = Port()
+    replaces: Annotated[Texts, NotYet("stop the hand-made container first")] = ()
+    health: Health = Health()
+    rollout: Rollout = Rollout()
+    restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None
+    nim: Annotated[Nim | None, NotYet("leave it out")] = None
+
+    @model_validator(mode="after")
+    def has_a_model(self) -> Service:
+        if self.model is not None and self.models:
+            raise ValueError("`model` and `models` exclude each other")
+        return self

@@ -1,0 +1,207 @@
+"""What was observed: host facts, containers, who holds which GPU and port. Sizes in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deployer.errors import Diagnostic
+from deployer.values.container import ContainerSpec
+from deployer.values.names import ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as nvidia-smi or NVML shows it; None where the driver does not say."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_total: int | None = None
+    memory_used: int | None = None
+    memory_reserved: int | None = None
+    compute_capability: str | None = None  # "9.0"
+    bus_id: str | None = None  # "00000000:18:00.0"
+    mig_mode: bool | None = None
+    problem: str | None = None  # why it cannot be used, in the driver's words
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    gpu: str  # UUID
+    pid: int
+    name: str
+    memory_used: int | None = None
+    container: str | None = None  # id, where the pid's cgroup tells
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFacts:
+    driver: str | None = None  # "550.90.07"
+    cuda: str | None = None  # the highest CUDA the driver speaks, "12.4"
+    gpus: tuple[Gpu, ...] = ()
+    processes: tuple[GpuProcess, ...] = ()
+    topology: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # UUID -> UUID -> NV18, PIX, SYS, ...
+    problem: str | None = None  # e.g. a driver/library mismatch; () of gpus then says nothing
+    source: Literal["nvml", "nvidia-smi", "none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening socket; `owner` is `process NAME (pid N)`, `container NAME`, or None: not visible to this user."""
+
+    address: str
+    port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The filesystem under a path that was asked for."""
+
+    path: str
+    mount: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathFact:
+    """A path of the spec on this host; `size` of a file in bytes, `entries` of a directory (names, at most 1000)."""
+
+    path: str
+    kind: Literal["file", "directory", "missing", "denied", "other"]
+    size: int | None = None
+    entries: tuple[str, ...] = ()
+    real: str | None = None  # with symlinks resolved
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFact:
+    id: str  # sha256:... of the config
+    tags: tuple[str, ...] = ()  # repo:tag
+    digests: tuple[str, ...] = ()  # repo@sha256:...
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFacts:
+    version: str
+    api_version: str
+    root_dir: str = "/var/lib/docker"
+    runtimes: tuple[str, ...] = ()
+    default_runtime: str = "runc"
+    storage_driver: str = ""
+    cgroup_version: str = ""
+    rootless: bool = False
+    security: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What our labels on a container say. `spec` is None when the label does not parse or its digest is wrong."""
+
+    project: str
+    id: str
+    key: ReplicaKey
+    member: int
+    role: str  # replica | task
+    revision: str
+    spec: ContainerSpec | None
+    decisions: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)  # name -> fingerprint
+    version: str = ""
+    apply: str = ""
+
+
+ContainerStatus = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedContainer:
+    """A container on a host. `recorded` is None for all that isn't ours; no environment is kept of those."""
+
+    id: str
+    name: str
+    image: str  # as the container was created with
+    image_id: str
+    status: ContainerStatus
+    recorded: Recorded | None = None
+    health: str | None = None  # Docker's own health check: starting | healthy | unhealthy
+    exit_code: int | None = None
+    error: str = ""  # Docker's State.Error
+    oom_killed: bool = False
+    restarts: int = 0
+    started_at: str = ""  # RFC 3339
+    finished_at: str = ""
+    restart_policy: str = "no"
+    ports: tuple[tuple[str, int, str], ...] = ()  # (address, host port, tcp|udp), published
+    gpus: tuple[str, ...] = ()  # as asked for: UUIDs, indexes, or `all`
+    network: str = "bridge"
+    labelled_project: str | None = None  # deployer.project of whoever owns it, ours or another's
+    labelled_id: str | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LockFact:
+    project: str
+    holder: str
+    since: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host, observed once."""
+
+    name: str
+    hostname: str
+    os: str  # PRETTY_NAME
+    kernel: str
+    arch: str  # x86_64 | aarch64
+    uid: int
+    gid: int
+    user: str
+    cpus: int
+    memory_total: int
+    memory_available: int
+    time: str  # RFC 3339, UTC, of the host's clock
+    docker: DockerFacts
+    gpu: GpuFacts = field(default_factory=GpuFacts)
+    listeners: tuple[Listener, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    paths: Mapping[str, PathFact] = field(default_factory=dict)
+    containers: tuple[ObservedContainer, ...] = ()
+    images: tuple[ImageFact, ...] = ()
+    ephemeral_ports: tuple[int, int] = (32768, 60999)
+    sshd: Mapping[str, str] = field(default_factory=dict)  # maxsessions, maxstartups, where readable
+    state_writable: bool | None = None  # STATE_DIR can be written by the user that Docker is reached as
+    locks: tuple[LockFact, ...] = ()
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        return self.gpu.gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A host that gave no facts, and why (a diagnostic that names the host)."""
+
+    name: str
+    reason: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedState:
+    hosts: Mapping[str, HostFacts | Unreachable]
+
+    @property
+    def reachable(self) -> Mapping[str, HostFacts]:
+        return {n: h for n, h in sorted(self.hosts.items()) if isinstance(h, HostFacts)}
+
+    @property
+    def unreachable(self) -> Mapping[str, Unreachable]:
+        return {n: h for n, h in sorted(self.hosts.items()) if isinstance(h, Unreachable)}

@@ -1,0 +1,42 @@
+"""Names that are fixed by the contract: labels, container names, replica keys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")  # projects, services, models, hosts' keys are laxer
+CONTAINER = re.compile(
+    r"(?P<project>[a-z0-9][a-z0-9-]*)_(?P<service>[a-z0-9][a-z0-9-]*)_(?P<replica>\d+)_(?P<revision>[0-9a-f]{12})\Z"
+)
+STATE_DIR = "/var/lib/deployer"  # fixed, so that no spec can move a lock
+REVISION_LENGTH = 12  # hex digits of a revision that a name shows and compares
+
+LABEL_PROJECT = "deployer.project"
+LABEL_ID = "deployer.id"
+LABEL_SERVICE = "deployer.service"
+LABEL_REPLICA = "deployer.replica"
+LABEL_MEMBER = "deployer.member"
+LABEL_ROLE = "deployer.role"
+LABEL_REVISION = "deployer.revision"
+LABEL_DECISIONS = "deployer.decisions"
+LABEL_SPEC = "deployer.spec"
+LABEL_SECRETS = "deployer.secrets"
+LABEL_VERSION = "deployer.version"
+LABEL_APPLY = "deployer.apply"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReplicaKey:
+    """One replica of one service of the project at hand."""
+
+    service: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.index}"
+
+
+def container_name(project: str, key: ReplicaKey, revision: str) -> str:
+    """The one name a replica's container of this revision can have on a host."""
+    return f"{project}_{key.service}_{key.index}_{revision}"

@@ -1,0 +1,264 @@
+"""A plan as data: what changes and why, in which order, and what follows a failure.
+
+Operations are small frozen values without methods; every name in them is deterministic, so that no step hands
+a result to another and each can be done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from deployer.errors import Diagnostic
+from deployer.values.container import ContainerSpec
+from deployer.values.names import ReplicaKey
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    MOVE = "move"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+class Cause(StrEnum):
+    CHANGE = "change"  # desired != recorded: the spec was edited
+    DRIFT = "drift"  # recorded != actual: the host was touched, or something died
+    DEFAULT = "default"  # only a default of a newer deployer differs
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, as a code that programs can match and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDiff:
+    path: str
+    before: Any  # JSON values; None: absent
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    key: ReplicaKey
+    host: str
+    action: Action
+    cause: Cause
+    reasons: tuple[Reason, ...] = ()
+    diff: tuple[FieldDiff, ...] = ()
+    from_host: str | None = None  # of a move
+    container: str | None = None  # the name it is (or will be) known by
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One container of a replica (several only where a replica spans hosts)."""
+
+    host: str
+    gpus: tuple[str, ...] = ()
+    port: int | None = None
+    rank: int = 0
+    role: str = "replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    key: ReplicaKey
+    members: tuple[Member, ...]
+    url: str | None = None
+
+
+# --- operations ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    image: str
+    registry: str  # the registry's host, for its login
+    op: Literal["pull-image"] = "pull-image"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    """A directory of deployer's own (caches); exists afterwards, its content untouched."""
+
+    path: str
+    mode: int = 0o755
+    op: Literal["make-directory"] = "make-directory"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """Creates `name` and puts its files and secret files into it; not started. Replaces a leftover of that name
+    only if that one is ours and was never started."""
+
+    name: str
+    spec: ContainerSpec
+    labels: Mapping[str, str]  # ours, all of them but `deployer.apply`, which the apply adds
+    op: Literal["create-container"] = "create-container"
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Starts an existing container and gives it `restart` as restart policy."""
+
+    name: str
+    id: str | None  # as seen at plan time; None: created by this plan
+    restart: str
+    op: Literal["start-container"] = "start-container"
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainer:
+    """Sets the restart policy to `no`, then stops; the container is kept."""
+
+    name: str
+    id: str | None
+    grace: float = 30.0
+    op: Literal["stop-container"] = "stop-container"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    name: str
+    id: str | None
+    grace: float = 30.0
+    op: Literal["remove-container"] = "remove-container"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateContainer:
+    """What Docker changes in place: the restart policy."""
+
+    name: str
+    id: str
+    restart: str
+    op: Literal["update-container"] = "update-container"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How the controller reaches a replica: by the host's own connection, at an address of that host."""
+
+    address: str
+    port: int
+    api_key: str | None = None  # name of the secret sent as bearer token
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitReady:
+    """Waits until the backend says it serves. Stops early when the container exits or restarts."""
+
+    name: str
+    endpoint: Endpoint
+    path: str
+    timeout: float
+    stall_timeout: float
+    op: Literal["await-ready"] = "await-ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One real request of the model's category; its answer is checked.
+
+    `category`: llm, embedding, reranker. `models` must be in the backend's models list. `expect` is a regular
+    expression the answer must contain.
+    """
+
+    name: str
+    endpoint: Endpoint
+    category: str
+    models: tuple[str, ...]
+    paths: Mapping[str, str]  # models, chat, completions, embeddings, rerank -> path
+    prompt: str | None = None
+    expect: str | None = None
+    timeout: float = 120.0
+    op: Literal["probe"] = "probe"
+
+
+Operation = (
+    PullImage
+    | MakeDirectory
+    | CreateContainer
+    | StartContainer
+    | StopContainer
+    | RemoveContainer
+    | UpdateContainer
+    | AwaitReady
+    | Probe
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation on one host. Starts only when all of `needs` are done; if it fails, `on_failure` runs at once."""
+
+    id: str
+    host: str
+    operation: Operation
+    needs: tuple[str, ...] = ()
+    on_failure: tuple[Operation, ...] = ()
+    why: str = ""
+    key: ReplicaKey | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostUse:
+    """What this plan's decisions used of a host; `unreachable` is the reason when there is no more to say."""
+
+    used: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    unreachable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Of one service while the plan runs: ready replicas before and after, and never fewer than `min_ready` between."""
+
+    service: str
+    ready_before: int
+    min_ready: int
+    desired: int
+    downtime: bool  # true where at some moment no replica is ready although one was before
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    project: str
+    id: str | None
+    deployer: str
+    spec_digest: str
+    hosts: Mapping[str, HostUse]
+    placements: tuple[Placement, ...]
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]  # topologically sorted
+    rollout: tuple[Availability, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that ask for steps."""
+        return tuple(c for c in self.changes if c.action is not Action.KEEP and c.cause is not Cause.DEFAULT)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+    def summary(self) -> dict[str, int]:
+        counts = {a.value: 0 for a in Action}
+        for change in self.changes:
+            kept = change.cause is Cause.DEFAULT
+            counts[Action.KEEP.value if kept else change.action.value] += 1
+        return counts

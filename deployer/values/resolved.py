@@ -1,0 +1,20 @@
+"""What lies outside spec and hosts and was looked up before planning; each value may be unresolved, with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Could not be looked up (or was not asked for); a plan that needs the value says why it has none."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """`secrets`: fingerprint of each secret of the spec, as `values.secrets.fingerprint` makes it."""
+
+    secrets: Mapping[str, str | Unresolved] = field(default_factory=dict)
