@@ -1,0 +1,1 @@
+"""What the lab is made of besides its hosts: images, models, the deployer under test, waiting."""
