@@ -1,0 +1,223 @@
+"""Walks a plan's steps: in order of their needs, beside each other where they may, undoing what fails.
+
+Decides nothing that the plan has not said. The caller's thread keeps the books and reports; each running operation
+has a thread of its own, bounded by `Limits`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from deployer.engine.interrupt import InterruptFlag
+from deployer.engine.lanes import Lanes
+from deployer.engine.watch import Watch
+from deployer.engine.wording import operation_text
+from deployer.engine.workers import INTERRUPTED, Perform, Worker
+from deployer.errors import Diagnostic, InterruptedByUser
+from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
+from deployer.values.plan import AwaitReady, MakeDirectory, Probe, PullImage, Step
+
+Report = Callable[[Event], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`working`: pulls and changes at once, one of each per host. `waiting`: waits at once, over all hosts."""
+
+    working: int = 32
+    waiting: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    step: Step
+    lanes: Lanes[_Job]
+    lane: Hashable
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    job: _Job
+    outcome: Outcome | None  # None: an undo
+
+
+class _Wake:
+    pass
+
+
+def execute(
+    steps: Sequence[Step], perform: Perform, report: Report, interrupt: InterruptFlag, limits: Limits | None = None
+) -> dict[str, Outcome]:
+    """Exactly one outcome per step. `report` is only called from this thread.
+
+    Raises InterruptedByUser at the user's second request; what runs then is left as it is.
+    """
+    _check_order(steps)
+    return _Run(steps, perform, report, interrupt, limits or Limits()).walk()
+
+
+def _check_order(steps: Sequence[Step]) -> None:
+    seen: set[str] = set()
+    for step in steps:
+        if step.id in seen or not seen.issuperset(step.needs):
+            raise ValueError(f"step {step.id} is doubled or stands before what it needs")
+        seen.add(step.id)
+
+
+class _Run:
+    def __init__(
+        self, steps: Sequence[Step], perform: Perform, report: Report, interrupt: InterruptFlag, limits: Limits
+    ) -> None:
+        self._steps = {step.id: step for step in steps}
+        self._left = {step.id: len(set(step.needs)) for step in steps}
+        self._dependents: dict[str, list[Step]] = {step.id: [] for step in steps}
+        for step in steps:
+            for need in set(step.needs):
+                self._dependents[need].append(step)
+        self._perform, self._report, self._interrupt = perform, report, interrupt
+        self._work: Lanes[_Job] = Lanes(limits.working)
+        self._wait: Lanes[_Job] = Lanes(limits.waiting)
+        self._inbox: SimpleQueue[Event | _Finished | _Wake] = SimpleQueue()  # its put is safe in a signal handler
+        self._abandoned = threading.Event()
+        self._started: set[str] = set()
+        self._outcomes: dict[str, Outcome] = {}
+        self._changed: set[str] = set()  # done, and it or something it needed changed a host
+
+    def walk(self) -> dict[str, Outcome]:
+        self._interrupt.listen(self._wake)
+        try:
+            for step in self._steps.values():
+                if not step.needs:
+                    self._enqueue(step)
+            self._heed_interrupt()
+            while self._start_jobs():
+                self._take(self._inbox.get())
+        finally:
+            self._interrupt.unlisten(self._wake)
+        return {id: self._outcomes[id] for id in self._steps}
+
+    def _wake(self) -> None:
+        self._inbox.put(_Wake())
+
+    def _take(self, message: Event | _Finished | _Wake) -> None:
+        if isinstance(message, _Wake):
+            self._heed_interrupt()
+        elif isinstance(message, _Finished):
+            message.job.lanes.release(message.job.lane)
+            if message.outcome is not None:
+                self._settle(message.job.step, message.outcome)
+        else:
+            self._report(message)
+
+    # --- jobs -------------------------------------------------------------------
+
+    def _enqueue(self, step: Step) -> None:
+        lanes = self._wait if isinstance(step.operation, AwaitReady | Probe) else self._work
+        lanes.add(_lane(step), _Job(step, lanes, _lane(step)))
+
+    def _undo(self, step: Step) -> None:
+        if step.on_failure:
+            lane = (step.host, "change")
+            self._work.add(lane, _Job(step, self._work, lane, undo=True), first=True)
+
+    def _start_jobs(self) -> bool:
+        """Starts all that may run now; False when nothing runs any more."""
+        for lanes in (self._work, self._wait):
+            for job in lanes.take():
+                if not job.undo and job.step.id in self._outcomes:
+                    lanes.release(job.lane)
+                else:
+                    self._start(job)
+        return bool(self._work.running or self._wait.running)
+
+    def _start(self, job: _Job) -> None:
+        step, what = job.step, operation_text(job.step.operation)
+        abandoned = threading.Event() if job.undo else self._abandoned
+        worker = Worker(step, self._perform, Watch(step.id, step.host, what, self._inbox.put, abandoned))
+        if not job.undo:
+            self._started.add(step.id)
+            self._report(StepStarted(step.id, step.host, what))
+
+        def run() -> None:
+            outcome = None
+            try:
+                if job.undo:
+                    worker.undo()
+                else:
+                    outcome = worker.run_step()
+            finally:
+                self._inbox.put(_Finished(job, outcome))
+
+        threading.Thread(target=run, name=f"step {step.id}", daemon=True).start()
+
+    # --- books ------------------------------------------------------------------
+
+    def _settle(self, step: Step, outcome: Outcome) -> None:
+        self._outcomes[step.id] = outcome
+        self._report(outcome)
+        if isinstance(outcome, StepDone):
+            self._settle_done(step)
+            return
+        self._undo(step)
+        self._skip_dependents(step, step.id if isinstance(outcome, StepFailed) else INTERRUPTED)
+
+    def _settle_done(self, step: Step) -> None:
+        changes = not isinstance(step.operation, PullImage | MakeDirectory | AwaitReady | Probe)
+        if changes or not self._changed.isdisjoint(step.needs):
+            self._changed.add(step.id)
+        for dependent in self._dependents[step.id]:
+            self._left[dependent.id] -= 1
+            if self._left[dependent.id] == 0:
+                if dependent.id not in self._outcomes:
+                    self._enqueue(dependent)
+                else:
+                    self._undo_begun(dependent)
+
+    def _skip_dependents(self, failed: Step, because: str) -> None:
+        todo = list(self._dependents[failed.id])
+        while todo:
+            step = todo.pop(0)
+            if step.id not in self._outcomes:
+                self._skip(step, because)
+                todo.extend(self._dependents[step.id])
+
+    def _skip(self, step: Step, because: str) -> None:
+        outcome = StepSkipped(step.id, step.host, operation_text(step.operation), because)
+        self._outcomes[step.id] = outcome
+        self._report(outcome)
+
+    # --- the user asks to stop ---------------------------------------------------
+
+    def _heed_interrupt(self) -> None:
+        if self._interrupt.is_urgent:
+            raise InterruptedByUser(
+                Diagnostic("interrupted", "stopped at once; what ran was left as it is", hint="apply again to carry on")
+            )
+        if not self._interrupt.is_set or self._abandoned.is_set():
+            return
+        self._abandoned.set()
+        for step in self._steps.values():
+            if step.id not in self._started and step.id not in self._outcomes:
+                self._skip(step, INTERRUPTED)
+                if self._left[step.id] == 0:
+                    self._undo_begun(step)
+
+    def _undo_begun(self, step: Step) -> None:
+        """A step that the interrupt kept from starting: what earlier steps changed on its way is undone."""
+        if not self._changed.isdisjoint(step.needs):
+            self._undo(step)
+
+
+def _lane(step: Step) -> Hashable:
+    """Changes of a host run one after the other, and so do its pulls; waits block nothing."""
+    match step.operation:
+        case PullImage():
+            return (step.host, "pull")
+        case AwaitReady() | Probe():
+            return step.id
+        case _:
+            return (step.host, "change")

@@ -1,0 +1,42 @@
+"""Operations in a few words, as every event and message about them says it. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from deployer.values.plan import (
+    AwaitReady,
+    CreateContainer,
+    MakeDirectory,
+    Operation,
+    Probe,
+    PullImage,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    UpdateContainer,
+)
+
+
+def operation_text(operation: Operation) -> str:
+    match operation:
+        case PullImage(image=image):
+            return f"pull image {image}"
+        case MakeDirectory(path=path):
+            return f"make directory {path}"
+        case CreateContainer(name=name):
+            return f"create container {name}"
+        case StartContainer(name=name):
+            return f"start container {name}"
+        case StopContainer(name=name):
+            return f"stop container {name}"
+        case RemoveContainer(name=name):
+            return f"remove container {name}"
+        case UpdateContainer(name=name, restart=restart):
+            return f"set restart {restart} on container {name}"
+        case AwaitReady(name=name):
+            return f"wait until {name} is ready"
+        case Probe(name=name, category=category):
+            return f"send {name} a real {category} request"
+        case _:
+            assert_never(operation)
