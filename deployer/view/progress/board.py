@@ -1,0 +1,75 @@
+"""What runs at the moment, told from the stream of events; the same for every renderer. Times come from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deployer.values.events import Event, StepDone, StepFailed, StepProgress, StepSkipped, StepStarted, StepWaiting
+from deployer.view.measures import render_bytes, render_seconds
+
+
+@dataclass(slots=True)
+class Running:
+    """A step between its start and its end; `since` and `spoken` are seconds of the reporter's clock."""
+
+    step: str
+    host: str
+    what: str
+    since: float
+    spoken: float
+    progress: StepProgress | None = None
+    waiting: StepWaiting | None = None
+
+    def state(self, now: float) -> str:
+        """`pull image X: 120 MiB of 1.2 GiB, 12 s`."""
+        if self.progress is None:
+            return f"{self.what}: {render_seconds(now - self.since)}"
+        return f"{self.progress.what}: {measured(self.progress)}, {render_seconds(now - self.since)}"
+
+    def wait(self, now: float) -> str:
+        """`wait until X is ready: 12 s of at most 10m 00s`."""
+        limit = f" of at most {render_seconds(self.waiting.limit)}" if self.waiting else ""
+        what = self.waiting.what if self.waiting else self.what
+        return f"{what}: {render_seconds(now - self.since)}{limit}"
+
+    @property
+    def last_line(self) -> str:
+        return self.waiting.last_line if self.waiting else ""
+
+
+def measured(progress: StepProgress) -> str:
+    if progress.unit == "layers":
+        return f"{progress.done} of {progress.total or '?'} layers"
+    if progress.total is None:
+        return render_bytes(progress.done)
+    return f"{render_bytes(progress.done)} of {render_bytes(progress.total)}"
+
+
+@dataclass(slots=True)
+class Board:
+    """The running steps, in the order they began."""
+
+    running: dict[str, Running] = field(default_factory=dict)
+    done: int = 0
+
+    def note(self, event: Event, now: float) -> Running | None:
+        """Takes an event in; returns the step it is about, if that one ran."""
+        match event:
+            case StepStarted(step=step, host=host, what=what):
+                self.running[step] = Running(step, host, what, since=now, spoken=now)
+                return self.running[step]
+            case StepProgress(step=step):
+                return self._update(step, event, None)
+            case StepWaiting(step=step):
+                return self._update(step, None, event)
+            case StepDone(step=step) | StepFailed(step=step) | StepSkipped(step=step):
+                self.done += 1
+                return self.running.pop(step, None)
+            case _:
+                return None
+
+    def _update(self, step: str, progress: StepProgress | None, waiting: StepWaiting | None) -> Running | None:
+        running = self.running.get(step)
+        if running is not None:
+            running.progress, running.waiting = progress, waiting
+        return running

@@ -1,0 +1,195 @@
+"""What runs, service by service: one value, shown as a table or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.planning.replicas import Found, found_replicas
+from deployer.spec.project import Project
+from deployer.values.facts import ObservedState
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, Plan
+from deployer.view.diagnostics import render_diagnostics
+from deployer.view.gpus import render_gpus
+from deployer.view.json_text import FORMAT_VERSION
+from deployer.view.page import Page, Span, Style
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """`state`: Docker's word, `missing`, or `unknown` where the host is unreachable. `pending`: what a plan would do."""
+
+    replica: int
+    host: str | None
+    container: str | None
+    state: str
+    health: str | None = None
+    gpus: tuple[str, ...] = ()
+    url: str | None = None
+    restarts: int = 0
+    since: str | None = None
+    drift: str | None = None
+    pending: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == "running" and self.health in ("ready", "healthy")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    model: str | None
+    backend: str | None
+    desired: int
+    replicas: tuple[ReplicaStatus, ...]
+
+    @property
+    def ready(self) -> int:
+        return len({r.replica for r in self.replicas if r.is_ready})
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    project: str
+    services: Mapping[str, ServiceStatus]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that a status is made of; `health` is what each running container answered just now, by its name."""
+
+    project: Project
+    observed: ObservedState
+    plan: Plan
+    health: Mapping[str, str] = field(default_factory=dict)
+
+
+def status_of(seen: Seen) -> Status:
+    found = found_replicas(seen.observed)
+    names = sorted(set(seen.project.spec.services) | {key.service for key in found})
+    services = {name: _service(seen, name, found) for name in names}
+    return Status(seen.project.spec.project, services, seen.plan)
+
+
+def _service(seen: Seen, name: str, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> ServiceStatus:
+    service = seen.project.spec.services.get(name)
+    desired = 0 if service is None or service.state == "stopped" else service.replicas
+    wanted = {ReplicaKey(name, index) for index in range(service.replicas if service else 0)}
+    keys = sorted(wanted | {key for key in found if key.service == name})
+    backends = {
+        str(f.recorded.decisions["backend"])
+        for k in keys
+        for f in found.get(k, ())
+        if "backend" in f.recorded.decisions
+    }
+    rows = [row for key in keys for row in _rows(seen, key, found.get(key, ()))]
+    return ServiceStatus(
+        model=service.model if service else None,
+        backend=(service.backend if service else None) or ", ".join(sorted(backends)) or None,
+        desired=desired,
+        replicas=tuple(rows),
+    )
+
+
+def _rows(seen: Seen, key: ReplicaKey, found: tuple[Found, ...]) -> list[ReplicaStatus]:
+    """The replica's current container, and others of it that run besides; a row for one that has none."""
+    change = next((c for c in seen.plan.changes if c.key == key), None)
+    placement = next((p for p in seen.plan.placements if p.key == key), None)
+    url = placement.url if placement else None
+    if not found:
+        host = placement.members[0].host if placement else None
+        state = "unknown" if placement is None and seen.observed.unreachable else "missing"
+        return [ReplicaStatus(key.index, host, None, state, url=None, pending=_pending(change))]
+    shown = [item for i, item in enumerate(found) if i == 0 or item.is_live]
+    return [_row(seen, item, change if item is shown[0] else None, url) for item in shown]
+
+
+def _row(seen: Seen, item: Found, change: Change | None, url: str | None) -> ReplicaStatus:
+    container = item.container
+    running = container.status == "running"
+    return ReplicaStatus(
+        replica=item.recorded.key.index,
+        host=item.host,
+        container=container.name,
+        state=container.status,
+        health=(seen.health.get(container.name) or container.health) if running else None,
+        gpus=container.gpus,
+        url=url if running else None,
+        restarts=container.restarts,
+        since=(container.started_at if running else container.finished_at) or None,
+        drift=_why(change) if change and change.cause is Cause.DRIFT else None,
+        pending=_pending(change),
+    )
+
+
+def _why(change: Change) -> str:
+    return "; ".join(reason.message for reason in change.reasons)
+
+
+def _pending(change: Change | None) -> str | None:
+    if change is None or change.action is Action.KEEP or change.cause is Cause.DEFAULT:
+        return None
+    return f"{change.action}: {_why(change)}" if change.reasons else str(change.action)
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "project": status.project,
+        "services": {name: _service_json(service) for name, service in sorted(status.services.items())},
+    }
+
+
+def _service_json(service: ServiceStatus) -> dict[str, Any]:
+    return {
+        "model": service.model,
+        "backend": service.backend,
+        "desired": service.desired,
+        "ready": service.ready,
+        "held": None,
+        "replicas": [_replica_json(replica) for replica in service.replicas],
+    }
+
+
+def _replica_json(replica: ReplicaStatus) -> dict[str, Any]:
+    names = ("replica", "host", "container", "state", "health", "gpus", "url", "restarts", "since", "drift", "pending")
+    return {name: getattr(replica, name) for name in names}
+
+
+def render_status(status: Status) -> Page:
+    page = Page()
+    page.line(Span(f"Project `{status.project}`", Style.BOLD))
+    for host, use in sorted(status.plan.hosts.items()):
+        if use.unreachable is not None:
+            page.line("  ", Span("!", Style.WARNING), f" {host} is unreachable: {use.unreachable}")
+    for name, service in sorted(status.services.items()):
+        page.blank()
+        page.extend(_render_service(name, service))
+    if not status.services:
+        page.line("  no services")
+    page.blank()
+    page.extend(render_diagnostics(status.plan.problems))
+    return page
+
+
+def _render_service(name: str, service: ServiceStatus) -> Page:
+    page = Page()
+    style = Style.ADDED if service.ready >= service.desired else Style.ERROR
+    model = f"  {service.model or '?'} on {service.backend or 'a backend not chosen yet'}" if service.model else ""
+    page.line(Span(name, Style.BOLD), "  ", Span(f"{service.ready} of {service.desired} ready", style), model)
+    for replica in service.replicas:
+        page.line(f"  {name}-{replica.replica}  ", "  ".join(_cells(replica)))
+        if replica.pending:
+            page.line("      ", Span(f"{'drift' if replica.drift else 'pending'}: {replica.pending}", Style.CHANGED))
+    return page
+
+
+def _cells(replica: ReplicaStatus) -> list[str]:
+    health = f"{replica.state}, {replica.health}" if replica.health else replica.state
+    restarts = f"{replica.restarts} restarts" if replica.restarts else ""
+    since = f"since {replica.since[:19]}Z" if replica.since else ""
+    gpus = f"GPUs {render_gpus(replica.gpus)}" if replica.gpus else ""
+    return [c for c in (replica.host or "no host", health, replica.url or "", gpus, restarts, since) if c]
