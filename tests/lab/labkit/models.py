@@ -63,7 +63,11 @@ def _write_tiny_gguf(out: Path, layers: int, width: int) -> None:
     w.add_bos_token_id(tokens.index("<|begin|>"))
     w.add_eos_token_id(tokens.index("<|end|>"))
     w.add_chat_template(CHAT)
-    shapes = {"token_embd.weight": (len(tokens), width), "output.weight": (len(tokens), width), "output_norm.weight": ()}
+    shapes = {
+        "token_embd.weight": (len(tokens), width),
+        "output.weight": (len(tokens), width),
+        "output_norm.weight": (),
+    }
     for i in range(layers):
         shapes |= {f"blk.{i}.attn_norm.weight": (), f"blk.{i}.ffn_norm.weight": ()}
         shapes |= {f"blk.{i}.{part}.weight": (width, width) for part in ("attn_q", "attn_k", "attn_v", "attn_output")}
@@ -143,8 +147,8 @@ def tiny_transformer() -> Path:
 def _write_transformer(out: Path, hidden: int, layers: int) -> None:
     tokens = byte_letters() + SPECIAL
     _write_json(out / "config.json", {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden, "num_hidden_layers": layers,
-        "intermediate_size": 2 * hidden, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": hidden // 4,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
+        "num_hidden_layers": layers, "intermediate_size": 2 * hidden, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": hidden // 4,
         "vocab_size": len(tokens), "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
         "bos_token_id": 256, "eos_token_id": 257,

@@ -95,7 +95,9 @@ def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> None:
             info.type, info.linkname, info.mode = tarfile.SYMTYPE, target, 0o777
             archive.addfile(info)
         case _:
-            data = entry.read_bytes() if isinstance(entry, Path) else entry.encode() if isinstance(entry, str) else entry
+            data = (
+                entry.read_bytes() if isinstance(entry, Path) else entry.encode() if isinstance(entry, str) else entry
+            )
             executable = isinstance(entry, Path) and entry.stat().st_mode & 0o100
             info.size, info.mode = len(data), 0o755 if executable else 0o644
             archive.addfile(info, io.BytesIO(data))

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 MODE = os.environ.get("STANDIN_MODE", "ok")
 DELAY = float(os.environ.get("STANDIN_DELAY", "0"))
@@ -52,8 +53,17 @@ def llama_flags() -> argparse.ArgumentParser:
     p.add_argument("--lora", action="append")
     p.add_argument("--pooling")
     p.add_argument("--reasoning-format")
-    for name in ("--embedding", "--embeddings", "--reranking", "--jinja", "--no-webui", "--metrics", "--offline",
-                 "--no-cache-prompt", "--cache-prompt"):
+    for name in (
+        "--embedding",
+        "--embeddings",
+        "--reranking",
+        "--jinja",
+        "--no-webui",
+        "--metrics",
+        "--offline",
+        "--no-cache-prompt",
+        "--cache-prompt",
+    ):
         p.add_argument(name, action="store_true")
     return p
 
@@ -66,20 +76,49 @@ def vllm_flags() -> argparse.ArgumentParser:
     p.add_argument("--served-model-name", nargs="+")
     p.add_argument("--host", default="0.0.0.0")
     p.add_argument("--port", type=int, default=8000)
-    for name in ("max-model-len", "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size",
-                 "max-num-seqs", "max-num-batched-tokens", "seed"):
+    for name in (
+        "max-model-len",
+        "tensor-parallel-size",
+        "pipeline-parallel-size",
+        "data-parallel-size",
+        "max-num-seqs",
+        "max-num-batched-tokens",
+        "seed",
+    ):
         p.add_argument(f"--{name}", type=int)
     p.add_argument("--gpu-memory-utilization", type=float)
     p.add_argument("--cpu-offload-gb", type=float)
-    for name in ("dtype", "quantization", "kv-cache-dtype", "revision", "code-revision", "tokenizer", "chat-template",
-                 "reasoning-parser", "tool-call-parser", "speculative-config", "runner", "convert", "load-format",
-                 "download-dir", "override-generation-config", "kv-cache-memory-bytes", "api-key"):
+    for name in (
+        "dtype",
+        "quantization",
+        "kv-cache-dtype",
+        "revision",
+        "code-revision",
+        "tokenizer",
+        "chat-template",
+        "reasoning-parser",
+        "tool-call-parser",
+        "speculative-config",
+        "runner",
+        "convert",
+        "load-format",
+        "download-dir",
+        "override-generation-config",
+        "kv-cache-memory-bytes",
+        "api-key",
+    ):
         p.add_argument(f"--{name}")
     p.add_argument("--lora-modules", nargs="+")
     for name in ("enable-prefix-caching", "enable-chunked-prefill", "enable-expert-parallel"):
         p.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
-    for name in ("trust-remote-code", "enable-auto-tool-choice", "enforce-eager", "enable-lora",
-                 "disable-log-stats", "disable-log-requests"):
+    for name in (
+        "trust-remote-code",
+        "enable-auto-tool-choice",
+        "enforce-eager",
+        "enable-lora",
+        "disable-log-stats",
+        "disable-log-requests",
+    ):
         p.add_argument(f"--{name}", action="store_true")
     return p
 
@@ -150,7 +189,11 @@ class Api(BaseHTTPRequestHandler):
                 return 200, {**common, "object": "text_completion", "choices": [choice]}
             case "/v1/embeddings" if self.embedding:
                 vector = [0.0] * 8 if MODE == "nonsense" else [0.1 * i for i in range(8)]
-                return 200, {**common, "object": "list", "data": [{"index": 0, "object": "embedding", "embedding": vector}]}
+                return 200, {
+                    **common,
+                    "object": "list",
+                    "data": [{"index": 0, "object": "embedding", "embedding": vector}],
+                }
         return 404, {"detail": "Not Found"}
 
 
@@ -162,7 +205,7 @@ def main() -> None:
     options = (vllm_flags() if Api.vllm else llama_flags()).parse_args(args)
     print("arguments:", json.dumps(args), flush=True)
     model = getattr(options, "model_tag", None) or options.model or "model"
-    if not os.path.exists(model):
+    if not Path(model).exists():
         sys.exit(f"error: failed to open model '{model}'")
     if MODE == "exit":
         sys.exit("error: invalid configuration, giving up") if DELAY == 0 else time.sleep(DELAY)
@@ -171,7 +214,7 @@ def main() -> None:
         Api.keys = tuple(filter(None, [options.api_key or os.environ.get("VLLM_API_KEY")]))
         Api.embedding = options.runner == "pooling"
     else:
-        Api.models = tuple((options.alias or os.path.basename(model)).split(","))
+        Api.models = tuple((options.alias or Path(model).name).split(","))
         Api.keys = keys_of_llama(options)
         Api.embedding = options.embedding or options.embeddings
     ThreadingHTTPServer((options.host, options.port), Api).serve_forever()
@@ -179,8 +222,7 @@ def main() -> None:
 
 def keys_of_llama(options: argparse.Namespace) -> tuple[str, ...]:
     if options.api_key_file:
-        with open(options.api_key_file) as file:
-            return tuple(line.strip() for line in file if line.strip())
+        return tuple(filter(None, map(str.strip, Path(options.api_key_file).read_text().splitlines())))
     return tuple(filter(None, [options.api_key or os.environ.get("LLAMA_API_KEY")]))
 
 
