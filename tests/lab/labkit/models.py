@@ -148,7 +148,8 @@ def _write_transformer(out: Path, hidden: int, layers: int) -> None:
     tokens = byte_letters() + SPECIAL
     _write_json(out / "config.json", {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
-        "num_hidden_layers": layers, "intermediate_size": 2 * hidden, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": hidden // 4,
+        "num_hidden_layers": layers, "intermediate_size": 2 * hidden,
+        "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": hidden // 4,
         "vocab_size": len(tokens), "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
         "bos_token_id": 256, "eos_token_id": 257,

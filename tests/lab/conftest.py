@@ -1,0 +1,123 @@
+"""The lab as fixtures: hosts once per session, a clean slate for every test, artifacts of what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from labkit import images, models
+from labkit.hosts import OPEN_PORT, PRIVATE_PORT, REPOSITORY, Lab
+from labkit.project import IMAGES, Project
+
+NEEDED = ("dockerd", "sshd", "docker-registry", "htpasswd", "ip", "iptables", "mkfs.ext4", "docker-init", "nsenter",
+          "busybox", "sudo", "curl", "cmake", "ninja")  # fmt: skip
+ARTIFACTS = REPOSITORY / "build" / "lab-artifacts"
+VLLM_TAGS = ("v0.11.0",)
+SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin", os.environ.get("PATH", "")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("lab")
+
+
+def missing() -> str | None:
+    if os.geteuid() != 0:
+        return "the lab needs root"
+    absent = [name for name in NEEDED if shutil.which(name, path=SBIN) is None]
+    return f"the lab needs {', '.join(absent)}: run `make deps`" if absent else None
+
+
+@pytest.fixture(scope="session")
+def lab(worker_id: str) -> Iterator[Lab]:
+    """Three hosts with images and models on them; one lab per xdist worker."""
+    reason = missing()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    if reason:
+        pytest.skip(reason)
+    index = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    lab = Lab(prefix=f"dlt{index}" if index else "dlt", network=f"10.{78 + index}.0", count=3)
+    lab.up()
+    try:
+        furnish(lab)
+        yield lab
+    finally:
+        if not os.environ.get("LAB_KEEP"):
+            lab.down()
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    worker: dict[str, str] = getattr(request.config, "workerinput", {})
+    return worker.get("workerid", "master")
+
+
+def furnish(lab: Lab) -> None:
+    gateway = f"{lab.network}.1"
+    images.push_all(f"{gateway}:{OPEN_PORT}", f"{gateway}:{PRIVATE_PORT}", VLLM_TAGS)
+    for host in lab.hosts:
+        for image in IMAGES:
+            lab.run(host, "docker", "pull", "-q", image)
+        lab.put(host, "/srv/models/tiny.gguf", models.tiny_gguf())
+        lab.put(host, "/srv/models/tiny-hf", models.tiny_transformer())
+    lab.put("lab1", "/srv/models/smollm2.gguf", models.smollm2())
+    lab.put("lab2", "/srv/models/minilm.gguf", models.minilm_gguf())
+
+
+@pytest.fixture
+def project(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """An empty project on clean hosts. What it ran is kept when the test fails."""
+    lab.up()
+    lab.reset()
+    project = Project(lab, tmp_path)
+    yield project
+    report = request.node.stash.get(FAILED, None)
+    if report:
+        keep_artifacts(lab, project, ARTIFACTS / re.sub(r"[^\w.-]+", "_", request.node.nodeid))
+    for host in lab.hosts:
+        lab.fault("heal", host)
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+def keep_artifacts(lab: Lab, project: Project, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in project.folder.glob("*.yaml"):
+        shutil.copy(file, folder)
+    (folder / "deployer.txt").write_text("\n\n".join(map(str, project.runs)))
+    for host in lab.hosts:
+        attempt(lambda host=host: save_host(lab, host, folder))
+
+
+def attempt(work: Callable[[], object]) -> None:
+    """A host that is broken must not hide why the test failed."""
+    try:
+        work()
+    except Exception as error:
+        print(f"no artifacts: {error}")
+
+
+def save_host(lab: Lab, host: str, folder: Path) -> None:
+    containers = lab.containers(host)
+    (folder / f"{host}.inspect.json").write_text(json.dumps(containers, indent=1))
+    for container in containers:
+        name = container["Name"].lstrip("/")
+        (folder / f"{host}.{name}.log").write_text(lab.sh(host, f"docker logs {name} 2>&1 | tail -c 100000"))
+    (folder / f"{host}.dockerd.log").write_text(lab.sh(host, "tail -c 100000 /run/dockerd.log"))

@@ -1,0 +1,204 @@
+"""What a spec says of its container must be what Docker was told, and secrets must be seen by nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from labkit.hosts import Lab
+from labkit.project import Project, canaries
+
+CANARY = "canary-3f1b7c-env"
+FILE_CANARY = "canary-9a04de-file"
+FULL = """
+chat:
+  model: tiny
+  env: {PLAIN: "with spaces, $dollars and 'quotes'", LAB_KEY: {secret: env_key}}
+  port: {number: 8200, bind: 0.0.0.0}
+  container:
+    shm_size: 96m
+    user: "0:0"
+    group_add: [audio]
+    hostname: chat-box
+    volumes: ["/srv/models:/extra:ro", "lab-volume:/data"]
+    tmpfs: {/scratch: "size=8m"}
+    files: {/opt/app/hello.txt: ./hello.txt, /opt/app/run.sh: {path: ./hello.txt, mode: "0755", uid: 12, gid: 34}}
+    secret_files: {/run/secrets/key: {secret: file_key, mode: "0440", uid: 65534, gid: 65534}}
+    devices: ["/dev/null:/dev/lab-null:rwm"]
+    cap_add: [SYS_NICE]
+    cap_drop: [MKNOD]
+    security_opt: ["no-new-privileges"]
+    init: true
+    sysctls: {net.core.somaxconn: "512"}
+    ulimits: {nofile: {soft: 1024, hard: 2048}, memlock: -1}
+    memory: 1g
+    cpus: 1.5
+    pids_limit: 200
+    dns: [10.9.8.7]
+    extra_hosts: ["friend:10.9.8.6"]
+    stop_grace: 7s
+    labels: {team: red}
+    log: {max_size: 5m, max_file: 2}
+    restart: on-failure:3
+"""
+SECRETS = "secrets: {env_key: {env: LAB_KEY}, file_key: {file: ./key.txt}}"
+
+
+def write_full(project: Project) -> None:
+    project.environment["LAB_KEY"] = CANARY
+    (project.folder / "key.txt").write_text(FILE_CANARY)
+    (project.folder / "hello.txt").write_text("hello\n")
+    project.write(FULL, hosts="{lab1: {}}", more=SECRETS)
+
+
+def test_a_full_container_section_must_arrive_as_written(lab: Lab, project: Project) -> None:
+    write_full(project)
+    project.apply()
+    (name,) = lab.names("lab1")
+    seen = lab.inspect("lab1", name)
+    host, config = seen["HostConfig"], seen["Config"]
+    assert host["ShmSize"] == 96 << 20
+    assert config["User"] == "0:0"
+    assert host["GroupAdd"] == ["audio"]
+    assert config["Hostname"] == "chat-box"
+    mounts = {m["Destination"]: (m["Type"], m["RW"]) for m in seen["Mounts"]}
+    assert mounts["/extra"] == ("bind", False)
+    assert mounts["/data"] == ("volume", True)
+    assert host["Tmpfs"] == {"/scratch": "size=8m"}
+    (device,) = host["Devices"]
+    assert (device["PathOnHost"], device["PathInContainer"]) == ("/dev/null", "/dev/lab-null")
+    assert {c.removeprefix("CAP_") for c in host["CapAdd"]} == {"SYS_NICE"}
+    assert {c.removeprefix("CAP_") for c in host["CapDrop"]} == {"MKNOD"}
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["Init"] is True
+    assert host["Sysctls"] == {"net.core.somaxconn": "512"}
+    limits = {u["Name"]: (u["Soft"], u["Hard"]) for u in host["Ulimits"]}
+    assert limits == {"nofile": (1024, 2048), "memlock": (-1, -1)}
+    assert host["Memory"] == 1 << 30
+    assert host["NanoCpus"] == 1_500_000_000
+    assert host["PidsLimit"] == 200
+    assert host["Dns"] == ["10.9.8.7"]
+    assert host["ExtraHosts"] == ["friend:10.9.8.6"]
+    assert config["StopTimeout"] == 7
+    assert config["Labels"]["team"] == "red"
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}}
+    assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert [b for bindings in host["PortBindings"].values() for b in bindings] == [
+        {"HostIp": "0.0.0.0", "HostPort": "8200"}
+    ]
+    assert "PLAIN=with spaces, $dollars and 'quotes'" in config["Env"]
+    project.must_be_settled()
+
+
+def test_files_and_secret_files_must_have_content_owner_and_mode(lab: Lab, project: Project) -> None:
+    write_full(project)
+    project.apply()
+    (name,) = lab.names("lab1")
+
+    def stat(path: str) -> list[str]:
+        return lab.run("lab1", "docker", "exec", name, "stat", "-c", "%a %u %g", path).split()
+
+    assert lab.run("lab1", "docker", "exec", name, "cat", "/opt/app/hello.txt") == "hello\n"
+    assert stat("/opt/app/hello.txt") == ["644", "0", "0"]
+    assert stat("/opt/app/run.sh") == ["755", "12", "34"]
+    assert lab.run("lab1", "docker", "exec", name, "cat", "/run/secrets/key") == FILE_CANARY
+    assert stat("/run/secrets/key") == ["440", "65534", "65534"]
+    assert CANARY in lab.run("lab1", "docker", "exec", name, "env")
+
+
+def test_secrets_must_be_seen_nowhere_else(lab: Lab, project: Project) -> None:
+    write_full(project)
+    words = (CANARY, FILE_CANARY)
+    process = project.start("apply", "-y", "-v")
+    seen: set[str] = set()
+    while process.poll() is None:
+        seen |= {word for word in words if word in every_argument()}
+        time.sleep(0.02)
+    applied = project.finish(process, "apply", "-y", "-v")
+    assert seen == set(), "secrets must not be in the process table"
+    runs = [applied, *(project.run(*a.split()) for a in ("plan", "plan --json", "status --json", "render", "facts"))]
+    for run in runs:
+        assert canaries(run, words) == [], run.arguments
+    (name,) = lab.names("lab1")
+    labels = lab.inspect("lab1", name)["Config"]["Labels"]
+    assert [w for w in words if w in str(labels)] == []
+    words_pattern = "|".join(words)
+    folders = "/var/lib/deployer /tmp /run/lock /var/log /root /home /srv"
+    found = lab.sh("lab1", f"grep -rlE '{words_pattern}' {folders} 2>/dev/null || true")
+    assert found == "", "no file of the host may hold a secret, but Docker's own"
+
+
+def every_argument() -> str:
+    """The arguments of all processes of this machine, the hosts' included."""
+    parts = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                parts.append((entry / "cmdline").read_bytes())
+            except OSError:
+                continue
+    return b"\n".join(parts).decode(errors="replace")
+
+
+def test_a_changed_shipped_file_must_replace_the_container(lab: Lab, project: Project) -> None:
+    write_full(project)
+    project.apply()
+    (before,) = lab.names("lab1")
+    (project.folder / "hello.txt").write_text("good bye\n")
+    project.run("plan", "--detailed-exitcode", exit=2)
+    project.apply()
+    (after,) = lab.names("lab1")
+    assert after != before
+    assert lab.run("lab1", "docker", "exec", after, "cat", "/opt/app/hello.txt") == "good bye\n"
+
+
+def test_a_rotated_secret_must_be_a_change_that_shows_no_value(lab: Lab, project: Project) -> None:
+    write_full(project)
+    project.apply()
+    project.environment["LAB_KEY"] = "another-canary-55aa"
+    planned = project.run("plan", "--detailed-exitcode", exit=2)
+    assert "env_key" in planned.out
+    assert "another-canary-55aa" not in planned.text
+    project.apply()
+    (name,) = lab.names("lab1")
+    assert "another-canary-55aa" in lab.run("lab1", "docker", "exec", name, "env")
+    project.must_be_settled()
+
+
+def test_an_api_key_must_be_asked_for_and_used_by_the_probe(lab: Lab, project: Project) -> None:
+    project.environment["API_KEY"] = "key-of-the-lab"
+    project.write("chat: {model: tiny, options: {api_key: {secret: key}}}", more="secrets: {key: {env: API_KEY}}")
+    project.apply()
+    replica = project.replica("chat")
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+    url = f"{replica['url']}/v1/chat/completions"
+    assert lab.request(replica["host"], url, body)[0] == 401
+    assert lab.request(replica["host"], url, body, key="key-of-the-lab")[0] == 200
+    assert "key-of-the-lab" not in str(lab.inspect(replica["host"], replica["container"])["Args"])
+
+
+def test_a_secret_for_some_hosts_must_go_to_no_other(lab: Lab, project: Project) -> None:
+    project.environment["LAB_KEY"] = CANARY
+    project.write(
+        "chat: {model: tiny, env: {K: {secret: key}}, placement: {gpus: none, hosts: [lab2]}}",
+        more="secrets: {key: {env: LAB_KEY, hosts: [lab1]}}",
+    )
+    failed = project.run("apply", "-y", exit=1)
+    assert "key" in failed.err
+    assert CANARY not in failed.text
+    assert lab.names() == []
+
+
+def test_quotes_newlines_and_dollars_must_arrive_exactly(lab: Lab, project: Project) -> None:
+    nasty = "a'b\"c $(touch /srv/scratch-pwned) `id` ; & | \\ \u00fc\u4e2d\u6587 {{ x }} $HOME"
+    env = json.dumps({"NASTY": nasty, "LINES": "one\ntwo"})
+    project.write(f"chat: {{model: tiny, env: {env}}}")
+    project.apply()
+    replica = project.replica("chat")
+    given = lab.inspect(replica["host"], replica["container"])["Config"]["Env"]
+    assert f"NASTY={nasty}" in given
+    assert "LINES=one\ntwo" in given
+    assert "no" in lab.sh(replica["host"], "test -e /srv/scratch-pwned && echo yes || echo no")
+    project.must_be_settled()

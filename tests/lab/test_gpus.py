@@ -1,0 +1,77 @@
+"""GPUs (faked): chosen by UUID, never given twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.hosts import Lab
+from labkit.project import Project, must_name
+
+
+def devices(lab: Lab, host: str) -> list[list[str]]:
+    """GPU ids that each container of the host was given."""
+    found: list[list[str]] = []
+    for container in lab.containers(host):
+        requests: list[dict[str, Any]] = container["HostConfig"]["DeviceRequests"] or []
+        found += [r["DeviceIDs"] for r in requests]
+    return found
+
+
+def test_a_gpu_index_must_become_its_uuid(lab: Lab, project: Project) -> None:
+    project.write('chat: {model: tiny, placement: {gpus: ["lab1:1"]}}', hosts="{lab1: {}}")
+    project.apply()
+    assert devices(lab, "lab1") == [[lab.gpu_uuids("lab1")[1]]]
+    assert project.replica("chat")["gpus"] == [lab.gpu_uuids("lab1")[1]]
+    project.must_be_settled()
+
+
+def test_replicas_must_get_gpus_of_their_own(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny, replicas: 2, placement: {gpus: 1}}", hosts="{lab1: {}}")
+    project.apply()
+    given = [g for ids in devices(lab, "lab1") for g in ids]
+    assert sorted(given) == sorted(lab.gpu_uuids("lab1"))
+    project.must_be_settled()
+
+
+def test_one_replica_too_many_must_be_refused_with_the_reason_per_host(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny, replicas: 3, placement: {gpus: 1}}", hosts="{lab1: {}}")
+    failed = project.run("apply", "-y", exit=1)
+    must_name(failed, "chat", "lab1", "GPU")
+    assert lab.names() == []
+
+
+def test_a_gpu_that_a_stranger_holds_must_not_be_taken(lab: Lab, project: Project) -> None:
+    uuids = lab.gpu_uuids("lab1")
+    lab.run("lab1", "docker", "run", "-d", "--name", "stranger", "--gpus", f"device={uuids[0]}", "busybox:1",
+            "sleep", "1000000")  # fmt: skip
+    project.write("chat: {model: tiny, placement: {gpus: 1}}", hosts="{lab1: {}}")
+    project.apply()
+    assert project.replica("chat")["gpus"] == [uuids[1]]
+
+
+def test_a_gpu_filter_must_choose_the_host(lab: Lab, project: Project) -> None:
+    project.write('chat: {model: tiny, placement: {gpus: 2, gpu: {model: A40, memory: ">=40GiB"}}}')
+    project.apply()
+    replica = project.replica("chat")
+    assert replica["host"] == "lab2"
+    assert len(replica["gpus"]) == 2
+    assert set(replica["gpus"]) <= set(lab.gpu_uuids("lab2"))
+
+
+def test_gpus_that_are_excluded_must_stay_free(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny, placement: {gpus: 1}}", hosts="{lab1: {gpus: {exclude: [0]}}}")
+    project.apply()
+    assert project.replica("chat")["gpus"] == [lab.gpu_uuids("lab1")[1]]
+
+
+def test_expected_gpus_that_are_missing_must_be_an_error(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny}", hosts="{lab1: {gpus: {expect: {count: 4, model: H100}}}}")
+    failed = project.run("plan", exit=1)
+    must_name(failed, "lab1", "4")
+
+
+def test_the_nvidia_runtime_must_be_passed_on(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny, placement: {gpus: 1}, container: {runtime: nvidia}}", hosts="{lab1: {}}")
+    project.apply()
+    (container,) = lab.containers("lab1")
+    assert container["HostConfig"]["Runtime"] == "nvidia"

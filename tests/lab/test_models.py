@@ -1,0 +1,60 @@
+"""Real models: one that knows the capital of France, one that embeds, one without a chat template."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from labkit.hosts import Lab
+from labkit.project import Project, must_name
+
+CHECKED = """
+chat:
+  model: smollm2
+  options: {context_length: 1024}
+  health: {probe: {prompt: "What is the capital of France?", expect: "Paris"}}
+"""
+
+
+def test_smollm2_must_answer_and_the_answer_must_be_checked(lab: Lab, project: Project) -> None:
+    project.write(CHECKED, hosts="{lab1: {}}")
+    project.apply()
+    replica = project.replica("chat")
+    body = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 24,
+            "temperature": 0}  # fmt: skip
+    status, text = lab.request("lab1", f"{replica['url']}/v1/chat/completions", body)
+    assert status == 200
+    assert "Paris" in text
+
+
+def test_an_answer_that_does_not_match_must_fail_the_apply(lab: Lab, project: Project) -> None:
+    project.write(CHECKED.replace('expect: "Paris"', 'expect: "Ulan Bator"'), hosts="{lab1: {}}")
+    failed = project.run("apply", "-y", exit=1)
+    must_name(failed, "Ulan Bator")
+
+
+def test_an_embedding_service_must_return_meaningful_vectors(lab: Lab, project: Project) -> None:
+    project.write("embed: {model: minilm}", hosts="{lab2: {}}")
+    project.apply()
+    replica = project.replica("embed")
+    body = {"input": ["a cat sits on the mat", "a kitten is on the rug", "stock markets fell on Monday"]}
+    status, text = lab.request("lab2", f"{replica['url']}/v1/embeddings", body)
+    assert status == 200, text
+    cat, kitten, markets = (entry["embedding"] for entry in json.loads(text)["data"])
+    assert len(cat) == 384
+    assert cosine(cat, kitten) > cosine(cat, markets) + 0.2
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+
+
+def test_completions_must_work_beside_chat(lab: Lab, project: Project) -> None:
+    project.write("chat: {model: tiny, served_name: [small, default]}", hosts="{lab3: {}}")
+    project.apply()
+    replica = project.replica("chat")
+    status, text = lab.request("lab3", f"{replica['url']}/v1/completions", {"prompt": "hello", "max_tokens": 3})
+    assert status == 200
+    assert json.loads(text)["choices"]
+    status, text = lab.request("lab3", f"{replica['url']}/v1/models")
+    assert "small" in text
