@@ -12,6 +12,7 @@ from deployer.values.plan import (
     Probe,
     PullImage,
     RemoveContainer,
+    RenameContainer,
     StartContainer,
     StopContainer,
     UpdateContainer,
@@ -24,6 +25,18 @@ def operation_text(operation: Operation) -> str:
             return f"pull image {image}"
         case MakeDirectory(path=path):
             return f"make directory {path}"
+        case AwaitReady(name=name):
+            return f"wait until {name} is ready"
+        case Probe(name=name, category=category):
+            return f"send {name} a real {category} request"
+        case _:
+            return _container_text(operation)
+
+
+def _container_text(
+    operation: CreateContainer | StartContainer | StopContainer | RemoveContainer | UpdateContainer | RenameContainer,
+) -> str:
+    match operation:
         case CreateContainer(name=name):
             return f"create container {name}"
         case StartContainer(name=name):
@@ -34,9 +47,7 @@ def operation_text(operation: Operation) -> str:
             return f"remove container {name}"
         case UpdateContainer(name=name, restart=restart):
             return f"set restart {restart} on container {name}"
-        case AwaitReady(name=name):
-            return f"wait until {name} is ready"
-        case Probe(name=name, category=category):
-            return f"send {name} a real {category} request"
+        case RenameContainer(name=name, to=to):
+            return f"rename container {name} to {to}"
         case _:
             assert_never(operation)

@@ -1,0 +1,72 @@
+"""What all operations of one apply share, and how each reaches its host. Performs nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from deployer.docker.calls import Refusal
+from deployer.docker.failures import container_failure
+from deployer.engine.redaction import Redactor
+from deployer.engine.secrets import SecretStore
+from deployer.engine.watch import Watch
+from deployer.errors import Diagnostic, OperationError
+from deployer.spec.language import Registry
+from deployer.transport.base import Transport
+
+MAX_WORDS = 1500  # characters of Docker's own words that are looked at
+
+
+class Transports(Protocol):
+    """The connected hosts by name: `transport.Fleet`, or a dict."""
+
+    def __getitem__(self, name: str, /) -> Transport: ...
+
+
+def no_fence(host: str) -> None:
+    """Nobody else is expected to change the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyContext:
+    """`apply`: this apply's own id. `fence` is asked before a host is changed, and raises when its lock was lost."""
+
+    project: str
+    id: str | None
+    apply: str
+    secrets: SecretStore
+    registries: Mapping[str, Registry] = field(default_factory=dict)
+    fence: Callable[[str], None] = no_fence
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def redactor(self) -> Redactor:
+        return self.secrets.redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One operation's place: the apply it belongs to, its host, and its watch."""
+
+    context: ApplyContext
+    transport: Transport
+    watch: Watch
+
+    @property
+    def host(self) -> str:
+        return self.transport.name
+
+    def words(self, raw: str | bytes) -> str:
+        """What a host said, fit for evidence."""
+        return self.context.redactor.line(raw, MAX_WORDS)
+
+    def refused(self, refusal: Refusal, verb: str, name: str, image: str = "") -> OperationError:
+        return OperationError(container_failure(self.words(refusal.text), verb, name, image))
+
+
+def failed(
+    code: str, message: str, hint: str | None = None, evidence: tuple[str, ...] = (), host: str | None = None
+) -> OperationError:
+    return OperationError(Diagnostic(code, message, evidence=evidence, hint=hint, host=host))

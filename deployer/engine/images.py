@@ -1,0 +1,163 @@
+"""Pulls an image that is not on the host yet, with progress in bytes, and gives up when nothing moves any more.
+
+A reference that is there already is kept as it is: which image a moving tag means is not decided here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from deployer.docker.calls import Refusal, engine_lost
+from deployer.docker.failures import pull_failure
+from deployer.engine.context import Site, failed
+from deployer.engine.ownership import inspect_image
+from deployer.engine.streams import Ended, Pieces, engine_stream
+from deployer.errors import OperationError
+from deployer.values.images import parse_image
+from deployer.values.plan import PullImage
+
+STALLED_AFTER = 300.0  # seconds without a word from Docker
+EVERY = 0.25  # seconds between two reports
+HUB_LOGIN = "https://index.docker.io/v1/"  # the name under which Docker Hub's logins go (Docker Engine API)
+
+
+def pull_image(operation: PullImage, site: Site) -> str:
+    if inspect_image(site, operation.image) is not None:
+        return "was there already"
+    login, secret = _login(operation.registry, site)
+    headers = {"X-Registry-Auth": login} if login else {}
+    try:
+        with engine_stream(site.transport, "POST", _path(operation.image), headers) as pieces:
+            _follow(operation, site, pieces, secret)
+    except Refusal as refusal:
+        raise _refused(operation, site, _message(refusal.text).get("message") or refusal.text, secret) from None
+    except OSError as error:
+        raise engine_lost(site.host, type(error).__name__) from None
+    if inspect_image(site, operation.image) is None:
+        raise failed("pull-failed", f"Docker pulled `{operation.image}`, and has no such image", "apply again")
+    return ""
+
+
+def _path(image: str) -> str:
+    reference = parse_image(image)
+    name, tag = f"{reference.registry}/{reference.repository}", reference.digest or reference.tag or "latest"
+    return "/images/create?" + urlencode({"fromImage": name, "tag": tag})
+
+
+def _login(registry: str, site: Site) -> tuple[str | None, str | None]:
+    """The header's value for this one request, and the name of the secret in it."""
+    known = site.context.registries.get(registry)
+    if known is None or known.username is None or known.password is None:
+        return None, None
+    secret = known.password.secret
+    login = {
+        "username": known.username,
+        "password": site.context.secrets.value(secret, site.host).reveal(),
+        "serveraddress": HUB_LOGIN if registry == "docker.io" else registry,
+    }
+    return base64.urlsafe_b64encode(json.dumps(login).encode()).decode(), secret
+
+
+def _follow(operation: PullImage, site: Site, pieces: Pieces, secret: str | None) -> None:
+    layers, clock = Layers(), site.context.clock
+    heard = said = clock()
+    while True:
+        site.watch.pause(0)
+        try:
+            line = pieces.next(1.0)
+        except Ended as end:
+            if end.cause is not None:
+                raise engine_lost(site.host, end.cause) from None
+            return
+        if line is None:
+            if clock() - heard > STALLED_AFTER:
+                hint = f"check the network between the host and `{operation.registry}`, then apply again"
+                raise failed("pull-stalled", f"the pull of `{operation.image}` stands still", hint)
+            continue
+        heard = clock()
+        message = _message(line)
+        if "error" in message or "errorDetail" in message:
+            raise _refused(operation, site, _error_text(message), secret)
+        layers.hear(message)
+        if heard - said >= EVERY:
+            said = heard
+            site.watch.progress(layers.done, layers.total, layers.note)
+
+
+@dataclass(slots=True)
+class Layers:
+    """Sums what Docker says about the layers of one pull."""
+
+    done_of: dict[str, int] = field(default_factory=dict)
+    total_of: dict[str, int | None] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        layer, status = message.get("id"), message.get("status")
+        if not isinstance(layer, str) or not isinstance(status, str) or status.startswith("Pulling from"):
+            return
+        if len(self.total_of) >= 1000 and layer not in self.total_of:
+            return
+        detail = message.get("progressDetail")
+        detail = detail if isinstance(detail, dict) else {}
+        self.total_of.setdefault(layer, None)
+        if status == "Already exists":
+            self.total_of[layer] = 0
+            self.complete.add(layer)
+        elif status == "Downloading":
+            self._count(layer, detail)
+        elif status in ("Download complete", "Extracting", "Pull complete"):
+            self._downloaded(layer, detail)
+            if status == "Pull complete":
+                self.complete.add(layer)
+
+    def _count(self, layer: str, detail: Mapping[str, Any]) -> None:
+        current, total = detail.get("current"), detail.get("total")
+        if isinstance(total, int) and total > 0:
+            self.total_of[layer] = total
+        if isinstance(current, int):
+            self.done_of[layer] = max(current, self.done_of.get(layer, 0))
+
+    def _downloaded(self, layer: str, detail: Mapping[str, Any]) -> None:
+        """Small layers are never said to be downloading; extracting then tells their size."""
+        total = detail.get("total")
+        if self.total_of[layer] is None:
+            self.total_of[layer] = total if isinstance(total, int) else self.done_of.get(layer, 0)
+        self.done_of[layer] = self.total_of[layer] or 0
+
+    @property
+    def done(self) -> int:
+        return sum(self.done_of.values())
+
+    @property
+    def total(self) -> int | None:
+        """None until every layer's size is known."""
+        sizes = list(self.total_of.values())
+        return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def note(self) -> str:
+        return f"{len(self.complete)} of {len(self.total_of)} layers" if self.total_of else ""
+
+
+def _message(text: str | bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _error_text(message: Mapping[str, Any]) -> str:
+    detail = message.get("errorDetail")
+    text = detail.get("message") if isinstance(detail, dict) else None
+    return str(text or message.get("error") or "")
+
+
+def _refused(operation: PullImage, site: Site, words: object, secret: str | None) -> OperationError:
+    return OperationError(pull_failure(site.words(str(words)), operation.image, operation.registry, secret))

@@ -1,0 +1,139 @@
+"""Starts, stops, renames, updates and removes containers of ours: each can be done twice."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from deployer.docker.calls import Refusal, engine_calls
+from deployer.docker.failures import taken_port
+from deployer.engine.context import Site, failed
+from deployer.engine.ownership import find, look, not_ours
+from deployer.engine.port_owner import port_owner
+from deployer.errors import Diagnostic, OperationError
+from deployer.values.facts import ObservedContainer
+from deployer.values.plan import RemoveContainer, RenameContainer, StartContainer, StopContainer, UpdateContainer
+
+LIVE = ("running", "paused", "restarting")
+GONE_WITHIN = 15.0  # seconds that a removal somebody else began may take
+
+
+def start_container(operation: StartContainer, site: Site) -> str:
+    state = _present(site, operation.name, operation.id)
+    if state.restart_policy != operation.restart:
+        _restart_policy(site, state, operation.restart)
+    if state.status == "running":
+        return "ran already"
+    if state.status == "restarting":
+        _stop(site, state, 0.0)
+    try:
+        _call(site, state, "unpause" if state.status == "paused" else "start", state.id)
+    except OperationError as error:
+        raise _with_port_owner(site, error) from None
+    return ""
+
+
+def stop_container(operation: StopContainer, site: Site) -> str:
+    state = find(site, operation.name, operation.id)
+    if state is None:
+        return "was gone already"
+    _must_be_known(site, state, operation.id)
+    if state.restart_policy != "no":  # first, or the daemon brings it back
+        _restart_policy(site, state, "no")
+    if state.status not in LIVE:
+        return "was stopped already"
+    _stop(site, state, operation.grace)
+    return ""
+
+
+def remove_container(operation: RemoveContainer, site: Site) -> str:
+    state = find(site, operation.name, operation.id)
+    if state is None:
+        return "was gone already"
+    _must_be_known(site, state, operation.id)
+    if state.status in LIVE:
+        if state.restart_policy != "no":
+            _restart_policy(site, state, "no")
+        _stop(site, state, operation.grace)
+    remove(site, state)
+    return ""
+
+
+def update_container(operation: UpdateContainer, site: Site) -> str:
+    state = _present(site, operation.name, operation.id)
+    if state.restart_policy == operation.restart:
+        return "was so already"
+    _restart_policy(site, state, operation.restart)
+    return ""
+
+
+def rename_container(operation: RenameContainer, site: Site) -> str:
+    state = find(site, operation.name, operation.id) or find(site, operation.to, operation.id)
+    if state is None:
+        raise _missing(site, operation.name)
+    if state.name == operation.to:
+        return "was so already"
+    _call(site, state, "rename", state.id, operation.to)
+    return ""
+
+
+def remove(site: Site, state: ObservedContainer) -> None:
+    """Removes a container that does not run; its named volumes stay."""
+    try:
+        with engine_calls(site.host):
+            site.transport.docker().remove_container(state.id, v=False, force=False)
+    except Refusal as refusal:
+        if refusal.status != 404 and "already in progress" not in refusal.text:
+            raise site.refused(refusal, "remove", state.name) from None
+    deadline = time.monotonic() + GONE_WITHIN
+    while look(site, state.id) is not None:
+        if time.monotonic() > deadline:
+            raise failed("not-removed", f"Docker has not removed container `{state.name}`", "apply again")
+        time.sleep(0.2)
+
+
+# --- single calls -------------------------------------------------------------------
+
+
+def _present(site: Site, name: str, id: str | None) -> ObservedContainer:
+    state = find(site, name, id)
+    if state is None:
+        raise _missing(site, name)
+    return state
+
+
+def _must_be_known(site: Site, state: ObservedContainer, id: str | None) -> None:
+    """Without an id from the plan, only what this apply made may be stopped or removed."""
+    if id is None and (state.recorded is None or state.recorded.apply != site.context.apply):
+        raise not_ours(site, state.name)
+
+
+def _restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:
+    _call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": 0})
+
+
+def _stop(site: Site, state: ObservedContainer, grace: float) -> None:
+    _call(site, state, "stop", state.id, timeout=math.ceil(grace))
+
+
+def _call(site: Site, state: ObservedContainer, method: str, *args: Any, **kwargs: Any) -> None:
+    verb = {"update_container": "update"}.get(method, method)
+    try:
+        with engine_calls(site.host):
+            getattr(site.transport.docker(), method)(*args, **kwargs)
+    except Refusal as refusal:
+        raise site.refused(refusal, verb, state.name) from None
+
+
+def _missing(site: Site, name: str) -> OperationError:
+    return failed("container-missing", f"container `{name}` is not on the host", "plan again", host=site.host)
+
+
+def _with_port_owner(site: Site, error: OperationError) -> OperationError:
+    port = taken_port(error.diagnostic)
+    owner = port_owner(site, port) if port is not None else None
+    if owner is None:
+        return error
+    old = error.diagnostic
+    return OperationError(Diagnostic(old.code, f"{old.message} by {owner}", evidence=old.evidence, hint=old.hint))

@@ -1,0 +1,98 @@
+"""Reads a long answer of the engine piece by piece, with a bound on every wait and on every piece."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from deployer.docker.calls import Refusal
+from deployer.transport.base import Transport
+
+MAX_LINE = 1 << 20  # bytes; longer lines are cut into several
+MAX_AHEAD = 1000  # pieces read ahead of the reader
+MAX_REFUSAL = 65536
+Read = Callable[[http.client.HTTPResponse], bytes]  # the next piece; b"" at the end
+
+
+class Ended(Exception):
+    """After the last piece; `cause` is set when the connection broke first."""
+
+    def __init__(self, cause: str | None) -> None:
+        self.cause = cause
+        super().__init__(cause or "ended")
+
+
+def read_line(response: http.client.HTTPResponse) -> bytes:
+    return response.readline(MAX_LINE)
+
+
+class Pieces:
+    """Pieces as they come, read by a thread of its own: a read that hangs is left by closing the connection."""
+
+    def __init__(self, response: http.client.HTTPResponse, read: Read) -> None:
+        self._queue: queue.Queue[bytes | Ended] = queue.Queue(MAX_AHEAD)
+        self._response, self._read_one = response, read
+        self._left = threading.Event()
+        threading.Thread(target=self._read, name="engine stream", daemon=True).start()
+
+    def next(self, seconds: float) -> bytes | None:
+        """The next piece, None when none came in time; raises Ended after the last."""
+        try:
+            piece = self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if isinstance(piece, Ended):
+            raise piece
+        return piece
+
+    def leave(self) -> None:
+        self._left.set()
+
+    def _read(self) -> None:
+        cause = None
+        try:
+            while piece := self._read_one(self._response):
+                if not self._offer(piece):
+                    return
+        except Exception as error:  # whatever a connection can die of, also while it is being closed
+            cause = type(error).__name__
+        self._offer(Ended(cause))
+
+    def _offer(self, piece: bytes | Ended) -> bool:
+        while not self._left.is_set():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(piece, timeout=1.0)
+                return True
+        return False
+
+
+@contextmanager
+def engine_stream(
+    transport: Transport, method: str, path: str, headers: Mapping[str, str], read: Read = read_line
+) -> Iterator[Pieces]:
+    """The answer to one request on a connection of its own; leaving the context ends the request.
+
+    Raises Refusal for an answer that is none, HostError or OSError when there is no answer.
+    """
+    connection = transport.engine()
+    try:
+        connection.request(method, path, headers=dict(headers))
+        sock = connection.sock
+        response = connection.getresponse()
+        if response.status != 200:
+            raise Refusal(response.status, response.read(MAX_REFUSAL).decode("utf-8", "replace"))
+        sock.settimeout(None)  # whoever waits for the pieces bounds the wait
+        pieces = Pieces(response, read)
+        try:
+            yield pieces
+        finally:
+            pieces.leave()
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+    finally:
+        connection.close()
