@@ -9,14 +9,19 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Option -> `FLAG VALUE`."""
+    """Option -> `NAME VALUE`, and the same for each of `more`.
+
+    `values` translates text: None says nothing, and a word that is not in it is refused. Numbers stay as they are.
+    """
 
     name: str
+    more: tuple[str, ...] = ()
+    values: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Boolean option -> `on` when true, `off` when false; None: nothing is said."""
+    """Boolean option -> `on` when true (or a number above 1), `off` otherwise; None: nothing is said."""
 
     on: str | None
     off: str | None = None
@@ -24,31 +29,54 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class InTemplate:
-    """The template itself turns the option into arguments or environment."""
+    """The template itself turns the option into arguments or environment. `values` as in Flag."""
+
+    values: Mapping[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEnv:
+    """A secret goes by an environment variable; several of them, one a line, in a 0600 file that `file_flag` names."""
+
+    variable: str
+    file_flag: str | None = None  # None: the backend takes one only
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The backend cannot do it; the reason completes the sentence `OPTION: ...`."""
+    """The backend cannot do it, except for the values that ask for what it does anyway."""
 
     reason: str
+    unless: tuple[object, ...] = ()
 
 
-OptionMapping = Flag | Switch | InTemplate | Refused
+OptionMapping = Flag | Switch | InTemplate | SecretEnv | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRange:
+    """Which versions have a flag: from `since` on, before `gone`; `instead`: what to write where it is gone."""
+
+    since: str | None = None
+    gone: str | None = None
+    instead: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Where a backend's image comes from. A tag may hold `{version}`.
+    """Where a backend's image comes from.
 
-    `gpu` is used for replicas with GPUs, `cpu` for those without; None: there is no such image.
-    `gpu_unversioned`/`cpu_unversioned` are the tags for a spec that names no version.
+    `gpu` is the tag for replicas with GPUs, `cpu` for those without; `{number}` stands for the version without the
+    letter it may begin with. A version that is not a number, such as `nightly`, is the tag itself. None: there is
+    no such image. The unversioned tags are for a backend whose default names no version.
     """
 
     repository: str
     gpu: str | None
     cpu: str | None = None
     cpu_repository: str | None = None
+    gpu_unversioned: str | None = None
+    cpu_unversioned: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +93,26 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
+    """`options` has every name of `spec.language.options.OPTION_NAMES`. `flags` are those whose versions are known;
+    a flag that is not in it is passed through."""
+
     name: str
     title: str
     images: Images
-    version: str  # the default of this edition of the language
+    version: str | None  # the default of this edition of the language; None: the unversioned tags
     port: int  # the server's own, inside the container
     api: Api
     template: str  # file under templates/
-    options: Mapping[str, OptionMapping]  # every name of spec.language.options.OPTION_NAMES
+    options: Mapping[str, OptionMapping]
     formats: tuple[Literal["gguf", "safetensors"], ...]
     categories: tuple[str, ...]
     gpu: Literal["required", "optional", "never"]
     ready_timeout: float  # seconds
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
-    api_key_env: str | None = None  # environment variable the server reads its key from; None: it has no key
-    api_key_file_flag: str | None = None  # flag naming a file of keys, where several keys are wanted
     default_context: int | None = None
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs
     stop_grace: float = 30.0  # seconds
     caches: Mapping[str, str] = field(default_factory=dict)  # name -> path in the container, read-write per service
     env: Mapping[str, str] = field(default_factory=dict)  # always set; offline mode belongs here
+    flags: Mapping[str, FlagRange] = field(default_factory=dict)

@@ -19,6 +19,8 @@ class Mount:
     kind: Literal["bind", "volume"] = "bind"
     create: bool = False  # deployer makes the host directory (its own caches); never for what the spec names
     propagation: str | None = None
+    relabel: Literal["z", "Z"] | None = None  # for SELinux, as `docker run -v` has it
+    no_copy: bool = False  # a new volume does not get what the image has at the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class SecretFile:
     mode: int = 0o600
     uid: int = 0
     gid: int = 0
+    more: tuple[SecretRef, ...] = ()  # further secrets of the same file, each on a line of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,10 @@ class Ulimit:
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """Docker's own health check; durations in seconds; `test` () means: switched off."""
+    """Docker's own health check; durations in seconds. `test` begins with CMD or CMD-SHELL; () means: switched off,
+    None: the image's."""
 
-    test: tuple[str, ...] = ()
+    test: tuple[str, ...] | None = ()
     interval: float | None = None
     timeout: float | None = None
     start_period: float | None = None
@@ -120,4 +124,5 @@ class ContainerSpec:
     def secret_names(self) -> tuple[str, ...]:
         """The secrets this container is given, sorted."""
         by_env = {v.secret for v in self.env.values() if isinstance(v, SecretRef)}
-        return tuple(sorted(by_env | {f.secret.secret for f in self.secret_files.values()}))
+        in_files = {s.secret for f in self.secret_files.values() for s in (f.secret, *f.more)}
+        return tuple(sorted(by_env | in_files))
