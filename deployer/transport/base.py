@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,17 @@ class Completed:
     exit_code: int
     stdout: bytes
     stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectOptions:
+    """How hosts are reached, for all of them. Seconds; `jitter` gives a number from 0 to 1 for each back-off."""
+
+    ssh_config: str | None = None  # read instead of ~/.ssh/config and /etc/ssh/ssh_config, as ssh's -F
+    connect_timeout: float = 10.0
+    keepalive: float = 15.0  # between signs of life; the connection is given up after three without an answer
+    attempts: int = 6  # connections that sshd's MaxStartups dropped are tried again
+    jitter: Callable[[], float] = random.random
 
 
 class Transport(Protocol):
@@ -38,18 +50,27 @@ class Transport(Protocol):
         """Runs one command; a non-zero exit is a value. Output is cut at 32 MiB."""
 
     def stream(self, argv: Sequence[str], *, timeout: float) -> AbstractContextManager[Iterator[bytes]]:
-        """Runs a command and yields its stdout as it comes; leaving the context ends the command."""
+        """Runs a command and yields its stdout as it comes; leaving the context ends the command.
+
+        A HostError `command-failed` follows the last byte of a command that exits with another code than 0.
+        """
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
-        """Writes a file on the host: beside, then renamed."""
+        """Writes a file on the host: beside, then renamed. Its directory exists; HostError `write-failed`."""
 
     def engine(self) -> http.client.HTTPConnection:
         """A new HTTP connection to the Docker engine's socket (one channel of this host's connection)."""
 
     def docker(self) -> docker.APIClient:
-        """The Docker SDK on channels of this host's connection; one client per host, made at the first use."""
+        """The Docker SDK on channels of this host's connection; one client per host, made at the first use.
+
+        Nothing of the controller's own Docker configuration (logins, proxies) is used.
+        """
 
     def http(self, address: str, port: int, *, timeout: float) -> http.client.HTTPConnection:
-        """An HTTP connection from the host itself to one of its own addresses."""
+        """An HTTP connection from the host itself to one of its own addresses.
+
+        Its first request raises ConnectionRefusedError when nothing listens there, TimeoutError when nothing answers.
+        """
 
     def close(self) -> None: ...
