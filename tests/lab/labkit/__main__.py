@@ -1,10 +1,21 @@
-"""`python -m labkit server | models | images REGISTRY PRIVATE [VLLM_TAG...] | seed`: fills cache, registries, hosts."""
+"""Fills the cache, registries and this machine's Docker.
+
+python -m labkit server                             compile llama-server into the cache
+python -m labkit models                             all small models into the cache
+python -m labkit images REGISTRY PRIVATE [TAG...]   push the lab's images; tags for the vLLM stand-in
+python -m labkit load NAME                          llama.cpp's image into this machine's Docker
+python -m labkit smollm2 FILE                       SmolLM2-135M-Instruct as a GGUF file
+"""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from labkit import cache, images, models
+from labkit import cache, images, models, oci
 
 
 def main(arguments: list[str]) -> int:
@@ -16,6 +27,14 @@ def main(arguments: list[str]) -> int:
                 print(f"{name:16} {path}")
         case ["images", registry, private, *tags]:
             print("\n".join(images.push_all(registry, private, tuple(tags))) or "all there")
+        case ["load", name]:
+            with tempfile.TemporaryDirectory() as work:
+                oci.save(images.llama_cpp(), name, Path(work) / "image.tar")
+                subprocess.run(["docker", "load", "-i", f"{work}/image.tar"], check=True)
+        case ["smollm2", target]:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            with cache.written_beside(Path(target)) as beside:
+                shutil.copy(cache.smollm2(), beside)
         case _:
             print(__doc__, file=sys.stderr)
             return 64

@@ -1,0 +1,46 @@
+# make demo   sets up all it needs and serves a real small model on this machine (Debian, Ubuntu; root or sudo)
+# make test   all tests: static checks, unit tests, and the lab of real hosts (root; about 15 minutes the first time)
+.PHONY: help demo test deps check unit lab heavy bench golden clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+FAST   := tests/unit tests/properties tests/contract tests/golden
+
+help:
+	@sed -n '1,2s/^# //p' $(firstword $(MAKEFILE_LIST))
+	@echo 'parts of make test: deps (Debian packages for the lab), check, unit, lab; besides: heavy, bench, golden, clean'
+
+demo:
+	@bash specs/demo.sh
+
+test: $(VENV)/.installed
+	@bash .ci/tests $(BIN)
+
+deps:
+	tests/lab/lab deps
+
+$(VENV)/.installed: pyproject.toml
+	@bash .ci/venv $(PYTHON) $(VENV)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed
+	$(BIN)/python -m pytest -n auto $(FAST)
+
+lab: $(VENV)/.installed
+	$(BIN)/python -m pytest -m 'lab and not heavy' tests/lab
+
+heavy: $(VENV)/.installed
+	$(BIN)/python -m pytest -m heavy tests/lab
+
+golden: $(VENV)/.installed
+	$(BIN)/python -m pytest $(FAST) --golden-update
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
