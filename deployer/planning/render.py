@@ -9,7 +9,7 @@ from typing import Any
 from deployer.backends.base import Backend, SecretEnv
 from deployer.backends.versions import has_flag, tag_of
 from deployer.errors import Diagnostic, SpecError
-from deployer.planning.render_docker import combined, docker_fields
+from deployer.planning.render_docker import combined, docker_fields, refused_extra
 from deployer.planning.render_mounts import (
     cache_mounts,
     lora_target,
@@ -80,7 +80,7 @@ def render_container(request: RenderRequest) -> ContainerSpec:
         secret_files=key_files | secret_files(request, container.secret_files),
         **docker_fields(container, request.backend, request.placed.gpus),
     )
-    _check_texts(request, spec)
+    _check(request, spec)
     return spec
 
 
@@ -212,8 +212,8 @@ def _owner(user: str | None) -> tuple[int, int]:
     return (int(uid), int(gid) if gid.isdigit() else 0) if uid.isdigit() else (0, 0)
 
 
-def _check_texts(request: RenderRequest, spec: ContainerSpec) -> None:
-    """What no process can be given: NUL, text that is not Unicode, `=` in the name of a variable."""
+def _check(request: RenderRequest, spec: ContainerSpec) -> None:
+    """What no process can be given (NUL, text that is not Unicode), and what is deployer's own."""
     where = request.project.where("services", request.service_name)
     for text in _texts(spec.command, spec.entrypoint or (), spec.env):
         if "\0" in text or not _is_unicode(text):
@@ -223,6 +223,14 @@ def _check_texts(request: RenderRequest, spec: ContainerSpec) -> None:
         if not name or "=" in name:
             message = f"`{name}` of service `{request.service_name}` cannot be the name of an environment variable"
             raise SpecError(Diagnostic("bad-variable", message, where, hint="names have no `=` and are not empty"))
+    for name in spec.labels:
+        if name == "deployer" or name.startswith("deployer."):
+            message = f"the label `{name}` of service `{request.service_name}` is deployer's own"
+            raise SpecError(Diagnostic("reserved-label", message, where, hint="choose another name"))
+    refused = refused_extra(spec.extra)
+    if refused is not None:
+        where = request.project.where("services", request.service_name, "container", "extra")
+        raise SpecError(Diagnostic("extra-refused", f"{refused} (service `{request.service_name}`)", where))
 
 
 def _texts(command: Iterable[str], entrypoint: Iterable[str], env: Mapping[str, str | SecretRef]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from deployer.backends.base import Backend
@@ -17,6 +18,14 @@ AS_WRITTEN = (
 )  # fmt: skip
 DEFAULT = Container()
 REPLACED = ("command", "entrypoint")  # lists that are one thing
+KEPT = {
+    "Image": "use the service's `image`",
+    "Labels": "use `container.labels`",
+    "Env": "use the service's `env`",
+    "Cmd": "use `args` or `container.command`",
+    "HostConfig.RestartPolicy": "use `container.restart`",
+    "HostConfig.AutoRemove": "deployer removes its containers itself",
+}
 ROTATED = ("json-file", "local")  # log drivers that know max-size and max-file
 
 
@@ -95,3 +104,18 @@ def _test(words: tuple[str, ...]) -> tuple[str, ...] | None:
             return ("CMD-SHELL", line)
         case _:
             return ("CMD", *words)
+
+
+def refused_extra(extra: Mapping[str, Any]) -> str | None:
+    """The first key of `extra` that would break what deployer knows its containers by, and what to use instead."""
+    for path, instead in KEPT.items():
+        item: Any = extra
+        for part in path.split("."):
+            # the engine reads keys in any case of letters
+            found = [v for k, v in item.items() if k.lower() == part.lower()] if isinstance(item, Mapping) else []
+            if not found:
+                break
+            item = found[0]
+        else:
+            return f"`{path}` is not for `extra`: {instead}"
+    return None
