@@ -18,6 +18,7 @@ from deployer.view.page import Page, Span, Style
 
 NOTHING = "(none)"
 LONGEST_VALUE = 160
+SIZES = ("shm_size", "memory", "memory_swap")
 ARGUMENT_LISTS = ("command", "args", "entrypoint")
 NEGATIVE_NUMBER = re.compile(r"-\d+(\.\d+)?\Z")
 
@@ -46,7 +47,13 @@ def _rows(field: FieldDiff) -> list[tuple[str, Pair]]:
     if field.path.rpartition(".")[2] in ARGUMENT_LISTS and _is_list(field.before) and _is_list(field.after):
         pairs = diff_arguments([str(a) for a in field.before], [str(a) for a in field.after])
         return [(field.path if i == 0 else "", pair) for i, pair in enumerate(pairs)]
+    if field.path.rpartition(".")[2] in SIZES:
+        return [(field.path, (_size(field.before), _size(field.after)))]
     return [(field.path, (field.before, field.after))]
+
+
+def _size(value: Any) -> Any:
+    return render_bytes(value) if isinstance(value, int) and value > 0 else value
 
 
 def _is_list(value: Any) -> bool:

@@ -39,14 +39,15 @@ class Style(StrEnum):
 class Span:
     text: str
     style: Style | None = None
+    limit: int | None = LONGEST_SPAN  # characters; what is longer is cut
 
 
 Part = str | Span
 
 
-def printable(text: str) -> str:
+def printable(text: str, limit: int | None = LONGEST_SPAN) -> str:
     """Foreign text as it may be shown: one line, no escape sequences, nothing a terminal or a CI service obeys."""
-    cut = text if len(text) <= LONGEST_SPAN else text[:LONGEST_SPAN] + " … (cut)"
+    cut = text if limit is None or len(text) <= limit else text[:limit] + " … (cut)"
     shown = UNSAFE.sub(_escape, ANSI.sub("", cut).replace("\t", " "))
     return CI_MARKER.sub("#\\#", shown)
 
@@ -61,7 +62,7 @@ def _escape(match: re.Match[str]) -> str:
 def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
     """One line, without its newline, safe to write to a terminal or a CI log."""
     spans = [Span(part) if isinstance(part, str) else part for part in parts]
-    shown = [Span(printable(span.text), span.style) for span in spans if span.text]
+    shown = [Span(printable(span.text, span.limit), span.style) for span in spans if span.text]
     if CI_COMMAND.match("".join(span.text for span in shown)):
         shown = [Span("\\"), *shown]
     if not colour:

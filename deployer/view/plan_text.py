@@ -8,7 +8,6 @@ from deployer.engine.wording import operation_text
 from deployer.errors import Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.plan import Action, Availability, Cause, Change, CreateContainer, Plan, PullImage, Step
-from deployer.view.diagnostics import render_diagnostics
 from deployer.view.field_diff import render_diff
 from deployer.view.gpus import render_gpus
 from deployer.view.measures import counted, render_bytes
@@ -28,11 +27,12 @@ DETAIL = " " * 6
 
 
 def render_plan(plan: Plan, *, steps: bool = False, verbose: bool = False) -> Page:
-    """The whole plan; `steps` adds every step, `verbose` the replicas that are kept."""
+    """The whole plan but its problems; `steps` adds every step, `verbose` the replicas that are kept."""
     page = Page()
     page.line(Span(f"Project `{plan.project}`", Style.BOLD), f" on {counted(len(plan.hosts), 'host')}")
+    told = {problem.host for problem in plan.problems}
     for name, use in sorted(plan.hosts.items()):
-        if use.unreachable is not None:
+        if use.unreachable is not None and name not in told:
             page.line("  ", Span("!", Style.WARNING), f" {name} is unreachable: {use.unreachable}")
     shown = plan.changes if verbose else [c for c in plan.changes if _is_pending(c)]
     created = _created(plan.steps)
@@ -47,9 +47,7 @@ def render_plan(plan: Plan, *, steps: bool = False, verbose: bool = False) -> Pa
         page.blank()
         page.extend(render_steps(plan.steps))
     page.blank()
-    page.extend(render_diagnostics(plan.problems))
-    page.blank()
-    page.line(*_last_line(plan))
+    page.extend(_end(plan))
     return page
 
 
@@ -112,8 +110,9 @@ def _rollout(rollout: Sequence[Availability]) -> Page:
     if not fewer:
         return page
     page.line(Span("While it runs", Style.BOLD))
+    width = max(len(a.service) for a in fewer)
     for service in fewer:
-        page.line(f"  {service.service}  ", *_availability(service))
+        page.line(f"  {service.service:<{width}}  ", *_availability(service))
     return page
 
 
@@ -151,27 +150,30 @@ def render_steps(steps: Sequence[Step]) -> Page:
     return page
 
 
-def _last_line(plan: Plan) -> tuple[str | Span, ...]:
-    errors = sum(problem.severity is Severity.ERROR for problem in plan.problems)
-    if errors:
-        return (
-            Span(f"This plan cannot be applied: {counted(errors, 'error')} above.", Style.ERROR),
-            f" {summary_line(plan)}",
-        )
-    return (Span(summary_line(plan), Style.BOLD),)
+def _end(plan: Plan) -> Page:
+    page = Page()
+    waiting = sum(c.cause is Cause.DEFAULT for c in plan.changes)
+    if waiting:
+        page.line(f"{counted(waiting, 'replica')} would differ by newer defaults only; that waits for a real change.")
+    if plan.has_errors:
+        errors = sum(problem.severity is Severity.ERROR for problem in plan.problems)
+        wanted = f" Without {'it' if errors == 1 else 'them'}: {summary_line(plan)}" if plan.pending else ""
+        page.line(Span(f"Nothing can be applied: {counted(errors, 'error')}.", Style.ERROR), wanted)
+    else:
+        page.line(Span(summary_line(plan), Style.BOLD))
+    return page
 
 
 def summary_line(plan: Plan) -> str:
-    """`Plan: 1 to create, 2 to replace on 2 hosts; 3 unchanged`, or that there is nothing to do."""
+    """`Plan: 1 to create, 2 to replace on 2 hosts; 3 unchanged.`, or that there is nothing to do."""
     counts = plan.summary()
     kept = counts.pop(Action.KEEP.value)
-    waiting = sum(c.cause is Cause.DEFAULT for c in plan.changes)
-    newer = f" {counted(waiting, 'newer default')} will follow with the next real change." if waiting else ""
     if not any(counts.values()) and plan.is_empty:
-        return f"No changes. {_as_it_should(kept)}{newer}"
+        return f"No changes. {_as_it_should(kept)}"
     asked = ", ".join(f"{count} to {action}" for action, count in counts.items() if count)
     hosts = counted(len({step.host for step in plan.steps} or {c.host for c in plan.pending}), "host")
-    return f"Plan: {asked or 'finish what an earlier apply began'} on {hosts}; {kept} unchanged.{newer}"
+    unchanged = f"; {kept} unchanged" if kept else ""
+    return f"Plan: {asked or 'finish what an earlier apply began'} on {hosts}{unchanged}."
 
 
 def _as_it_should(kept: int) -> str:

@@ -11,7 +11,6 @@ from deployer.spec.project import Project
 from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan
-from deployer.view.diagnostics import render_diagnostics
 from deployer.view.gpus import render_gpus
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.page import Page, Span, Style
@@ -19,7 +18,7 @@ from deployer.view.page import Page, Span, Style
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """`state`: Docker's word, `missing`, or `unknown` where the host is unreachable. `pending`: what a plan would do."""
+    """`state`: Docker's word, `missing`, or `unknown` on an unreachable host. `pending`: what a plan would do."""
 
     replica: int
     host: str | None
@@ -54,7 +53,6 @@ class ServiceStatus:
 class Status:
     project: str
     services: Mapping[str, ServiceStatus]
-    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def status_of(seen: Seen) -> Status:
     found = found_replicas(seen.observed)
     names = sorted(set(seen.project.spec.services) | {key.service for key in found})
     services = {name: _service(seen, name, found) for name in names}
-    return Status(seen.project.spec.project, services, seen.plan)
+    return Status(seen.project.spec.project, services)
 
 
 def _service(seen: Seen, name: str, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> ServiceStatus:
@@ -162,16 +160,11 @@ def _replica_json(replica: ReplicaStatus) -> dict[str, Any]:
 def render_status(status: Status) -> Page:
     page = Page()
     page.line(Span(f"Project `{status.project}`", Style.BOLD))
-    for host, use in sorted(status.plan.hosts.items()):
-        if use.unreachable is not None:
-            page.line("  ", Span("!", Style.WARNING), f" {host} is unreachable: {use.unreachable}")
     for name, service in sorted(status.services.items()):
         page.blank()
         page.extend(_render_service(name, service))
     if not status.services:
         page.line("  no services")
-    page.blank()
-    page.extend(render_diagnostics(status.plan.problems))
     return page
 
 

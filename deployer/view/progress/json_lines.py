@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from deployer.errors import Diagnostic
 from deployer.values.codec import to_data
 from deployer.values.events import ApplyResult, Event, Note, StepFailed, StepProgress, StepUndone, StepWaiting
 from deployer.view.diagnostics import diagnostic_json
@@ -63,10 +62,10 @@ def event_json(event: Event) -> dict[str, Any]:
     return data
 
 
-def result_json(result: ApplyResult, refused: tuple[Diagnostic, ...] = ()) -> dict[str, Any]:
+def result_json(result: ApplyResult) -> dict[str, Any]:
     """What the last line of `apply --json` says beside the plan's summary."""
     return {
-        "ok": result.is_ok and not refused,
+        "ok": result.is_ok,
         "apply": result.apply,
         "interrupted": result.interrupted,
         "steps": {
@@ -76,5 +75,5 @@ def result_json(result: ApplyResult, refused: tuple[Diagnostic, ...] = ()) -> di
         },
         "failed": [event_json(outcome) for outcome in result.failed],
         "skipped": [event_json(outcome) for outcome in result.skipped],
-        "problems": [diagnostic_json(problem) for problem in (*refused, *result.problems)],
+        "problems": [diagnostic_json(problem) for problem in result.problems],
     }

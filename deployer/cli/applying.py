@@ -1,0 +1,93 @@
+"""What `apply` and `destroy` share: show the plan, ask, act, tell how it ended."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+from deployer import workflow
+from deployer.cli.audience import Audience, JsonAudience, TextAudience
+from deployer.cli.options import Shared
+from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
+from deployer.values.events import ApplyResult
+from deployer.values.plan import Action, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    yes: bool
+    lock_wait: float
+    steps: bool = False
+    destroy: bool = False
+    allow_remove: tuple[str, ...] = ()
+
+    @property
+    def verb(self) -> str:
+        return "destroy" if self.destroy else "apply"
+
+
+def run_apply(shared: Shared, wish: Wish) -> int:
+    """Exit codes: 0 done, 1 failed, 3 refused, 64 nobody to ask, 130 interrupted."""
+    if not wish.yes and (shared.json or not sys.stdin.isatty()):
+        raise click.UsageError(f"`{wish.verb}` asks before it acts, and there is no terminal to ask on: give `-y`")
+    audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps)
+    try:
+        return _apply(shared, wish, audience)
+    except DeployerError as error:
+        audience.refused(error)
+        return error.exit_code
+
+
+def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
+    with workflow.Session.open(shared.inputs) as session:
+        planned = session.plan(destroy=wish.destroy)
+        plan = planned.plan
+        audience.show(plan)
+        if plan.has_errors or plan.is_empty:
+            problems = tuple(p for p in plan.problems if p.severity is Severity.ERROR)
+            audience.nothing_done(plan, problems)
+            return int(plan.has_errors)
+        refuse_protected(plan, wish)
+        if not wish.yes and not _is_confirmed(wish):
+            click.echo("nothing was changed", err=True)
+            return 1
+        with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
+            orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait, destroy=wish.destroy)
+            result = session.apply(planned, orders)
+    audience.ended(plan, result)
+    return exit_code(result)
+
+
+def _is_confirmed(wish: Wish) -> bool:
+    """Only the whole word: a stray Enter must not remove a model."""
+    question = "Remove all of this?" if wish.destroy else "Do this?"
+    answer: str = click.prompt(f"{question} Only `yes` is accepted", default="no", show_default=False, err=True)
+    return answer.strip() == "yes"
+
+
+def exit_code(result: ApplyResult) -> int:
+    if result.interrupted:
+        return 130
+    return 0 if result.is_ok else 1
+
+
+def refuse_protected(plan: Plan, wish: Wish) -> None:
+    """RefusedError when the plan removes what the spec once protected and nobody named it."""
+    services = {
+        change.key.service
+        for change in plan.changes
+        if change.action is Action.REMOVE and any(reason.code == "protected" for reason in change.reasons)
+    }
+    refused = sorted(services - set(wish.allow_remove))
+    if refused:
+        raise RefusedError(
+            Diagnostic(
+                "protected",
+                f"{', '.join(f'`{name}`' for name in refused)} would be removed, and is protected",
+                hint="give " + " ".join(f"`--allow-remove {name}`" for name in refused) + " if that is what you want",
+            )
+        )

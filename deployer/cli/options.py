@@ -1,0 +1,122 @@
+"""The options that every command shares, folded into one value; and a command's failures shown the way it was asked."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from deployer.cli.console import Console
+from deployer.errors import DeployerError
+from deployer.workflow import Inputs
+
+Command = Callable[..., int]
+Decorator = Callable[[Command], Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the shared options said."""
+
+    inputs: Inputs
+    console: Console
+    json: bool
+    verbose: bool
+
+
+def shared_options(*, hosts: bool) -> Callable[[Command], Command]:
+    """`-f -i --var --json --no-color -v`, and `--ssh-config` for commands that reach hosts."""
+
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def command(**given: Any) -> int:
+            shared = _shared(given)
+            try:
+                return function(shared, **given)
+            except DeployerError as error:
+                return fail(shared, error)
+
+        for option in reversed([*SPEC, *(HOSTS if hosts else ()), *OUTPUT]):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def fail(shared: Shared, error: DeployerError) -> int:
+    """Shows what went wrong on stderr, and under `--json` on stdout too; returns the exit code."""
+    from deployer.view.diagnostics import diagnostic_json
+    from deployer.view.json_text import FORMAT_VERSION
+
+    shared.console.problems(error.diagnostics)
+    if shared.json:
+        problems = [diagnostic_json(d) for d in error.diagnostics]
+        shared.console.data({"format_version": FORMAT_VERSION, "problems": problems})
+    return error.exit_code
+
+
+def _shared(given: dict[str, Any]) -> Shared:
+    inputs = Inputs(
+        files=given.pop("files"),
+        inventories=given.pop("inventories"),
+        variables=given.pop("variables"),
+        environment=dict(os.environ),
+        ssh_config=given.pop("ssh_config", None),
+    )
+    console = Console.of(no_colour=given.pop("no_color"))
+    return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
+
+
+def _parse_variables(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
+    variables = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"`{value}` is not NAME=VALUE", ctx, param)
+        variables[name] = text
+    return variables
+
+
+SPEC: tuple[Decorator, ...] = (
+    click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        default=("deploy.yaml",),
+        metavar="FILE",
+        help="The spec; given again, later files are merged over earlier ones.  [default: deploy.yaml]",
+    ),
+    click.option("-i", "--inventory", "inventories", multiple=True, metavar="FILE", help="An inventory of hosts."),
+    click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_parse_variables,
+        help="Sets ${var.NAME} of the spec; DEPLOYER_VAR_NAME does so too.",
+    ),
+)
+HOSTS: tuple[Decorator, ...] = (
+    click.option("--ssh-config", metavar="FILE", help="Read this instead of ~/.ssh/config."),
+)
+OUTPUT: tuple[Decorator, ...] = (
+    click.option("--json", "json", is_flag=True, help="Print the result as JSON."),
+    click.option("--no-color", "no_color", is_flag=True, help="No colours; NO_COLOR does so too."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more, tracebacks of bugs included."),
+)
+LOCK_WAIT = click.option(
+    "--lock-wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long to wait for another apply to end.  [default: 0]",
+)
+ALLOW_REMOVE = click.option(
+    "--allow-remove", multiple=True, metavar="SERVICE", help="Remove this service though it is protected."
+)
+ASSUME_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -1,0 +1,26 @@
+"""`deployer status`."""
+
+from __future__ import annotations
+
+import click
+
+from deployer.cli.options import Shared, shared_options
+
+
+@click.command(short_help="Show what runs, service by service.")
+@shared_options(hosts=True)
+def command(shared: Shared) -> int:
+    """Show what runs, service by service, and whether it is ready now. Exits 1 when a host could not be asked."""
+    from deployer import workflow
+    from deployer.view.status import Seen, render_status, status_json, status_of
+
+    with workflow.Session.open(shared.inputs) as session:
+        planned = session.plan()
+        health = session.health(planned)
+    status = status_of(Seen(planned.project, planned.observed, planned.plan, health))
+    shared.console.problems(planned.plan.problems)
+    if shared.json:
+        shared.console.data(status_json(status))
+    else:
+        shared.console.result(render_status(status))
+    return 1 if planned.observed.unreachable else 0

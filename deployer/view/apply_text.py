@@ -1,0 +1,57 @@
+"""How an apply ended, in the few lines that are read first."""
+
+from __future__ import annotations
+
+from deployer.values.events import ApplyResult, StepFailed
+from deployer.values.plan import Action, Plan
+from deployer.view.measures import counted
+from deployer.view.page import Page, Span, Style
+
+
+def render_result(plan: Plan, result: ApplyResult) -> Page:
+    """All but the diagnostics, which progress and problems have told."""
+    page = Page()
+    if result.is_ok:
+        page.line(Span("Applied:", Style.ADDED), f" {_counts(result)}; the hosts are as the spec says")
+        page.extend(_urls(plan))
+        return page
+    for failed in result.failed:
+        page.extend(_render_failed(plan, failed))
+    page.line(Span("Interrupted:" if result.interrupted else "Apply failed:", Style.ERROR), f" {_counts(result)}")
+    page.line(_what_next(result))
+    return page
+
+
+def _what_next(result: ApplyResult) -> str:
+    if result.interrupted:
+        return "What was running was finished or undone; the next apply carries on."
+    if result.failed:
+        return "What failed was undone as the plan said. Solve it and apply again: it carries on from here."
+    return "All steps were done, but a last look at the hosts found something else."
+
+
+def _counts(result: ApplyResult) -> str:
+    done = len(result.outcomes) - len(result.failed) - len(result.skipped)
+    parts = [f"{counted(done, 'step')} done"]
+    parts += [f"{len(result.failed)} failed"] if result.failed else []
+    parts += [f"{len(result.skipped)} skipped"] if result.skipped else []
+    return ", ".join(parts)
+
+
+def _render_failed(plan: Plan, failed: StepFailed) -> Page:
+    """One line; the whole diagnostic was shown when it happened."""
+    key = next((step.key for step in plan.steps if step.id == failed.step), None)
+    about = f"{key} on {failed.host}" if key else failed.host
+    page = Page()
+    page.line(Span("FAILED", Style.ERROR), f" {about}: {failed.diagnostic.message}")
+    return page
+
+
+def _urls(plan: Plan) -> Page:
+    """Where what was changed answers now."""
+    changed = {c.key for c in plan.pending if c.action not in (Action.REMOVE, Action.STOP)}
+    page = Page()
+    for placement in plan.placements:
+        if placement.key in changed and placement.url:
+            page.line(f"  {placement.key}  {placement.url}")
+    return page

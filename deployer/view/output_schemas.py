@@ -1,0 +1,139 @@
+"""JSON Schemas of what commands print with `--json`. Keys may be added within a format version, never taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployer.values.facts import ContainerStatus
+from deployer.values.plan import Action, Cause
+
+Schema = dict[str, Any]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+MAYBE_COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
+FORMAT: Schema = {"const": 1}
+
+
+def output_schema(name: str) -> Schema:
+    """Of `plan`, `status`, `events` (one line of `apply --json`) or `problems` (what any command prints on failure)."""
+    titles = {"plan": PLAN, "status": STATUS, "events": EVENT, "problems": PROBLEMS}
+    return {"$schema": DIALECT, "title": f"deployer {name}", **titles[name]}
+
+
+def _object(**properties: Schema) -> Schema:
+    """All of the properties are required; others may come."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _map(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _one_of(*words: str) -> Schema:
+    return {"enum": list(words)}
+
+
+WHERE: Schema = {
+    "oneOf": [{"type": "null"}, _object(file=TEXT, line=COUNT, column=COUNT, key=TEXT)],
+}
+DIAGNOSTIC = _object(
+    severity=_one_of("error", "warning", "info"),
+    code=TEXT,
+    message=TEXT,
+    where=WHERE,
+    evidence=_list(TEXT),
+    hint=MAYBE_TEXT,
+    host=MAYBE_TEXT,
+)
+PROBLEMS = _object(format_version=FORMAT, problems=_list(DIAGNOSTIC))
+OPERATION = _object(op=TEXT, what=TEXT)
+PLAN = _object(
+    format_version=FORMAT,
+    deployer=TEXT,
+    project=TEXT,
+    id=MAYBE_TEXT,
+    spec_digest=TEXT,
+    hosts=_map({"oneOf": [_object(used={"type": "object"}, used_digest=TEXT), _object(unreachable=TEXT)]}),
+    summary=_object(**{action.value: COUNT for action in Action}),
+    placements=_list(
+        _object(
+            service=TEXT,
+            replica=COUNT,
+            members=_list(_object(rank=COUNT, role=TEXT, host=TEXT, gpus=_list(TEXT), port=MAYBE_COUNT)),
+            url=MAYBE_TEXT,
+        )
+    ),
+    changes=_list(
+        _object(
+            service=TEXT,
+            replica=COUNT,
+            host=TEXT,
+            from_host=MAYBE_TEXT,
+            container=MAYBE_TEXT,
+            action=_one_of(*(action.value for action in Action)),
+            cause=_one_of(*(cause.value for cause in Cause)),
+            reasons=_list(_object(code=TEXT, message=TEXT)),
+            diff=_list(_object(path=TEXT, before={}, after={})),
+        )
+    ),
+    steps=_list(
+        _object(
+            id=TEXT,
+            host=TEXT,
+            op=TEXT,
+            what=TEXT,
+            needs=_list(TEXT),
+            on_failure=_list(OPERATION),
+            why=TEXT,
+            bytes=MAYBE_COUNT,
+        )
+    ),
+    rollout=_object(
+        downtime={"type": "boolean"},
+        min_ready=_map(COUNT),
+        services=_map(_object(ready_before=COUNT, min_ready=COUNT, desired=COUNT, downtime={"type": "boolean"})),
+    ),
+    problems=_list(DIAGNOSTIC),
+)
+STATES = (*ContainerStatus.__args__, "missing", "unknown")  # type: ignore[attr-defined]
+STATUS = _object(
+    format_version=FORMAT,
+    project=TEXT,
+    services=_map(
+        _object(
+            model=MAYBE_TEXT,
+            backend=MAYBE_TEXT,
+            desired=COUNT,
+            ready=COUNT,
+            held={},
+            replicas=_list(
+                _object(
+                    replica=COUNT,
+                    host=MAYBE_TEXT,
+                    container=MAYBE_TEXT,
+                    state=_one_of(*STATES),
+                    health=MAYBE_TEXT,
+                    gpus=_list(TEXT),
+                    url=MAYBE_TEXT,
+                    restarts=COUNT,
+                    since=MAYBE_TEXT,
+                    drift=MAYBE_TEXT,
+                    pending=MAYBE_TEXT,
+                )
+            ),
+        )
+    ),
+)
+EVENTS = (
+    "plan", "note", "step-started", "step-progress", "step-waiting", "step-done", "step-failed", "step-skipped",
+    "step-undone", "summary",
+)  # fmt: skip
+EVENT = _object(
+    time={"type": "string", "format": "date-time"}, event=_one_of(*EVENTS), step=MAYBE_TEXT, host=MAYBE_TEXT
+)
