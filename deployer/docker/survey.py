@@ -1,0 +1,74 @@
+"""The order in which the engine is read: first what there is, all at once, then every container. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.docker import inspect as shapes
+from deployer.docker.ownership import Identity
+from deployer.docker.reader import EngineReader
+from deployer.errors import Diagnostic, DockerError
+from deployer.values.facts import DockerFacts
+
+OLDEST_API = (1, 41)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`containers` and `images` are the engine's lists as they came."""
+
+    docker: DockerFacts
+    containers: Any
+    images: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    inspected: tuple[Any, ...]
+    image_labels: Mapping[str, Mapping[str, str]]
+
+
+def read_overview(reader: EngineReader, pool: Executor, host: str) -> Overview:
+    """The first round trip. DockerError `docker-too-old` below API 1.41."""
+    daemon = pool.submit(_daemon, reader, host)
+    containers = pool.submit(reader.get, "/containers/json?all=1", absent=[])
+    images = pool.submit(reader.get, "/images/json", absent=[])
+    return Overview(daemon.result(), containers.result(), images.result())
+
+
+def read_details(reader: EngineReader, pool: Executor, overview: Overview, identity: Identity) -> Details:
+    """The second: every container, and images that no list shows. What vanished meanwhile is left out."""
+    labels = dict(shapes.parse_image_labels(overview.images))
+    ids, hidden = (
+        shapes.container_ids(overview.containers),
+        shapes.images_to_ask(overview.containers, labels, identity),
+    )
+    inspected = pool.map(lambda i: reader.get(f"/containers/{i}/json"), ids)
+    for image, data in zip(hidden, pool.map(lambda i: reader.get(f"/images/{i}/json"), hidden), strict=True):
+        if data is not None:
+            labels[image] = shapes.labels_of_image(data)
+    return Details(tuple(data for data in inspected if data is not None), labels)
+
+
+def _daemon(reader: EngineReader, host: str) -> DockerFacts:
+    version = reader.get("/version")
+    try:
+        api = shapes.api_version(version)
+    except ValueError as error:
+        raise _unusable(host, "docker-unreadable", f"something else answers at Docker's socket: {error}") from None
+    facts = shapes.parse_docker(version, {} if api < OLDEST_API else reader.get("/info", absent={}))
+    if api < OLDEST_API:
+        raise _unusable(host, "docker-too-old", f"Docker {facts.version} (API {facts.api_version}) is too old")
+    return facts
+
+
+def _unusable(host: str, code: str, why: str) -> DockerError:
+    least = ".".join(map(str, OLDEST_API))
+    return DockerError(
+        Diagnostic(
+            code, f"host `{host}`: {why}", host=host, hint=f"install Docker Engine 20.10 or newer (API {least}) on it"
+        )
+    )

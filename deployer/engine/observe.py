@@ -1,0 +1,132 @@
+"""Reads hosts: what they are, what runs there, what of it is ours. Two round trips each; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from deployer.docker import inspect as shapes
+from deployer.docker.ownership import Identity
+from deployer.docker.reader import EngineReader
+from deployer.docker.survey import Overview, read_details, read_overview
+from deployer.engine.probe import Probed
+from deployer.engine.probe_gpus import with_containers
+from deployer.engine.probe_listeners import owned_listeners
+from deployer.engine.probe_run import probe_host
+from deployer.errors import HostError
+from deployer.formats.linux import parse_df
+from deployer.formats.text import decoded
+from deployer.transport.base import Transport
+from deployer.values.facts import Disk, HostFacts, ObservedContainer, ObservedState, Unreachable
+from deployer.values.names import STATE_DIR
+
+__all__ = ["Identity", "Question", "observe", "observe_host"]
+
+T = TypeVar("T")
+DOCKER_ROOT = "/var/lib/docker"  # of most hosts: asked about before Docker says where its own is
+DOCKER_TIMEOUT = 60.0  # seconds for all that Docker is asked
+CHANNELS = 4  # to the engine of each host
+DIALS = 2  # with `become` each channel is a command on the host, and one of its few sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look at on a host beyond the usual: absolute paths of the spec."""
+
+    paths: tuple[str, ...] = ()
+
+
+class Hosts(Protocol):
+    """What is needed of a Fleet."""
+
+    def map(self, names: Iterable[str], work: Callable[[Transport], T], limit: int = 32) -> dict[str, T | HostError]:
+        """`work` on each host at once; a HostError is a result."""
+
+
+def observe(fleet: Hosts, questions: Mapping[str, Question], identity: Identity) -> ObservedState:
+    """Looks at every host asked about. A host that cannot be used is Unreachable, never an exception."""
+    answers = fleet.map(sorted(questions), lambda host: observe_host(host, questions[host.name], identity))
+    return ObservedState(
+        {
+            name: Unreachable(name, answer.diagnostic) if isinstance(answer, HostError) else answer
+            for name, answer in answers.items()
+        }
+    )
+
+
+def observe_host(transport: Transport, question: Question, identity: Identity) -> HostFacts:
+    """One host, now. Raises the HostError that says why it cannot be used."""
+    transport.connect()
+    channels = DIALS if transport.host.become else CHANNELS
+    reader = EngineReader(transport.name, transport.engine, channels, DOCKER_TIMEOUT)
+    pool = ThreadPoolExecutor(CHANNELS + 1, thread_name_prefix="observe")
+    try:
+        probing = pool.submit(probe_host, transport, (*question.paths, STATE_DIR, DOCKER_ROOT))
+        overview = read_overview(reader, pool, transport.name)
+        root = pool.submit(_docker_disk, transport, overview.docker.root_dir)
+        details = read_details(reader, pool, overview, identity)
+        probed = probing.result()
+        around = shapes.Surroundings(identity, details.image_labels, probed.gpu.gpus)
+        containers = tuple(sorted(_containers(details.inspected, around), key=lambda c: (c.name, c.id)))
+        facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
+        asked = {path: fact for path, fact in facts.paths.items() if path in question.paths}
+        return replace(facts, paths=asked, disks=(*facts.disks, *root.result()))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        reader.close()
+
+
+def _docker_disk(transport: Transport, root: str) -> tuple[Disk, ...]:
+    """The disk under a Docker root that is not the usual one, which the probe looked at already."""
+    if root == DOCKER_ROOT or not root.startswith("/") or "\0" in root:
+        return ()
+    found = parse_df(decoded(transport.run(["df", "-P", "-k", root], timeout=20.0).stdout))
+    return (Disk(root, found.mount, found.total, found.free),) if found is not None else ()
+
+
+def _containers(inspected: Iterable[Any], around: shapes.Surroundings) -> Iterator[ObservedContainer]:
+    for data in inspected:
+        try:
+            yield shapes.parse_container(data, around)
+        except ValueError:
+            continue
+
+
+def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
+    """All but what hangs on the containers."""
+    elsewhere = overview.docker.root_dir != DOCKER_ROOT
+    return HostFacts(
+        name=name,
+        hostname=probed.uname.hostname,
+        os=probed.os,
+        kernel=probed.uname.kernel,
+        arch=probed.uname.arch,
+        uid=probed.user.uid,
+        gid=probed.user.gid,
+        user=probed.user.user,
+        cpus=probed.cpus,
+        memory_total=probed.memory[0],
+        memory_available=probed.memory[1],
+        time=probed.time,
+        docker=overview.docker,
+        gpu=probed.gpu,
+        disks=tuple(disk for disk in probed.disks if not (elsewhere and disk.path == DOCKER_ROOT)),
+        paths=probed.paths,
+        images=shapes.parse_images(overview.images),
+        ephemeral_ports=probed.ephemeral_ports,
+        sshd=probed.sshd,
+        state_writable=probed.state_writable,
+        locks=probed.locks,
+    )
+
+
+def _with_containers(facts: HostFacts, probed: Probed, containers: tuple[ObservedContainer, ...]) -> HostFacts:
+    known = frozenset(container.id for container in containers)
+    return replace(
+        facts,
+        containers=containers,
+        listeners=owned_listeners(probed.sockets, probed.owners, probed.containers, containers),
+        gpu=with_containers(probed.gpu, probed.containers, known),
+    )

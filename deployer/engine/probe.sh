@@ -1,0 +1,244 @@
+# Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
+# POSIX sh (dash, busybox ash); any tool may be missing. Only reads. Set before: M, GPU (yes|no), QUERIES, APPS, STATE.
+# Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
+
+# shellcheck shell=sh disable=SC2012,SC2086,SC2088,SC2153,SC2209
+
+LC_ALL=C
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/wsl/lib
+export LC_ALL PATH
+
+section() { printf '\n%s %s\n' "$M" "$*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# within SECONDS COMMAND...   (busybox before 1.30 has another `timeout`)
+within() {
+    seconds=$1
+    shift
+    if [ "$timed" = yes ]; then timeout "$seconds" "$@"; else "$@"; fi
+}
+
+host() {
+    section uname
+    uname -snrm
+    section id
+    id
+    section os
+    cat /etc/os-release || cat /usr/lib/os-release
+    section cpus
+    nproc || grep -c ^processor /proc/cpuinfo
+    section memory
+    cat /proc/meminfo
+    section time
+    date -u +%Y-%m-%dT%H:%M:%SZ
+    section ephemeral
+    cat /proc/sys/net/ipv4/ip_local_port_range
+}
+
+sshd_settings() {
+    section sshd
+    case $(id -u) in
+        0) sshd=$(command -v sshd) && within 3 "$sshd" -T | grep -iE '^(max|allow)' && return ;;
+    esac
+    cat /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config | grep -iE '^[[:space:]]*(max|allow|match)'
+}
+
+# Listening sockets as FILE ADDRESS:PORT INODE.
+listening() {
+    set --
+    for table in tcp tcp6 udp udp6; do
+        [ -r "/proc/net/$table" ] && set -- "$@" "/proc/net/$table"
+    done
+    if has awk; then
+        awk '$4 == (FILENAME ~ /tcp/ ? "0A" : "07") { print FILENAME, $2, $10 }' "$@"
+        return
+    fi
+    for table; do
+        case $table in */tcp*) listens=0A ;; *) listens=07 ;; esac
+        while read -r _ address _ state _ _ _ _ _ inode _; do
+            [ "$state" = "$listens" ] && echo "$table $address $inode"
+        done <"$table"
+    done
+}
+
+# Without ss: PID INODE NAME of the processes whose sockets this user may see.
+socket_fds() {
+    ls -l /proc/[0-9]*/fd | awk -v inodes="$1" '
+        BEGIN { n = split(inodes, list, " "); for (i = 1; i <= n; i++) wanted["socket:[" list[i] "]"] = list[i] }
+        /^\/proc\// { split($0, part, "/"); pid = part[3] }
+        $NF in wanted { print pid, wanted[$NF] }' | sort -u |
+        while read -r pid inode; do
+            name=
+            read -r name <"/proc/$pid/comm"
+            printf '%s %s %s\n' "$pid" "$inode" "$name"
+        done
+}
+
+sockets() {
+    section sockets
+    table=$(listening)
+    printf '%s\n' "$table"
+    if has ss && owners=$(ss -Htulnpe); then
+        section ss
+        printf '%s\n' "$owners"
+        pids=$(printf '%s\n' "$owners" | grep -o 'pid=[0-9]*' | cut -d= -f2)
+    elif has awk; then
+        section fds
+        owners=$(socket_fds "$(printf '%s\n' "$table" | awk '{ printf "%s ", $3 }')")
+        printf '%s\n' "$owners"
+        pids=$(printf '%s\n' "$owners" | cut -d' ' -f1)
+    fi
+}
+
+# The containers of all pids met so far.
+containers() {
+    section cgroups
+    set --
+    for pid in $(printf '%s\n' $pids | sort -u); do
+        [ -r "/proc/$pid/cgroup" ] && set -- "$@" "/proc/$pid/cgroup"
+    done
+    [ $# = 0 ] || grep -HoE '[0-9a-f]{64}' "$@"
+}
+
+# The nearest of a path and its parents that is there, in $there.
+nearest() {
+    there=$1
+    while [ ! -e "$there" ]; do
+        case $there in
+            ?*/*) there=${there%/*} ;;
+            *) there=/ ;;
+        esac
+    done
+}
+
+bytes() { stat -L -c %s "$1" || ls -ldnL "$1" | { read -r _ _ _ _ size _ && echo "$size"; }; }
+
+entries() {
+    count=0
+    for entry in "$1"/*; do
+        [ -e "$entry" ] || [ -L "$entry" ] || continue
+        printf '%s\0' "${entry##*/}"
+        count=$((count + 1))
+        [ $count -lt 1000 ] || break
+    done
+}
+
+# look NUMBER PATH: kind and size; the real path and a directory's entries, each ended by NUL; the disk under it.
+look() {
+    path=$2
+    case $path in
+        '~') path=$HOME ;;
+        '~/'*) path=$HOME/${path#'~/'} ;;
+    esac
+    size=
+    nearest "$path"
+    if [ ! -e "$path" ]; then
+        if [ -d "$there" ] && [ ! -x "$there" ]; then kind=denied; else kind=missing; fi
+    elif [ -f "$path" ]; then
+        kind=file
+        size=$(bytes "$path")
+    elif [ -d "$path" ]; then
+        if [ -r "$path" ] && [ -x "$path" ]; then kind=directory; else kind=denied; fi
+    else
+        kind=other
+    fi
+    section path "$1" "$kind" "$size"
+    if [ -e "$path" ]; then printf '%s\0' "$(readlink -f "$path")"; fi
+    if [ "$kind" = directory ]; then entries "$path"; fi
+    section disk "$1"
+    within 5 df -P -k "$there"
+}
+
+state() {
+    nearest "$STATE"
+    section state
+    if [ -w "$there" ] && [ -x "$there" ]; then echo writable; else echo denied; fi
+    count=0
+    for lock in "$STATE"/*/lock; do
+        [ -f "$lock" ] || continue
+        project=${lock%/lock}
+        section lock "${project##*/}"
+        head -c 4096 "$lock"
+        count=$((count + 1))
+        [ $count -lt 100 ] || break
+    done
+}
+
+# query COMMAND...: the richest query that this driver knows, in $said, $code and $fields.
+query() {
+    for fields in $QUERIES; do
+        said=$(within 30 "$@" --query-gpu="$fields" --format=csv,noheader,nounits 2>&1)
+        code=$?
+        case $said in *'is not a valid field'*) ;; *) return ;; esac
+    done
+}
+
+nvidia() {
+    query "$1"
+    section gpus "$code" "$fields"
+    printf '%s\n' "$said"
+    case $said in
+        *'Unable to determine the device handle'*) # one GPU fell off the bus and hides the others
+            for bus in /proc/driver/nvidia/gpus/*; do
+                query "$1" -i "${bus##*/}"
+                section gpus "$code" "$fields"
+                printf '%s\n' "$said"
+            done
+            ;;
+        *', GPU-'*) ;;
+        *) return ;;
+    esac
+    section apps
+    apps=$(within 10 "$1" --query-compute-apps="$APPS" --format=csv,noheader,nounits 2>&1)
+    printf '%s\n' "$apps"
+    pids="$pids $(printf '%s\n' "$apps" | sed -n 's/^GPU-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
+    section header
+    within 10 "$1" | head -n 30
+    case $said in
+        *"$newline"*)
+            section topology
+            within 15 "$1" topo -m
+            ;;
+    esac
+}
+
+# Others' hardware, and NVIDIA's without its tools.
+other_gpus() {
+    section vendors
+    for driver in /proc/driver/nvidia/version /dev/kfd /dev/davinci_manager /dev/accel/accel0; do
+        [ ! -e "$driver" ] || echo "$driver"
+    done
+    for tool in amd-smi rocm-smi npu-smi hl-smi xpu-smi mthreads-gmi cnmon ixsmi hy-smi mx-smi; do
+        ! has "$tool" || echo "$tool"
+    done
+    for vendor in /sys/bus/pci/devices/*/vendor; do
+        read -r number <"$vendor" && [ "$number" = 0x10de ] && read -r class <"${vendor%vendor}class" &&
+            case $class in 0x0300* | 0x0302*) echo "pci $number" ;; esac
+    done
+}
+
+gpus() {
+    section driver
+    read -r line </proc/driver/nvidia/version && printf '%s\n' "$line"
+    if smi=$(command -v nvidia-smi); then nvidia "$smi"; else other_gpus; fi
+}
+
+main() {
+    newline='
+'
+    pids=
+    timed=no
+    ! timeout 5 true || timed=yes
+    host
+    sshd_settings
+    sockets
+    number=0
+    for asked; do
+        look "$number" "$asked"
+        number=$((number + 1))
+    done
+    state
+    [ "$GPU" = no ] || gpus
+    containers
+    section end
+}

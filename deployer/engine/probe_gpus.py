@@ -1,0 +1,72 @@
+"""GpuFacts from the probe's sections. What nvidia-smi could not say is a fact too (`problem`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus
+from deployer.formats.nvidia_topology import parse_topology
+from deployer.formats.text import lines, one_line, whole_number
+from deployer.values.facts import Gpu, GpuFacts
+
+Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
+MODULE = re.compile(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
+VENDORS = {
+    "amd-smi": "AMD", "rocm-smi": "AMD", "/dev/kfd": "AMD", "npu-smi": "Huawei Ascend",
+    "/dev/davinci_manager": "Huawei Ascend", "hl-smi": "Intel Gaudi", "xpu-smi": "Intel",
+    "cnmon": "Cambricon", "ixsmi": "Iluvatar", "mthreads-gmi": "Moore Threads",
+    "hy-smi": "Hygon", "mx-smi": "MetaX", "/dev/accel/accel0": "an accelerator",
+}  # fmt: skip
+
+
+def gpu_facts(answers: Answers) -> GpuFacts:
+    module = MODULE.search(_text(answers, "driver"))
+    driver = module[1] if module is not None else None
+    if "gpus" not in answers:
+        return GpuFacts(driver=driver, problem=_elsewhere(_text(answers, "vendors")))
+    gpus: dict[str, Gpu] = {}
+    problems: list[str] = []
+    for words, text in answers["gpus"]:
+        code, fields = (*words, "", "")[:2]
+        rows = parse_gpus(text, tuple(fields.split(",")))
+        gpus |= {gpu.uuid: gpu for gpu in rows.gpus}
+        driver = rows.driver or driver
+        problems.append(failure(text, whole_number(code, 255) or 0) or "")
+    shown = tuple(sorted(gpus.values(), key=lambda g: (g.index, g.uuid)))
+    return GpuFacts(
+        driver=driver,
+        cuda=parse_cuda_version(_text(answers, "header")),
+        gpus=shown,
+        processes=parse_compute_apps(_text(answers, "apps")),
+        topology=parse_topology(_text(answers, "topology"), {gpu.index: gpu.uuid for gpu in shown}),
+        problem="; ".join(dict.fromkeys(filter(None, problems))) or None,
+        source="nvidia-smi",
+    )
+
+
+def with_containers(gpu: GpuFacts, containers: Mapping[int, Sequence[str]], known: frozenset[str]) -> GpuFacts:
+    """Says of each process on a GPU which container it belongs to: one that Docker knows, else the innermost."""
+    processes = []
+    for process in gpu.processes:
+        ids = containers.get(process.pid, ())
+        owner = next((i for i in ids if i in known), ids[-1] if ids else None)
+        processes.append(replace(process, container=owner or process.container))
+    return replace(gpu, processes=tuple(processes))
+
+
+def _text(answers: Answers, name: str) -> str:
+    return answers[name][0][1] if answers.get(name) else ""
+
+
+def _elsewhere(text: str) -> str | None:
+    """What there is besides usable NVIDIA GPUs; None on a host without any GPU."""
+    seen = [one_line(line) for line in lines(text, 100)]
+    if "/proc/driver/nvidia/version" in seen:
+        return "the NVIDIA driver is loaded, but `nvidia-smi` is not installed"
+    cards = seen.count("pci 0x10de")
+    if cards:
+        return f"NVIDIA GPUs on the PCI bus: {cards}, but no driver (`nvidia-smi` is not installed)"
+    vendors = sorted({VENDORS[line] for line in seen if line in VENDORS})
+    return f"{', '.join(vendors)}: seen, but only NVIDIA GPUs are supported" if vendors else None
