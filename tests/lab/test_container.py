@@ -41,7 +41,7 @@ chat:
     stop_grace: 7s
     labels: {team: red}
     log: {max_size: 5m, max_file: 2}
-    restart: on-failure:3
+    restart: on-failure
 """
 SECRETS = "secrets: {env_key: {env: LAB_KEY}, file_key: {file: ./key.txt}}"
 
@@ -84,7 +84,7 @@ def test_a_full_container_section_must_arrive_as_written(lab: Lab, project: Proj
     assert config["StopTimeout"] == 7
     assert config["Labels"]["team"] == "red"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}}
-    assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+    assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 0}
     assert [b for bindings in host["PortBindings"].values() for b in bindings] == [
         {"HostIp": "0.0.0.0", "HostPort": "8200"}
     ]

@@ -64,12 +64,6 @@ def test_gpus_that_are_excluded_must_stay_free(lab: Lab, project: Project) -> No
     assert project.replica("chat")["gpus"] == [lab.gpu_uuids("lab1")[1]]
 
 
-def test_expected_gpus_that_are_missing_must_be_an_error(lab: Lab, project: Project) -> None:
-    project.write("chat: {model: tiny}", hosts="{lab1: {gpus: {expect: {count: 4, model: H100}}}}")
-    failed = project.run("plan", exit=1)
-    must_name(failed, "lab1", "4")
-
-
 def test_the_nvidia_runtime_must_be_passed_on(lab: Lab, project: Project) -> None:
     project.write("chat: {model: tiny, placement: {gpus: 1}, container: {runtime: nvidia}}", hosts="{lab1: {}}")
     project.apply()

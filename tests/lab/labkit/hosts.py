@@ -53,19 +53,22 @@ class Lab:
 
     def script(self, *arguments: str, stdin: bytes = b"", timeout: float = 120, check: bool = True) -> str:
         """Runs the lab script; stdout. Raises LabError with what it said where it fails."""
+        done = subprocess.run(
+            [SCRIPT, *arguments], input=stdin, capture_output=True, timeout=timeout, env=self.environment(), check=False
+        )
+        if check and done.returncode:
+            raise LabError(arguments, done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
+        return done.stdout.decode(errors="replace")
+
+    def environment(self) -> dict[str, str]:
+        """What makes the lab script mean this lab; its hosts see the program under test, read-only."""
         shared = dict.fromkeys((str(REPOSITORY), sys.prefix, sys.base_prefix))
-        environment = os.environ | {
+        return os.environ | {
             "LAB_PREFIX": self.prefix,
             "LAB_NET": self.network,
             "LAB_DIR": str(self.directory),
             "LAB_SHARE": ":".join(p for p in shared if not p.startswith("/usr")),
         }
-        done = subprocess.run(
-            [SCRIPT, *arguments], input=stdin, capture_output=True, timeout=timeout, env=environment, check=False
-        )
-        if check and done.returncode:
-            raise LabError(arguments, done.returncode, (done.stdout + done.stderr).decode(errors="replace"))
-        return done.stdout.decode(errors="replace")
 
     def up(self) -> None:
         self.script("up", str(self.count))

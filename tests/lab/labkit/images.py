@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.cache import llama_server
-from labkit.oci import Blob, Entry, Folder, Image, Link, layer, libraries, push
+from labkit.oci import Entry, Folder, Image, Link, layer, libraries, push
 
 HERE = Path(__file__).resolve().parent.parent
 PYTHON = Path("/usr/bin/python3")  # Debian's and Ubuntu's own
@@ -48,7 +48,7 @@ def busybox(labels: Mapping[str, str] | None = None) -> Image:
 def stand_in() -> Image:
     """A server with llama-server's flags that fails as `STANDIN_MODE` in its environment says."""
     return Image(
-        (_python_layer(), layer({"app/server.py": HERE / "standin" / "server.py"})),
+        (layer({**python_files(), **_busybox()}), layer({"app/server.py": HERE / "standin" / "server.py"})),
         {"Entrypoint": ["/usr/bin/python3", "/app/server.py"], "Env": ["PATH=/usr/bin:/bin"], "WorkingDir": "/app"},
     )
 
@@ -78,32 +78,17 @@ def _busybox() -> dict[str, Entry]:
     return {"bin/busybox": Path(found).resolve(), **links, **PASSWD}
 
 
-def _python_layer() -> Blob:
-    """This machine's own Python with its standard library, as one layer."""
-    ask = "import json, sys, sysconfig; print(json.dumps([sysconfig.get_path('stdlib'), sys.version_info[:2]]))"
+def python_files() -> dict[str, Entry]:
+    """This machine's own Python with most of its standard library."""
+    ask = "import json, sysconfig; print(json.dumps([sysconfig.get_path('stdlib'), sysconfig.get_python_version()]))"
     stdlib, version = json.loads(subprocess.run([PYTHON, "-I", "-c", ask], capture_output=True, check=True).stdout)
-    skip = {
-        "test",
-        "idlelib",
-        "lib2to3",
-        "ensurepip",
-        "tkinter",
-        "turtledemo",
-        "distutils",
-        "dist-packages",
-        "pydoc_data",
-    }
+    skip = {"test", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "dist-packages", "pydoc_data"}
     files: dict[str, Entry] = {}
     for path in Path(stdlib).rglob("*"):
         inside = path.relative_to(stdlib).parts
         if path.is_file() and not (set(inside) & skip) and not inside[0].startswith("config-"):
             files[str(path).lstrip("/")] = path.resolve()
     binary = PYTHON.resolve()
-    extensions = [p for p in Path(stdlib, "lib-dynload").glob("*.so")]
-    name = "usr/bin/python{}.{}".format(*version)
-    return layer(
-        {
-            **files, **libraries([binary, *extensions]), name: binary, "usr/bin/python3": Link(Path(name).name),
-            **_busybox(),
-        }
-    )  # fmt: skip
+    name = f"usr/bin/python{version}"
+    extensions = list(Path(stdlib, "lib-dynload").glob("*.so"))
+    return {**files, **libraries([binary, *extensions]), name: binary, "usr/bin/python3": Link(Path(name).name)}

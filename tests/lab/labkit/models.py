@@ -140,11 +140,11 @@ def tiny_transformer() -> Path:
     target = cache_dir() / "tiny-hf"
     if not (target / "model.safetensors").exists():
         target.mkdir(exist_ok=True)
-        _write_transformer(target, hidden=256, layers=2)
+        write_transformer(target, hidden=256, layers=2)
     return target
 
 
-def _write_transformer(out: Path, hidden: int, layers: int) -> None:
+def write_transformer(out: Path, hidden: int, layers: int) -> None:
     tokens = byte_letters() + SPECIAL
     _write_json(out / "config.json", {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
