@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import http.client
+
     import docker
 
     from deployer.spec.language import Host
@@ -22,6 +22,12 @@ class Completed:
     stderr: bytes
 
 
+def chance() -> float:
+    import random  # late: it brings hashlib and more along
+
+    return random.random()
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectOptions:
     """How hosts are reached, for all of them. Seconds; `jitter` gives a number from 0 to 1 for each back-off."""
@@ -30,7 +36,7 @@ class ConnectOptions:
     connect_timeout: float = 10.0
     keepalive: float = 15.0  # between signs of life; the connection is given up after three without an answer
     attempts: int = 6  # connections that sshd's MaxStartups dropped are tried again
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = chance
 
 
 class Transport(Protocol):

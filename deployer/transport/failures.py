@@ -103,13 +103,20 @@ def write_failed(host: str, path: str, output: bytes) -> HostError:
     )
 
 
+# Not every line that begins with `sudo: ` is a refusal: it warns of host names, and reports commands it cannot find.
+SUDO_REFUSAL = re.compile(
+    rb"sudo: (?:a (?:password|terminal) is required|no tty present|not found|command not found|No such file"
+    rb"|effective uid is not 0|account validation|no valid sudoers|\S+ (?:must be owned|is owned) by"
+    rb"|unknown u(?:id|ser)|you do not exist)"
+    rb"|is not in the sudoers|is not allowed to (?:execute|run)|may not run sudo"
+)
+
+
 def sudo_refusal(stderr: bytes) -> str | None:
     """sudo's own words when it was sudo that failed, and not the command under it."""
-    first = stderr.lstrip()[:400].decode("utf-8", "replace")
-    if re.match(
-        r"sudo: |sh: .*\bsudo: .*not found|.*\bsudo: (command )?not found|Sorry, user |\S+ is not in the sudoers", first
-    ):
-        return one_line(first.splitlines()[0])
+    for line in stderr[:4096].splitlines():
+        if SUDO_REFUSAL.search(line):
+            return one_line(line.decode("utf-8", "replace"))
     return None
 
 
@@ -121,6 +128,17 @@ def sudo_denied(host: str, words: str) -> DockerError:
             evidence=(words,),
             host=host,
             hint="allow it in the host's sudoers: `USER ALL=(ALL) NOPASSWD: ALL`, or leave `become` out",
+        )
+    )
+
+
+def sessions_refused(host: str, words: str) -> HostError:
+    return HostError(
+        Diagnostic(
+            "sessions-refused",
+            f"host `{host}`: its sshd opens no session on this connection: {words or 'refused'}",
+            host=host,
+            hint="raise `MaxSessions` in the host's sshd_config; 10 is its default",
         )
     )
 

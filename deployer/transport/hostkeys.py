@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from deployer.transport.knownhosts import (
     KnownKey,
     Trust,
     Verdict,
+    authorities,
+    bare_name,
     fingerprint,
     judge,
     key_kind,
@@ -18,6 +21,15 @@ from deployer.transport.knownhosts import (
 )
 from deployer.transport.sshconfig import Endpoint
 
+CERTIFICATE = "-cert-v01@openssh.com"
+CERTIFIED = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
 LAX = ("no", "off", "false", "accept-new")
 
 
@@ -36,28 +48,48 @@ class HostKeyCheck:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Host key algorithms to ask for first: an RSA key is known by one name and signs by others."""
-        found: list[str] = []
-        for kind in known_kinds(self.known, self.endpoint.known_as):
+        name = self.endpoint.known_as
+        found = [f"{kind}{CERTIFICATE}" for kind in CERTIFIED] if authorities(self.known, name) else []
+        for kind in known_kinds(self.known, name):
             found += ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else []
             found.append(kind)
         return tuple(found)
 
     def missing_host_key(self, client: object, hostname: str, key: Any) -> None:
         blob = bytes(key.asbytes())
+        certificate = getattr(key, "public_blob", None)
         verdict = judge(self.known, self.endpoint.known_as, blob)
+        flaw = None
+        if certificate is not None and verdict.trust is not Trust.REVOKED:
+            flaw, verdict = self._certified(bytes(certificate.key_blob), verdict)
         if verdict.trust is not Trust.KNOWN:
-            raise HostKeyError(diagnose(self.host, self.endpoint, blob, verdict))
+            raise HostKeyError(diagnose(self.host, self.endpoint, blob, verdict, flaw))
+
+    def _certified(self, blob: bytes, plain: Verdict) -> tuple[str | None, Verdict]:
+        """The verdict with the certificate counted; one that is no good leaves the plain key's verdict as it is."""
+        from deployer.transport import hostcert
+
+        name = self.endpoint.known_as
+        certificate = hostcert.parse_certificate(blob)
+        if certificate is None:
+            return "it cannot be read", plain
+        signer = judge(self.known, name, certificate.authority)
+        if signer.trust is Trust.REVOKED:
+            return None, signer
+        flaw = hostcert.flaw(certificate, bare_name(name) or name, authorities(self.known, name), time.time())
+        return flaw, plain if flaw else Verdict(Trust.KNOWN)
 
 
-def diagnose(host: str, endpoint: Endpoint, blob: bytes, verdict: Verdict) -> Diagnostic:
-    kind, print_ = key_kind(blob), fingerprint(blob)
-    shown = f"{kind} {print_}"
+def diagnose(host: str, endpoint: Endpoint, blob: bytes, verdict: Verdict, flaw: str | None = None) -> Diagnostic:
+    kind = key_kind(blob)
+    shown = f"shown: {kind} {fingerprint(blob)}"
+    evidence = (shown, f"its certificate does not count: {flaw}") if flaw else (shown,)
     match verdict:
         case Verdict(Trust.REVOKED, KnownKey() as line):
             return Diagnostic(
                 "host-key-revoked",
                 f"the key of host `{host}` ({endpoint.target}) is revoked",
-                evidence=(f"shown: {shown}", f"revoked by {line.where}"),
+                evidence=(*evidence, f"revoked by {line.where}"),
                 host=host,
                 hint="give the host a new key; a revoked one may be in other hands",
             )
@@ -65,20 +97,17 @@ def diagnose(host: str, endpoint: Endpoint, blob: bytes, verdict: Verdict) -> Di
             return Diagnostic(
                 "host-key-changed",
                 f"the key of host `{host}` ({endpoint.target}) is not the known one",
-                evidence=(f"shown: {shown}", f"known: {line.kind} {fingerprint(line.blob)} at {line.where}"),
+                evidence=(*evidence, f"known: {line.kind} {fingerprint(line.blob)} at {line.where}"),
                 host=host,
                 hint="if the host was set up anew, compare the fingerprint on its console, then "
                 f"`ssh-keygen -R '{endpoint.known_as}' -f {line.file}` and add the new key",
             )
         case _:
+            looked = f"looked in {', '.join(endpoint.known_hosts) or 'no file'}"
             return Diagnostic(
                 "host-key-unknown",
                 f"the key of host `{host}` ({endpoint.target}) is in no known_hosts file",
-                evidence=(
-                    f"shown: {shown}",
-                    *strictness(endpoint),
-                    f"looked in {', '.join(endpoint.known_hosts) or 'no file'}",
-                ),
+                evidence=(*evidence, *strictness(endpoint), looked),
                 host=host,
                 hint=f"compare the fingerprint on the host's console, then `{adding(endpoint, kind)}`",
             )

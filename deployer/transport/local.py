@@ -48,7 +48,7 @@ class LocalTransport:
             raise command_timeout(self.name, argv[0], timeout, error.output) from None
         except OSError as error:
             return missing_command(error, command)
-        refused = sudo_refusal(done.stderr) if self.host.become and done.exit_code == 1 else None
+        refused = sudo_refusal(done.stderr) if self.host.become and done.exit_code else None
         if refused:
             raise sudo_denied(self.name, refused)
         return done
@@ -110,7 +110,7 @@ def streamed(host: str, command: Sequence[str], argv0: str, timeout: float) -> I
     def chunks() -> Iterator[bytes]:
         errors = process.Output(process.STDERR_CAP)
         try:
-            yield from process.lines_of(running, time.monotonic() + timeout, errors)
+            yield from process.chunks_of(running.stdout, running.stderr, time.monotonic() + timeout, errors)
             code = running.wait(process.LINGER)
         except TimeoutError:
             raise command_timeout(host, argv0, timeout, bytes(errors)) from None

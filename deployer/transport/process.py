@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -41,11 +41,17 @@ class Output:
 
 
 def start(
-    argv: Sequence[str], env: Mapping[str, str] | None = None, **streams: int | IO[bytes]
+    argv: Sequence[str],
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
 ) -> subprocess.Popen[bytes]:
     """A process in a session of its own, so that Ctrl-C stays ours and its children can be ended with it."""
-    environment = {**os.environ, **(env or {}), "LC_ALL": "C"}
-    return subprocess.Popen(argv, start_new_session=True, close_fds=True, env=environment, bufsize=0, **streams)  # type: ignore[call-overload,no-any-return]
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.Popen(
+        argv, start_new_session=True, env=environment, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr
+    )
 
 
 def kill(process: subprocess.Popen[bytes], wait: float = 5.0) -> None:
@@ -136,67 +142,58 @@ def drain(descriptor: int, output: Output) -> bool:
     return bool(data)
 
 
-def lines_of(process: subprocess.Popen[bytes], deadline: float, errors: Output) -> Iterator[bytes]:
-    """stdout as it comes, until it ends. TimeoutError at the deadline."""
-    assert process.stdout is not None
-    assert process.stderr is not None
+def chunks_of(stdout: IO[bytes] | None, stderr: IO[bytes] | None, deadline: float, errors: Output) -> Iterator[bytes]:
+    """stdout as it comes, until it ends; stderr meanwhile goes to `errors`. TimeoutError at the deadline."""
     with selectors.DefaultSelector() as selector:
-        for stream in (process.stdout, process.stderr):
-            os.set_blocking(stream.fileno(), False)
-            selector.register(stream, selectors.EVENT_READ)
-        while process.stdout in {key.fileobj for key in selector.get_map().values()}:
+        for stream in (stdout, stderr):
+            if stream is not None:
+                os.set_blocking(stream.fileno(), False)
+                selector.register(stream, selectors.EVENT_READ)
+        wanted = stdout or stderr
+        while wanted in {key.fileobj for key in selector.get_map().values()}:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             for key, _ in selector.select(min(left, 1.0)):
-                output = Output() if key.fileobj is process.stdout else errors
+                output = Output() if key.fileobj is stdout else errors
                 if not drain(key.fd, output):
                     selector.unregister(key.fileobj)
-                elif key.fileobj is process.stdout and output.size:
+                elif key.fileobj is stdout and output.size:
                     yield bytes(output)
 
 
 class ProcessDial:
     """A command whose stdin and stdout are one end of a socket pair; the other end is the stream."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, argv: Sequence[str], on_close: Callable[[], None] | None = None) -> None:
         ours, theirs = socket.socketpair()
         try:
-            self._process = start(argv, env, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)  # type: ignore[arg-type]
+            self._process = start(argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE)
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
-        self.stream = Stream(ProcessPipe(ours, self._process))
+        self.stream = Stream(ProcessPipe(ours, self._process, on_close))
 
     def last_words(self) -> tuple[int | None, bytes]:
         """Exit code and stderr of a command that hung up, after a moment."""
         words = Output(STDERR_CAP)
         with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
-            for _ in lines_of_stderr(self._process, time.monotonic() + 2.0, words):
+            for _ in chunks_of(None, self._process.stderr, time.monotonic() + 2.0, words):
                 pass
             return self._process.wait(2.0), bytes(words)
         return None, bytes(words)
 
 
-def lines_of_stderr(process: subprocess.Popen[bytes], deadline: float, words: Output) -> Iterator[None]:
-    assert process.stderr
-    os.set_blocking(process.stderr.fileno(), False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
-            if not drain(process.stderr.fileno(), words):
-                return
-            yield
-        raise TimeoutError
-
-
 class ProcessPipe:
     """A socket that ends its process when it is closed."""
 
-    def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, sock: socket.socket, process: subprocess.Popen[bytes], on_close: Callable[[], None] | None
+    ) -> None:
         self._sock = sock
+        self._on_close = on_close
         self._process = process
         self.recv: Callable[[int], bytes] = sock.recv
         self.sendall = sock.sendall
@@ -207,3 +204,6 @@ class ProcessPipe:
     def close(self) -> None:
         self._sock.close()
         kill(self._process)
+        release, self._on_close = self._on_close, None
+        if release is not None:
+            release()

@@ -8,6 +8,8 @@ import time
 SESSIONS = 8  # of sshd's 10: a person's own `ssh` over the same master, and a diagnosis, still fit
 DIALS = 5  # of those, for `docker system dial-stdio`: commands must not starve
 
+SLOT_TIMEOUT = 120.0  # seconds to wait for one
+
 
 class Slots:
     """A semaphore that learns: `shrink` lowers the limit when the host allowed less than was thought."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from deployer.errors import Diagnostic, HostError
+from deployer.errors import HostError
 from deployer.transport.base import Completed, ConnectOptions
 from deployer.transport.engine import EngineDoor, NoForwarding
 from deployer.transport.failures import (
@@ -18,6 +18,7 @@ from deployer.transport.failures import (
     command_timeout,
     forwarding_refused,
     one_line,
+    sessions_refused,
     sudo_denied,
     sudo_refusal,
 )
@@ -25,7 +26,7 @@ from deployer.transport.files import write_file
 from deployer.transport.link import Jumps, Link, Way
 from deployer.transport.quoting import command_line, kill_line
 from deployer.transport.sdk import SdkClient
-from deployer.transport.slots import DIALS, SESSIONS, Slots
+from deployer.transport.slots import DIALS, SESSIONS, SLOT_TIMEOUT, Slots
 from deployer.transport.sshconfig import resolve
 from deployer.transport.streams import Stream, StreamConnection
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT = 20.0  # seconds for the host to open a channel
 KILL_TIMEOUT = 5.0
-SLOT_TIMEOUT = 120.0  # seconds to wait for one of the few sessions
 
 
 class SshTransport:
@@ -64,7 +64,7 @@ class SshTransport:
             raise command_timeout(self.name, argv[0], timeout, execution.errors) from None
         finally:
             self._end(execution)
-        refused = sudo_refusal(done.stderr) if self.host.become and done.exit_code in (1, 127) else None
+        refused = sudo_refusal(done.stderr) if self.host.become and done.exit_code else None
         if refused:
             raise sudo_denied(self.name, refused)
         return done
@@ -135,22 +135,12 @@ class SshTransport:
                 if not self._slots.shrink():
                     alone += 1
                     if alone > 1:
-                        raise self._sessions_refused(one_line(error.words)) from error
+                        raise sessions_refused(self.name, one_line(error.words)) from error
                     time.sleep(0.3)
             except BaseException:
                 self._slots.release()
                 raise
-        raise self._sessions_refused(f"none became free within {timeout:g} s")
-
-    def _sessions_refused(self, words: str) -> HostError:
-        return HostError(
-            Diagnostic(
-                "sessions-refused",
-                f"host `{self.name}`: its sshd opens no session on this connection: {words or 'refused'}",
-                host=self.name,
-                hint="raise `MaxSessions` in the host's sshd_config; 10 is its default",
-            )
-        )
+        raise sessions_refused(self.name, f"none became free within {timeout:g} s")
 
     def _open(self, session: Session, kind: str, timeout: float, **where: Any) -> Any:
         """A channel, on a new connection when this one died meanwhile. ChannelRefused, TimeoutError or HostError."""
@@ -187,7 +177,7 @@ class SshTransport:
 
     def _dial(self, argv: Sequence[str], timeout: float) -> Dial:
         if not self._dials.acquire(min(timeout, SLOT_TIMEOUT)):
-            raise self._sessions_refused("all are held by Docker's streams")
+            raise sessions_refused(self.name, "all are held by Docker's streams")
         try:
             execution = self._execute(argv, timeout)
         except BaseException:
