@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from deployer.engine.context import Site, failed
+from deployer.engine.lock import login_of
 from deployer.values.plan import MakeDirectory
 
 
@@ -16,7 +17,8 @@ def make_directory(operation: MakeDirectory, site: Site) -> str:
     words = done.stderr.decode("utf-8", "replace")
     evidence = site.context.redactor.tail(words, 3)
     if "Permission denied" in words or "Operation not permitted" in words:
-        hint = f"run on the host: `sudo install -d -o {site_user(site)} {shlex.quote(path)}`, or set `become: sudo`"
+        command = f"sudo install -d -o {login_of(site.transport)} {shlex.quote(path)}"
+        hint = f"run on the host: `{command}`, or set `become: sudo`"
         raise failed("directory-denied", f"directory `{path}` cannot be made: permission denied", hint, evidence)
     if "No space left" in words or "quota exceeded" in words:
         hint = "free space on the host, then apply again"
@@ -24,9 +26,3 @@ def make_directory(operation: MakeDirectory, site: Site) -> str:
     if "Not a directory" in words or "File exists" in words:
         raise failed("not-a-directory", f"`{path}` is in the way of a directory", "move that file away", evidence)
     raise failed("directory-failed", f"directory `{path}` cannot be made", "correct `cache_dir`", evidence)
-
-
-def site_user(site: Site) -> str:
-    """The user for a command that a person shall copy."""
-    user = site.transport.host.user
-    return user if isinstance(user, str) and user.replace("-", "").replace("_", "").isalnum() else "$USER"

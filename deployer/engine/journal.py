@@ -1,0 +1,87 @@
+"""The hosts' own record of who applied what: one JSON line an apply in STATE_DIR/PROJECT/journal, and to syslog.
+
+Only ever appended to. A host that cannot write it is a warning: what was applied is applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from deployer.engine.context import Transports
+from deployer.engine.fanout import on_each
+from deployer.engine.redaction import clean
+from deployer.errors import DeployerError, Diagnostic, HostError, Severity
+from deployer.values.names import STATE_DIR
+
+MAX_FIELD = 120  # characters: an entry stays below 4 KiB, which is appended at once
+RUN_TIMEOUT = 20.0
+SCRIPT = """
+umask 022
+line="{\\"time\\":\\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\\",$(cat)"
+mkdir -p -- "$1" && printf '%s\\n' "$line" >>"$1/journal" || exit 1
+if command -v logger >/dev/null 2>&1; then logger -t deployer -- "$line" </dev/null >/dev/null 2>&1; fi
+exit 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """`who`: user@machine. `plan`: the plan's digest. `commit`: of the spec's git repository, where it is one."""
+
+    project: str
+    apply: str
+    who: str
+    deployer: str
+    verb: Literal["apply", "destroy"]
+    plan: str
+    result: Literal["done", "failed", "interrupted"]
+    commit: str | None = None
+    summary: str = ""  # as `2 created, 1 removed`
+
+
+def record(
+    transports: Transports, hosts: Iterable[str], entry: JournalEntry, state_dir: str = STATE_DIR
+) -> tuple[Diagnostic, ...]:
+    """Appends the entry on each host; a warning for each host that did not take it."""
+    line = journal_line(entry)
+
+    def append(host: str) -> None:
+        argv = ["sh", "-c", SCRIPT, "deployer-journal", f"{state_dir}/{entry.project}"]
+        done = transports[host].run(argv, stdin=line, timeout=RUN_TIMEOUT)
+        if done.exit_code != 0:
+            words = clean(done.stderr[-500:].decode("utf-8", "replace"))
+            raise HostError(Diagnostic("journal-failed", words or f"exit code {done.exit_code}", host=host))
+
+    tried = on_each(hosts, append)
+    return tuple(
+        Diagnostic(
+            "journal-failed",
+            f"host `{host}`: the journal could not be written",
+            evidence=(error.diagnostics[0].message,),
+            hint=f"see that {state_dir}/{entry.project} can be written",
+            severity=Severity.WARNING,
+            host=host,
+        )
+        for host, error in tried.items()
+        if isinstance(error, DeployerError)
+    )
+
+
+def journal_line(entry: JournalEntry) -> bytes:
+    """The JSON object without its opening brace: the host puts its own time in front."""
+    fields = {
+        "apply": entry.apply,
+        "verb": entry.verb,
+        "who": entry.who,
+        "commit": entry.commit,
+        "plan": entry.plan,
+        "result": entry.result,
+        "summary": entry.summary,
+        "deployer": entry.deployer,
+    }
+    short = {key: clean(value)[:MAX_FIELD] for key, value in fields.items() if value is not None}
+    line = json.dumps(short, separators=(",", ":"), ensure_ascii=False)
+    return line.encode("utf-8", "replace").removeprefix(b"{")

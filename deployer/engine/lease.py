@@ -1,0 +1,176 @@
+"""The leases of one apply on all its hosts: taken in name order, kept alive while it runs, given back at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+
+from deployer.engine.context import Transports
+from deployer.engine.fanout import on_each
+from deployer.engine.lock import LEASE, Held, Holder, HostLock
+from deployer.errors import DeployerError, Diagnostic, OperationError, RefusedError, Severity
+from deployer.values.events import Note
+from deployer.values.names import STATE_DIR
+
+RENEW_EVERY = 15.0  # seconds
+ASK_EVERY, SAY_EVERY = 2.0, 10.0  # seconds, while somebody else holds it
+SEEN_DEAD_AFTER = LEASE + 10.0  # seconds without a change, by our clock, after which no clock of theirs counts
+
+
+def boot_clock() -> float:
+    """Seconds that go on while a laptop sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """How long to wait for others, and how: `pause` may raise to give up."""
+
+    seconds: float = 0.0
+    report: Callable[[Note], object] = lambda note: None
+    pause: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = boot_clock
+
+
+class Leases:
+    """Locks on hosts, renewed by a thread until `release`. `fence` is for `ApplyContext.fence`."""
+
+    def __init__(self, transports: Transports, holder: Holder, wait: LockWait, state_dir: str = STATE_DIR) -> None:
+        self._transports, self._holder, self._wait, self._state_dir = transports, holder, wait, state_dir
+        self._renewed: dict[str, float] = {}  # host -> when
+        self._lost: dict[str, str] = {}  # host -> why
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+
+    def fence(self, host: str) -> None:
+        """OperationError `lock-lost` unless the host's lock is ours at this moment."""
+        age = self._wait.clock() - self._renewed.get(host, float("-inf"))
+        if host in self._lost or age > LEASE:
+            why = self._lost.get(host) or "it could not be renewed in time"
+            raise OperationError(
+                Diagnostic("lock-lost", f"host `{host}`: the lock was lost: {why}", hint="apply again", host=host)
+            )
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(sorted(self._renewed))
+
+    def __enter__(self) -> Leases:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def release(self) -> tuple[Diagnostic, ...]:
+        """Gives all locks back; warnings where that failed: such a lock ends by itself."""
+        self._done.set()
+        ended = on_each(self._renewed, lambda host: self._lock(host).release())
+        self._renewed.clear()
+        return tuple(
+            Diagnostic(
+                "lock-left",
+                f"host `{host}`: the lock could not be removed; it ends by itself within {LEASE} s",
+                evidence=(error.diagnostics[0].message,),
+                severity=Severity.WARNING,
+                host=host,
+            )
+            for host, error in ended.items()
+            if isinstance(error, DeployerError)
+        )
+
+    # --- taking ----------------------------------------------------------------------
+
+    def take_all(self, hosts: Iterable[str]) -> None:
+        """As if one after the other in name order, so that two applies never wait for each other; the first alone,
+        the others at once."""
+        names = sorted(set(hosts))
+        self._thread.start()
+        try:
+            for name in names[:1]:
+                self._take(name)
+            tried = on_each(names[1:], self._try)
+            for error in (e for e in tried.values() if isinstance(e, DeployerError)):
+                raise error
+            taken_by_others = [name for name, held in tried.items() if held is not None]
+            if taken_by_others:
+                later = [name for name in names if name >= taken_by_others[0]]
+                on_each((name for name in later if name in self._renewed), self._give_back)
+                for name in later:
+                    self._take(name)
+        except BaseException:
+            self.release()
+            raise
+
+    def _lock(self, host: str) -> HostLock:
+        return HostLock(self._transports[host], self._holder, self._state_dir)
+
+    def _try(self, host: str, stale: Held | None = None) -> Held | None:
+        """None when it is ours; a lease that has run out is taken over."""
+        asked = self._wait.clock()
+        held = self._lock(host).take(stale)
+        if held is not None and stale is None and held.remains <= 0:
+            held = self._lock(host).take(held)
+        if held is None:
+            self._renewed[host] = asked
+        return held
+
+    def _give_back(self, host: str) -> None:
+        del self._renewed[host]
+        self._lock(host).release()
+
+    def _take(self, host: str) -> None:
+        wait = self._wait
+        began = changed = wait.clock()
+        said: float | None = None
+        held = self._try(host)
+        while held is not None:
+            now = wait.clock()
+            if now - began >= wait.seconds:
+                raise RefusedError(locked(self._holder.project, host, held))
+            if said is None or now - said >= SAY_EVERY:
+                said = now
+                wait.report(Note(f"waiting for the lock of {held.who}, since {held.since or 'unknown'}", host))
+            wait.pause(min(ASK_EVERY, wait.seconds))
+            seen, dead = held, wait.clock() - changed > SEEN_DEAD_AFTER
+            held = self._try(host, held if dead else None)
+            if held is not None and held.checksum != seen.checksum:
+                changed = wait.clock()
+
+    # --- keeping ---------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._done.wait(RENEW_EVERY):
+            on_each([host for host in tuple(self._renewed) if host not in self._lost], self._renew)
+
+    def _renew(self, host: str) -> None:
+        """A host that cannot be reached now is asked again the next time; `fence` knows how old its lease is."""
+        asked = self._wait.clock()
+        if self._done.is_set():
+            return
+        if self._lock(host).renew():
+            self._renewed[host] = asked
+        else:
+            self._lost[host] = "another apply took it over"
+
+
+def acquire(transports: Transports, hosts: Iterable[str], holder: Holder, wait: LockWait | None = None) -> Leases:
+    """All hosts' locks or none. RefusedError `locked` names who holds one; HostError where a host cannot be locked."""
+    leases = Leases(transports, holder, wait or LockWait())
+    leases.take_all(hosts)
+    return leases
+
+
+def locked(project: str, host: str, held: Held) -> Diagnostic:
+    since = f" since {held.since}" if held.since else ""
+    return Diagnostic(
+        "locked",
+        f"project `{project}` is locked on host `{host}` by {held.who}{since}",
+        evidence=(f"its lease ends in {held.remains:.0f} s unless it is renewed",),
+        hint="wait for that apply to end, for example with `--lock-wait 300`",
+        host=host,
+    )

@@ -1,0 +1,137 @@
+"""The lease of one project on one host: taken, renewed and released by one atomic script there.
+
+Nobody's lease is for ever: it ends when it says so by the host's own clock, and whatever else stands in its place
+(garbage, a directory, a time in the future) counts for as long as one lease after it was last touched.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from deployer.engine.redaction import clean
+from deployer.errors import Diagnostic, HostError
+from deployer.transport.base import Transport
+from deployer.values.names import STATE_DIR
+
+LEASE = 60  # seconds
+LONGEST_LEASE = 600  # seconds that a lease of another version may promise
+RUN_TIMEOUT = 20.0
+MAX_LOCK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who locks: `apply` is this apply's id (letters and digits), `who` is shown to those who wait."""
+
+    project: str
+    apply: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else's lock. `remains`: seconds until it may be taken over, by the host's clock."""
+
+    who: str
+    since: str
+    remains: float
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLock:
+    """The lock of `holder.project` on one host. All methods raise HostError."""
+
+    transport: Transport
+    holder: Holder
+    state_dir: str = STATE_DIR
+
+    def take(self, stale: Held | None = None) -> Held | None:
+        """None when it is ours now. `stale` is the lock that may be taken over, if it is still that one."""
+        answer = self._run("take", stale.checksum if stale else "")
+        return parse_held(answer) if answer.startswith(b"held ") else None
+
+    def renew(self) -> bool:
+        """False when it is not ours any more."""
+        return not self._run("renew").startswith(b"lost")
+
+    def release(self) -> None:
+        """Removes the lock if it is ours."""
+        self._run("release")
+
+    def _run(self, verb: Literal["take", "renew", "release"], stale: str = "") -> bytes:
+        directory = f"{self.state_dir}/{self.holder.project}"
+        who = json.dumps(self.holder.who)
+        arguments = [verb, directory, self.holder.apply, who, str(LEASE), stale or "-"]
+        argv = ["sh", "-c", script(), "deployer-lock", *arguments]
+        done = self.transport.run(argv, timeout=RUN_TIMEOUT)
+        word = done.stdout.split(None, 1)[0] if done.stdout.strip() else b""
+        if word not in (b"taken", b"released", b"lost", b"held"):
+            raise _failure(self.transport, directory, word, done.stderr)
+        return done.stdout
+
+
+@cache
+def script() -> str:
+    return resources.files("deployer.engine").joinpath("lock_script.sh").read_text("utf-8")
+
+
+def parse_held(answer: bytes) -> Held:
+    """Of `held NOW TOUCHED CHECKSUM` and the lock's own text, which anybody may have written."""
+    head, _, content = answer.partition(b"\n")
+    words = head.decode("ascii", "replace").split()
+    now, touched = (int(word) if word.isdigit() else 0 for word in (*words[1:3], "", "")[:2])
+    checksum = words[3] if len(words) > 3 else ""
+    found = _fields(content[:MAX_LOCK])
+    remains = _remains(now, touched, _epoch(found.get("expires", "")))
+    return Held(found.get("holder") or "somebody", found.get("since", ""), remains, checksum)
+
+
+def _remains(now: int, touched: int, expires: float | None) -> float:
+    if touched > now + LEASE:
+        return 0.0  # no honest holder writes in the future
+    ends = touched + LEASE if expires is None else min(expires, touched + LONGEST_LEASE)
+    return max(0.0, ends - now)
+
+
+def _fields(content: bytes) -> dict[str, str]:
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {key: clean(value)[:200] for key, value in data.items() if isinstance(value, str)}
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _failure(transport: Transport, directory: str, word: bytes, stderr: bytes) -> HostError:
+    name = transport.name
+    evidence = tuple(clean(line)[:300] for line in stderr.decode("utf-8", "replace").splitlines()[-3:])
+    code, message, hint = {
+        b"no-flock": ("flock-missing", "there is no `flock`", "install util-linux on the host"),
+        b"busy": ("lock-busy", "another process holds the lock's directory", "apply again"),
+        b"no-write": ("lock-failed", f"`{directory}/lock` cannot be written", f"free space, and see to {STATE_DIR}"),
+    }.get(word, ("state-dir-denied", f"`{directory}` cannot be used", state_dir_remedy(transport)))
+    return HostError(Diagnostic(code, f"host `{name}`: {message}", evidence=evidence, hint=hint, host=name))
+
+
+def state_dir_remedy(transport: Transport) -> str:
+    return f"run on the host: `sudo install -d -o {login_of(transport)} {STATE_DIR}`, or set `become: sudo`"
+
+
+def login_of(transport: Transport) -> str:
+    """The user for a command that a person shall copy."""
+    user = transport.host.user or ""
+    return user if user.replace("-", "").replace("_", "").isalnum() else "$USER"

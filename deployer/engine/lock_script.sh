@@ -1,0 +1,71 @@
+# The lease of a project on this host. Arguments: VERB DIRECTORY APPLY HOLDER LEASE STALE
+#   take     makes the lock ours if there is none, if it is ours already, or if its checksum is STALE
+#   renew    extends it if it is ours
+#   release  removes it if it is ours
+# HOLDER is JSON text. Times are this host's. First word said: taken renewed released lost held, or what went wrong.
+# flock holds the directory itself: nothing stays behind, and the kernel lets go of it whatever dies.
+
+# shellcheck shell=sh
+
+verb=$1 dir=$2 apply=$3 holder=$4 lease=$5 stale=$6
+lock=$dir/lock
+LC_ALL=C
+export LC_ALL
+umask 022
+
+stop() {
+    echo "$@"
+    exit 0
+}
+
+# write SINCE: a whole lock or none
+write() {
+    expires=$(date -u -d "@$((now + lease))" +%Y-%m-%dT%H:%M:%SZ)
+    printf '{"holder":%s,"apply":"%s","since":"%s","expires":"%s"}\n' "$holder" "$apply" "$1" "$expires" \
+        >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
+    rm -f -- "$lock.new.$$"
+    stop no-write
+}
+
+command -v flock >/dev/null 2>&1 || stop no-flock
+case $verb in
+    take) mkdir -p -- "$dir" || stop no-directory ;;
+    *) [ -d "$dir" ] || stop lost ;;
+esac
+# a failed redirection of `exec` would end the shell without a word
+{ : <"$dir"; } || stop no-directory
+exec 9<"$dir"
+flock -w 10 9 || stop busy
+
+now=$(date +%s)
+mine=no sum=none
+if [ -L "$lock" ]; then
+    sum=odd
+elif [ -f "$lock" ]; then
+    sum=c$(head -c 4096 -- "$lock" | cksum | tr -d ' \n')
+    if head -c 4096 -- "$lock" | grep -qF "\"apply\":\"$apply\""; then mine=yes; fi
+elif [ -e "$lock" ]; then
+    sum=odd
+fi
+
+case $verb:$mine in
+    take:no)
+        if [ "$sum" != none ] && [ "$sum" != "$stale" ]; then
+            echo "held $now $(stat -c %Y -- "$lock" 2>/dev/null || echo "$now") $sum"
+            [ "$sum" = odd ] || head -c 4096 -- "$lock"
+            exit 0
+        fi
+        rm -rf -- "$lock"
+        write "$(date -u -d "@$now" +%Y-%m-%dT%H:%M:%SZ)"
+        stop taken
+        ;;
+    take:yes | renew:yes)
+        write "$(head -c 4096 -- "$lock" | sed -n 's/.*"since":"\([0-9TZ:-]*\)".*/\1/p' | head -n 1)"
+        stop taken
+        ;;
+    release:yes)
+        rm -f -- "$lock" || stop no-write
+        stop released
+        ;;
+    *) stop lost ;;
+esac

@@ -1,0 +1,202 @@
+"""Proves health by one real request of the model's category, and judges the answer. Changes nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.engine.answers import (
+    BadAnswer,
+    chat_text,
+    check_scores,
+    check_text,
+    check_vector,
+    completion_text,
+    listed_models,
+)
+from deployer.engine.container_log import ended, last_lines, service_of
+from deployer.engine.context import Site, failed
+from deployer.engine.ownership import look
+from deployer.engine.readiness import ENDED
+from deployer.errors import OperationError
+from deployer.values.facts import ObservedContainer
+from deployer.values.plan import Probe
+
+PROMPT = "Reply with the word: ready"
+MAX_TOKENS = 32
+MAX_BODY = 4 << 20
+SHOWN = 80  # characters of an answer that a line shows
+SETTLES_WITHIN = 3.0  # seconds until Docker has noticed that a process ended
+QUERY, DOCUMENTS = "What is a panda?", ("The giant panda is a bear.", "Paris is the capital of France.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+
+def probe(operation: Probe, site: Site) -> str:
+    """The answer in one line. OperationError: `model-not-listed`, `died-on-request`, `nonsense-answer`, ..."""
+    before = look(site, operation.name)
+    asked = Asked(operation, site, before)
+    try:
+        asked.check_models()
+        match operation.category:
+            case "embedding":
+                return asked.embed()
+            case "reranker":
+                return asked.rerank()
+            case _:
+                return asked.chat()
+    except BadAnswer as bad:
+        raise asked.judged(bad) from None
+
+
+@dataclass(slots=True)
+class Asked:
+    """One probe's requests; `last` is the latest answer, for evidence."""
+
+    operation: Probe
+    site: Site
+    before: ObservedContainer | None
+    last: bytes = b""
+
+    def check_models(self) -> None:
+        path = self.operation.paths.get("models")
+        if path is None:
+            return
+        reply = self.request("GET", path)
+        if reply.status == 404:
+            return  # the server has no such list
+        self.must_be_ok(reply, path)
+        found = listed_models(reply.body)
+        missing = [name for name in self.operation.models if name not in found]
+        if missing:
+            listed = ", ".join(self.site.words(name) for name in found[:10]) or "nothing"
+            hint = f"correct `served_name` or the model of `{service_of(self.operation.name)}`"
+            raise failed("model-not-listed", f"the server does not serve `{missing[0]}`", hint, (f"it lists {listed}",))
+
+    def chat(self) -> str:
+        path = self.operation.paths.get("chat")
+        if path is not None:
+            message = {"role": "user", "content": self.operation.prompt or PROMPT}
+            reply = self.request("POST", path, {"messages": [message], **self.sampling()})
+            if reply.status == 200:
+                return self.said(chat_text(reply.body))
+            if not lacks_chat_template(reply) or "completions" not in self.operation.paths:
+                self.must_be_ok(reply, path)
+        return self.complete()
+
+    def complete(self) -> str:
+        """Models without a chat template only continue a text."""
+        path = self.path("completions")
+        reply = self.request("POST", path, {"prompt": self.operation.prompt or PROMPT, **self.sampling()})
+        self.must_be_ok(reply, path)
+        return self.said(completion_text(reply.body))
+
+    def embed(self) -> str:
+        path = self.path("embeddings")
+        reply = self.request("POST", path, {"input": self.operation.prompt or PROMPT, **self.model()})
+        self.must_be_ok(reply, path)
+        return f"a vector of {check_vector(reply.body)}"
+
+    def rerank(self) -> str:
+        path = self.path("rerank")
+        request = {"query": QUERY, "documents": DOCUMENTS, "texts": DOCUMENTS, "top_n": len(DOCUMENTS), **self.model()}
+        reply = self.request("POST", path, request)
+        self.must_be_ok(reply, path)
+        scores = check_scores(reply.body, len(DOCUMENTS))
+        return "scores " + ", ".join(f"{score:.3g}" for score in scores)
+
+    # --- parts of a request ------------------------------------------------------------
+
+    def model(self) -> dict[str, Any]:
+        return {"model": self.operation.models[0]} if self.operation.models else {}
+
+    def sampling(self) -> dict[str, Any]:
+        return {**self.model(), "max_tokens": MAX_TOKENS, "temperature": 0, "stream": False}
+
+    def path(self, name: str) -> str:
+        path = self.operation.paths.get(name)
+        if path is None:
+            what = f"the backend has no way to ask a model of category `{self.operation.category}`"
+            hint = f"correct the model's `category`, or set `{service_of(self.operation.name)}.health.probe: none`"
+            raise failed("no-such-request", what, hint)
+        return path
+
+    def said(self, text: str) -> str:
+        self.last = text.encode("utf-8", "replace")
+        check_text(text, self.operation.expect)
+        return self.site.context.redactor.line(" ".join(text.split()), SHOWN)
+
+    # --- sending -----------------------------------------------------------------------
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+        endpoint, timeout = self.operation.endpoint, self.operation.timeout
+        headers = {"Connection": "close", "Accept": "application/json"}
+        if endpoint.api_key is not None:
+            headers["Authorization"] = (
+                f"Bearer {self.site.context.secrets.value(endpoint.api_key, self.site.host).reveal()}"
+            )
+        data = json.dumps(body).encode() if body is not None else None
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        connection = self.site.transport.http(endpoint.address, endpoint.port, timeout=timeout)
+        try:
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            reply = Reply(response.status, response.read(MAX_BODY))
+        except TimeoutError:
+            hint = "look whether the model is too large for this host's processor or GPUs"
+            raise failed("no-answer", f"the model gave no answer within {timeout:g} s", hint, self.log()) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self.broke_off(error) from None
+        finally:
+            connection.close()
+        self.last = reply.body
+        return reply
+
+    def must_be_ok(self, reply: Reply, path: str) -> None:
+        if reply.status == 200:
+            return
+        evidence = (self.site.words(reply.body), *self.log())
+        if reply.status in (401, 403):
+            hint = f"correct `options.api_key` of `{service_of(self.operation.name)}`"
+            raise failed("key-refused", f"the server refuses the API key: HTTP {reply.status}", hint, evidence)
+        hint = "correct the model or its options as the answer says"
+        raise failed("bad-answer", f"the server answers {path} with HTTP {reply.status}", hint, evidence)
+
+    def broke_off(self, error: Exception) -> OperationError:
+        """The connection ended instead of an answer: most likely the server did too; Docker notices a little later."""
+        deadline = time.monotonic() + SETTLES_WITHIN
+        while time.monotonic() < deadline:
+            now = look(self.site, self.operation.name)
+            if now is None:
+                break
+            restarts = self.before.restarts if self.before else 0
+            if now.status in ENDED or now.restarts > restarts:
+                return OperationError(ended(self.site, now, "died-on-request", "at its first request"))
+            time.sleep(0.2)
+        what = f"the server broke off at a request: {type(error).__name__}"
+        return failed("request-broken", what, "read the container's last lines", self.log())
+
+    def judged(self, bad: BadAnswer) -> OperationError:
+        service = service_of(self.operation.name)
+        hint = {
+            "unexpected-answer": f"correct the model, or `{service}.health.probe.expect`",
+            "nonsense-answer": f"check the weights and options of `{service}`: type, quantization, chat template",
+        }.get(bad.code, f"check that `{service}` runs the backend its image holds")
+        evidence = (f"it answered: {self.site.words(self.last[:2000])}",)
+        return failed(bad.code, f"the model's answer {bad.why}", hint, evidence)
+
+    def log(self) -> tuple[str, ...]:
+        return last_lines(self.site, self.operation.name, 10)
+
+
+def lacks_chat_template(reply: Reply) -> bool:
+    """vLLM answers 400, llama.cpp 400 or 500, older servers 404; all of them name the template."""
+    return (reply.status in (400, 404, 500, 501) and b"template" in reply.body.lower()) or reply.status == 404

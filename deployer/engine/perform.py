@@ -1,0 +1,78 @@
+"""Performs one operation of a plan on its host: the one place that knows which function does which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from deployer.engine.containers import create_container
+from deployer.engine.context import ApplyContext, Site, Transports
+from deployer.engine.directories import make_directory
+from deployer.engine.images import pull_image
+from deployer.engine.lifecycle import (
+    remove_container,
+    rename_container,
+    start_container,
+    stop_container,
+    update_container,
+)
+from deployer.engine.model_request import probe
+from deployer.engine.readiness import await_ready
+from deployer.engine.watch import Watch
+from deployer.values.plan import (
+    AwaitReady,
+    CreateContainer,
+    MakeDirectory,
+    Operation,
+    Probe,
+    PullImage,
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+    UpdateContainer,
+)
+
+Change = CreateContainer | StartContainer | StopContainer | RemoveContainer | UpdateContainer | RenameContainer
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Callable as `execute` wants it. Every operation can be done twice; failures are OperationError or HostError."""
+
+    context: ApplyContext
+    transports: Transports
+
+    def __call__(self, host: str, operation: Operation, watch: Watch) -> str:
+        """What there is to say about it when it is done: the model's answer, or that nothing was to be done."""
+        site = Site(self.context, self.transports[host], watch)
+        match operation:
+            case PullImage():
+                return pull_image(operation, site)
+            case MakeDirectory():
+                return make_directory(operation, site)
+            case AwaitReady():
+                return await_ready(operation, site)
+            case Probe():
+                return probe(operation, site)
+            case _:
+                self.context.fence(host)
+                return change(operation, site)
+
+
+def change(operation: Change, site: Site) -> str:
+    match operation:
+        case CreateContainer():
+            return create_container(operation, site)
+        case StartContainer():
+            return start_container(operation, site)
+        case StopContainer():
+            return stop_container(operation, site)
+        case RemoveContainer():
+            return remove_container(operation, site)
+        case UpdateContainer():
+            return update_container(operation, site)
+        case RenameContainer():
+            return rename_container(operation, site)
+        case _:
+            assert_never(operation)

@@ -1,0 +1,162 @@
+"""Waits until a backend says that it serves, and sees early that it never will. Changes nothing on the host."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.docker.calls import Refusal, engine_calls
+from deployer.engine.container_log import ended, last_line, last_lines, service_of
+from deployer.engine.context import Site, failed
+from deployer.engine.ownership import look, moved
+from deployer.errors import OperationError
+from deployer.values.facts import ObservedContainer
+from deployer.values.plan import AwaitReady, Endpoint
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds between two rounds
+ASK_TIMEOUT = 5.0
+LOG_EVERY = 2.0
+SAY_FIRST, SAY_EVERY = 1.0, 10.0
+VITALS_EVERY = 10.0
+VITAL_BYTES = 1 << 20  # read since the last look: it still loads
+MAX_BODY = 65536
+ENDED = ("exited", "dead", "restarting", "removing")
+
+
+def await_ready(operation: AwaitReady, site: Site) -> str:
+    """Returns once the health path answered. OperationError: `container-exited`, `stalled`, `not-ready`, ..."""
+    wait = Wait(operation, site)
+    pause = FIRST_PAUSE
+    while True:
+        wait.check_container()
+        symptom = ask_health(site, operation.endpoint, operation.path)
+        if symptom is None:
+            wait.check_container()
+            return ""
+        wait.note(symptom)
+        wait.check_limits()
+        site.watch.pause(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.3)
+
+
+def ask_health(site: Site, endpoint: Endpoint, path: str) -> str | None:
+    """None when it serves; otherwise what is seen of it, in a few words.
+
+    A server that wants a key before it says anything is up. A published port accepts connections before the server
+    listens: then they are reset or end without an answer.
+    """
+    connection = site.transport.http(endpoint.address, endpoint.port, timeout=ASK_TIMEOUT)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        response.read(MAX_BODY)
+    except TimeoutError:
+        return "no answer in time"
+    except ConnectionRefusedError:
+        return "connection refused"
+    except (OSError, http.client.HTTPException):
+        return "connection closed without an answer"
+    finally:
+        connection.close()
+    is_up = 200 <= response.status < 300 or response.status in (401, 403)
+    return None if is_up else f"HTTP {response.status}"
+
+
+@dataclass(slots=True)
+class Wait:
+    """What was seen so far. Times are the clock's, in seconds."""
+
+    operation: AwaitReady
+    site: Site
+    began: float = field(init=False)
+    sign: float = field(init=False)  # when something last moved
+    said: float | None = None
+    looked_at_log: float | None = None
+    looked_at_vitals: float = field(init=False)
+    vitals: int | None = None
+    symptom: str = ""
+    line: tuple[str, str] = ("", "")
+    first: ObservedContainer | None = None
+
+    def __post_init__(self) -> None:
+        self.began = self.sign = self.looked_at_vitals = self._now
+
+    @property
+    def _now(self) -> float:
+        return self.site.context.clock()
+
+    def check_container(self) -> None:
+        """It runs, it is still the same one, and Docker has not restarted it since the wait began."""
+        name = self.operation.name
+        container = look(self.site, name)
+        if container is None:
+            raise failed("container-missing", f"container `{name}` is no longer there", "apply again")
+        first = self.first = self.first or container
+        if container.id != first.id:
+            raise moved(self.site, name, container)
+        if container.status in ENDED or container.restarts > first.restarts:
+            raise OperationError(ended(self.site, container, "container-exited", "before it was ready"))
+        if container.status == "created":
+            raise failed("not-started", f"container `{name}` was never started", "apply again")
+
+    def note(self, symptom: str) -> None:
+        """Takes in this round, and says what is waited for when it is time to."""
+        now = self._now
+        if symptom != self.symptom:
+            self.symptom, self.sign = symptom, now
+        changed = self._look_at_log(now)
+        self._look_at_vitals(now)
+        elapsed = now - self.began
+        due = elapsed >= SAY_FIRST if self.said is None else changed or now - self.said >= SAY_EVERY
+        if due:
+            self.said = now
+            self.site.watch.waiting(elapsed, self.operation.timeout, self.line[1])
+
+    def check_limits(self) -> None:
+        now, operation = self._now, self.operation
+        if now - self.sign > operation.stall_timeout:
+            what = f"shows no sign of loading for {operation.stall_timeout:g} s"
+            raise self._gave_up("stalled", what, "raise `health.stall_timeout` if it needs longer")
+        if now - self.began > operation.timeout:
+            what = f"is not ready after {operation.timeout:g} s"
+            raise self._gave_up("not-ready", what, "raise `health.ready_timeout` if it needs longer")
+
+    def _gave_up(self, code: str, what: str, hint: str) -> OperationError:
+        last = f"last seen at port {self.operation.endpoint.port}{self.operation.path}: {self.symptom}"
+        evidence = (last, *last_lines(self.site, self.operation.name))
+        service = service_of(self.operation.name)
+        return failed(code, f"container `{self.operation.name}` {what}", f"{service}: {hint}", evidence)
+
+    def _look_at_log(self, now: float) -> bool:
+        if self.looked_at_log is not None and now - self.looked_at_log < LOG_EVERY:
+            return False
+        self.looked_at_log = now
+        line = last_line(self.site, self.operation.name)
+        if line == self.line:
+            return False
+        self.line, self.sign = line, now
+        return True
+
+    def _look_at_vitals(self, now: float) -> None:
+        """A server may load for long without a word: what it reads from disk or network is a sign of life too."""
+        if now - max(self.sign, self.looked_at_vitals) < VITALS_EVERY:
+            return
+        self.looked_at_vitals = now
+        vitals = bytes_read(self.site, self.operation.name)
+        if self.vitals is not None and vitals is not None and vitals - self.vitals >= VITAL_BYTES:
+            self.sign = now
+        self.vitals = vitals
+
+
+def bytes_read(site: Site, container: str) -> int | None:
+    """From disk and network since its start; None where the host does not count."""
+    try:
+        with engine_calls(site.host):
+            stats: Any = site.transport.docker().stats(container, stream=False, one_shot=True)
+    except Refusal:
+        return None
+    blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
+    networks = (stats.get("networks") or {}).values()
+    disk = sum(b.get("value", 0) for b in blocks if str(b.get("op", "")).lower() == "read")
+    return int(disk + sum(n.get("rx_bytes", 0) for n in networks))
