@@ -7,24 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.errors import Diagnostic, Where
-from deployer.spec.language import DeploySpec
+from deployer.spec.conform import data_of
+from deployer.spec.language import DeploySpec, Service
+from deployer.spec.layers import Layers
+from deployer.spec.nodes import KeyPath
+from deployer.spec.origins import EDITION, Origin
+from deployer.spec.shape import SERVICE
 
-KeyPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a merged value comes from: `spec`, `profile long-context`, `defaults`, `edition`, ..."""
-
-    layer: str
-    where: Where | None = None
+__all__ = ["KeyPath", "Origin", "Project"]
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
     """`files`: content of every file the spec names, by the path as written. `written`: for each service, all
     that people wrote about it (merged settings, its model, backend pin and files), to tell an edit from a new
-    default. `origins`: of every leaf of the merged services, for `render --explain`."""
+    default. `origins`: of every leaf of the merged services and hosts, for `render --explain`."""
 
     spec: DeploySpec
     path: str
@@ -33,6 +30,7 @@ class Project:
     written: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[KeyPath, Origin] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    layers: Layers | None = field(default=None, repr=False, compare=False)
 
     def where(self, *path: str | int) -> Where | None:
         """The position of a key, or of its nearest parent that was written."""
@@ -41,3 +39,17 @@ class Project:
             if found is not None:
                 return found
         return None
+
+    def origin(self, *path: str | int) -> Origin:
+        """Where a value of a service or host comes from; the edition's defaults where nobody wrote it."""
+        return self.origins.get(path, EDITION)
+
+    def with_backend(self, name: str, backend: str) -> Service:
+        """A service with the spec's settings of a backend that was chosen for it, in their place under its own.
+
+        The same as `spec.services[name]` where the service names its backend itself.
+        """
+        service = self.spec.services[name]
+        if service.backend is not None or self.layers is None or not self.layers.pins_of(backend):
+            return service
+        return Service.model_validate(data_of(self.layers.merged(name, backend), SERVICE), strict=True)

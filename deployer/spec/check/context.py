@@ -1,0 +1,67 @@
+"""What every check looks at: the validated spec, the tree it was made from, and where to put what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from deployer.errors import Diagnostic, Problems, Where, warning
+from deployer.spec.language import DeploySpec
+from deployer.spec.layers import Layers
+from deployer.spec.nodes import KeyPath, Node
+from deployer.spec.suggestions import suggestion
+
+ENOUGH = 200  # problems after which suggestions are no longer worked out
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`root`: everything that was written, merged, also what validation left out of `spec`."""
+
+    spec: DeploySpec
+    root: Node
+    layers: Layers
+    known_backends: Mapping[str, str]
+    problems: Problems
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """The names under a section, also of entries that are wrong in themselves."""
+        node = self.root.at(section)
+        return tuple(node.map) if node is not None else ()
+
+    def where(self, path: KeyPath) -> Where | None:
+        """The place of a key, or of the nearest part of its path that was written."""
+        for end in range(len(path), 0, -1):
+            node = self.root.at(*path[:end])
+            if node is not None:
+                return node.where
+        return None
+
+    def error(self, code: str, message: str, path: KeyPath, hint: str) -> None:
+        self.problems.add(Diagnostic(code, message, self.where(path), hint=hint))
+
+    def warn(self, code: str, message: str, path: KeyPath, hint: str) -> None:
+        self.problems.add(warning(code, message, self.where(path), hint))
+
+    def unknown(self, what: str, name: str, known: Iterable[str], path: KeyPath) -> None:
+        """An error: nothing of this kind has that name."""
+        hint = suggestion(name, known, "there are") if len(self.problems.found) < ENOUGH else None
+        message = f"there is no {what} `{name}`"
+        self.problems.add(Diagnostic(f"unknown-{what.replace(' ', '-')}", message, self.where(path), hint=hint))
+
+
+def walk_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value of a validated model that was written, by path."""
+    yield path, value
+    if isinstance(value, BaseModel):
+        for name in value.model_fields_set:
+            yield from walk_values(getattr(value, name), (*path, name))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from walk_values(item, (*path, key))
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            yield from walk_values(item, (*path, index))

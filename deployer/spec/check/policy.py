@@ -1,0 +1,43 @@
+"""Habits worth a warning: no project id, open ports without a key, options that do nothing or trust too much."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from deployer.spec.check.context import Checked
+from deployer.spec.language import Service
+
+
+def check_policy(checked: Checked) -> None:
+    if checked.spec.id is None:
+        message = f"the project has no `id`: hosts know it by the name `{checked.spec.project}` alone"
+        checked.warn("no-id", message, ("project",), "add an `id`, a random word such as `7f3a9c1e`")
+    for name, service in checked.spec.services.items():
+        _check_service(checked, name, service)
+
+
+def _check_service(checked: Checked, name: str, service: Service) -> None:
+    path = ("services", name)
+    if _is_open(service) and not service.options.api_key:
+        checked.warn(
+            "open-port-without-key",
+            f"service `{name}` listens on `{service.port.bind}` without an API key",
+            (*path, "port", "bind"),
+            "add `options.api_key: [{secret: NAME}]`, or bind to 127.0.0.1",
+        )
+    if service.container.ipc == "host" and service.container.shm_size is not None:
+        message = f"Docker ignores `shm_size` of service `{name}` beside `ipc: host`"
+        checked.warn("shm-size-ignored", message, (*path, "container", "shm_size"), "remove one of the two")
+    if service.options.trust_remote_code:
+        message = f"service `{name}` runs code that comes with its model"
+        hint = "read that code, or remove `trust_remote_code`"
+        checked.warn("trust-remote-code", message, (*path, "options", "trust_remote_code"), hint)
+
+
+def _is_open(service: Service) -> bool:
+    if service.container.network == "host":
+        return False  # what it binds to is the backend's to say
+    try:
+        return not ip_address(service.port.bind).is_loopback
+    except ValueError:
+        return service.port.bind != "localhost"

@@ -1,0 +1,73 @@
+"""Hosts that are named or selected: groups, placement, GPU pools, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployer.spec.check.context import Checked
+from deployer.spec.language import DeploySpec
+from deployer.spec.nodes import KeyPath
+from deployer.spec.suggestions import listing
+
+Selection = Mapping[str, str] | tuple[str, ...] | None
+
+
+def check_hosts(checked: Checked) -> None:
+    spec = checked.spec
+    for group, members in spec.groups.items():
+        for index, name in enumerate(members.hosts):
+            if name not in checked.names("hosts"):
+                checked.unknown("host", name, checked.names("hosts"), ("groups", group, "hosts", index))
+    if spec.services and not checked.names("hosts"):
+        hint = "add `hosts: {here: {connection: local}}`, or an inventory with `-i`"
+        checked.error("no-hosts", "the spec has services and no hosts", ("services",), hint)
+        return
+    for name, secret in spec.secrets.items():
+        _check_selection(checked, secret.hosts, ("secrets", name, "hosts"))
+    for name, service in spec.services.items():
+        _check_selection(checked, service.placement.hosts, ("services", name, "placement", "hosts"))
+        if isinstance(service.placement.gpus, tuple):
+            _check_pool(checked, service.placement.gpus, ("services", name, "placement", "gpus"))
+
+
+def selected(spec: DeploySpec, selection: Selection) -> frozenset[str]:
+    """The hosts that a selector or a list of hosts and groups names."""
+    if selection is None:
+        return frozenset(spec.hosts)
+    if isinstance(selection, tuple):
+        return frozenset(name for entry in selection for name in _members(spec, entry))
+    wanted = selection.items()
+    return frozenset(name for name, host in spec.hosts.items() if wanted <= host.labels.items())
+
+
+def _members(spec: DeploySpec, entry: str) -> tuple[str, ...]:
+    if entry in spec.groups:
+        return spec.groups[entry].hosts
+    return (entry,) if entry in spec.hosts else ()
+
+
+def _check_selection(checked: Checked, selection: Selection, path: KeyPath) -> None:
+    known = {*checked.names("hosts"), *checked.names("groups")}
+    if isinstance(selection, tuple):
+        for index, entry in enumerate(selection):
+            if entry not in known:
+                checked.unknown("host", entry, known, (*path, index))
+    elif selection is not None and not selected(checked.spec, selection):
+        wanted = ", ".join(f"`{key}={value}`" for key, value in selection.items())
+        labels = {f"{key}={value}" for host in checked.spec.hosts.values() for key, value in host.labels.items()}
+        checked.error(
+            "no-host-selected", f"no host has the labels {wanted}", path, f"the labels are: {listing(labels)}"
+        )
+
+
+def _check_pool(checked: Checked, pool: tuple[object, ...], path: KeyPath) -> None:
+    for index, entry in enumerate(pool):
+        if isinstance(entry, tuple):
+            _check_pool(checked, entry, (*path, index))
+            continue
+        host, separator, gpu = str(entry).partition(":")
+        if not separator or not gpu:
+            message = f"`{entry}` is not `HOST:GPU`"
+            checked.error("bad-value", message, (*path, index), "write it as `gpu-a:0` or `gpu-a:GPU-5f3c...`")
+        elif host not in checked.names("hosts"):
+            checked.unknown("host", host, checked.names("hosts"), (*path, index))

@@ -1,0 +1,49 @@
+"""Keys that the language has and this version does not build: an error with what to do instead, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from deployer.spec.check.context import Checked, walk_values
+from deployer.spec.language.base import NotYet
+from deployer.spec.nodes import KeyPath
+
+
+def check_support(checked: Checked) -> None:
+    for path, instead in not_yet(checked.spec):
+        _refuse(checked, path, instead)
+    for name, model in checked.spec.models.items():
+        if len(model.source) > 1:
+            _refuse(checked, ("models", name, "source"), "name one source", "several sources of a model")
+        elif model.scheme != "file":
+            instead = "put the weights on the host and write `source: file:///path/on/the/host`"
+            _refuse(checked, ("models", name, "source"), instead, f"`{model.scheme}://`")
+    for name, host in checked.spec.hosts.items():
+        if host.state != "active":
+            _refuse(checked, ("hosts", name, "state"), "leave it out", f"`state: {host.state}`")
+    for name, service in checked.spec.services.items():
+        if service.rollout.strategy == "canary":
+            path = ("services", name, "rollout", "strategy")
+            _refuse(checked, path, "use `rolling` or `recreate`", "`strategy: canary`")
+    if checked.spec.policy.unreachable.max > 0:
+        path = ("policy", "unreachable", "max")
+        _refuse(checked, path, "leave it out: every host must be reachable", "`policy.unreachable`")
+
+
+def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:
+    """Paths of fields marked `NotYet` that are used, with what to do instead."""
+    for path, model in walk_values(value):
+        if isinstance(model, BaseModel):
+            for name in model.model_fields_set:
+                field = type(model).model_fields[name]
+                mark = next((m for m in field.metadata if isinstance(m, NotYet)), None)
+                if mark and getattr(model, name) != field.get_default(call_default_factory=True):
+                    yield (*path, name), mark.instead
+
+
+def _refuse(checked: Checked, path: KeyPath, instead: str, what: str = "") -> None:
+    what = what or f"`{path[-1]}`"
+    checked.error("not-supported-yet", f"{what} is not supported yet", path, instead)

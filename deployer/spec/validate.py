@@ -1,0 +1,74 @@
+"""Trees against the language's models: every mismatch becomes a diagnostic at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import replace
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deployer.errors import Problems
+from deployer.spec.conform import data_of
+from deployer.spec.mismatch import mismatches
+from deployer.spec.nodes import KeyPath, Node
+from deployer.spec.scalars import parse_scalar
+from deployer.spec.shape import section
+
+M = TypeVar("M", bound=BaseModel)
+ROUNDS = 8  # a value that was left out can leave its parent wrong, and so on
+
+
+def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = False) -> tuple[M | None, set[KeyPath]]:
+    """The model, with what was wrong left out (and said in `problems`), and the paths left out.
+
+    None where nothing could be made of it. `partial`: keys that are missing may come from elsewhere.
+    """
+    shape = section(model)
+    pruned: set[KeyPath] = set()
+    for _ in range(ROUNDS):
+        try:
+            return model.model_validate(data_of(root, shape), strict=True), pruned
+        except ValidationError as error:
+            found = mismatches(error.errors(include_url=False, include_input=False), root, shape)
+        reread = _reread(root, [m.path for m in found])
+        if reread is not None:
+            root = reread
+            continue
+        problems.extend([m.diagnostic for m in found if not (partial and m.is_missing)])
+        pruned.update(m.path for m in found)
+        root = _without(root, {m.path for m in found})
+        root = root.with_value({**root.map, **{key: node for m in found for key, node in m.filled.items()}})
+    return None, pruned
+
+
+def _reread(root: Node, paths: Iterable[KeyPath]) -> Node | None:
+    """The tree with variables that stand for a whole value read as YAML: `port: ${var.port}`. None: there are none."""
+    changed = None
+    for path in paths:
+        node = (changed or root).at(*path)
+        if node is not None and node.from_variable and isinstance(node.value, str):
+            value = parse_scalar(node.value)
+            changed = _replaced(changed or root, path, replace(node, value=value, from_variable=False))
+    return changed
+
+
+def _replaced(root: Node, path: KeyPath, node: Node) -> Node:
+    """The tree with another node at a path that it has."""
+    if not path:
+        return node
+    key, rest = path[0], path[1:]
+    if isinstance(root.value, dict) and isinstance(key, str):
+        return root.with_value({**root.value, key: _replaced(root.value[key], rest, node)})
+    return root.with_value([_replaced(c, rest, node) if i == key else c for i, c in enumerate(root.items)])
+
+
+def _without(node: Node, paths: Set[KeyPath], path: KeyPath = ()) -> Node:
+    """The tree without what stands at these paths."""
+    if isinstance(node.value, dict):
+        kept = {key: (child, (*path, key)) for key, child in node.value.items() if (*path, key) not in paths}
+        return node.with_value({key: _without(child, paths, below) for key, (child, below) in kept.items()})
+    if isinstance(node.value, list):
+        below = [(child, (*path, index)) for index, child in enumerate(node.value)]
+        return node.with_value([_without(child, paths, at) for child, at in below if at not in paths])
+    return node
