@@ -1,0 +1,1 @@
+"""Pure planning: placement, rendering, differences, rollout. No effects, no clock, no randomness."""

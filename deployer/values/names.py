@@ -37,6 +37,9 @@ class ReplicaKey:
         return f"{self.service}-{self.index}"
 
 
+RETIRING = ".old"  # ends the name of a container whose successor has the same name, until it is removed
+
+
 def container_name(project: str, key: ReplicaKey, revision: str) -> str:
     """The one name a replica's container of this revision can have on a host."""
     return f"{project}_{key.service}_{key.index}_{revision}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from deployer.errors import Diagnostic
+from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
 
@@ -100,8 +100,8 @@ class MakeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class CreateContainer:
-    """Creates `name` and puts its files and secret files into it; not started. Replaces a leftover of that name
-    only if that one is ours and was never started."""
+    """Creates `name` with the restart policy `no` and puts its files and secret files into it; not started.
+    Replaces a leftover of that name only if that one is ours and does not run."""
 
     name: str
     spec: ContainerSpec
@@ -111,7 +111,8 @@ class CreateContainer:
 
 @dataclass(frozen=True, slots=True)
 class StartContainer:
-    """Starts an existing container and gives it `restart` as restart policy."""
+    """Gives a container `restart` as restart policy and starts it; a paused one goes on, one that is in a crash loop
+    starts anew."""
 
     name: str
     id: str | None  # as seen at plan time; None: created by this plan
@@ -139,10 +140,11 @@ class RemoveContainer:
 
 @dataclass(frozen=True, slots=True)
 class UpdateContainer:
-    """What Docker changes in place: the restart policy."""
+    """What Docker changes in place: the restart policy. Until a container has answered it is `no`, so the step
+    that sets the wanted one is the mark that the container was verified."""
 
     name: str
-    id: str
+    id: str | None
     restart: str
     op: Literal["update-container"] = "update-container"
 
@@ -187,6 +189,16 @@ class Probe:
     op: Literal["probe"] = "probe"
 
 
+@dataclass(frozen=True, slots=True)
+class RenameContainer:
+    """Makes room for a successor of the same name; done when the container has the new name already."""
+
+    name: str
+    id: str | None
+    to: str
+    op: Literal["rename-container"] = "rename-container"
+
+
 Operation = (
     PullImage
     | MakeDirectory
@@ -195,6 +207,7 @@ Operation = (
     | StopContainer
     | RemoveContainer
     | UpdateContainer
+    | RenameContainer
     | AwaitReady
     | Probe
 )
@@ -255,6 +268,11 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return not self.steps
+
+    @property
+    def has_errors(self) -> bool:
+        """It may be shown, never applied."""
+        return any(problem.severity is Severity.ERROR for problem in self.problems)
 
     def summary(self) -> dict[str, int]:
         counts = {a.value: 0 for a in Action}

@@ -1,0 +1,57 @@
+"""Facts of hosts nobody asked: what a spec says of them, so that it can be rendered without any connection."""
+
+from __future__ import annotations
+
+from deployer.planning.hosts import hosts_named
+from deployer.planning.models import split_parts
+from deployer.spec.language import Host
+from deployer.spec.project import Project
+from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ObservedState, PathFact
+
+ASSUMED_GPUS = 8
+
+
+def assume_facts(project: Project) -> ObservedState:
+    """One value a host: every model is there, GPUs are named `GPU-0`, `GPU-1`, ... where a service may want them."""
+    paths: dict[str, dict[str, PathFact]] = {name: {} for name in project.spec.hosts}
+    for service in project.spec.services.values():
+        model = project.spec.models.get(service.model or "")
+        for name in hosts_named(project.spec, service.placement.hosts):
+            if model is not None and model.scheme == "file":
+                paths[name].update(_model_paths(model.location))
+    wants = {
+        name
+        for service in project.spec.services.values()
+        if service.placement.gpus not in ("none", 0, "auto") or service.backend not in (None, "llama.cpp")
+        for name in hosts_named(project.spec, service.placement.hosts)
+    }
+    return ObservedState(
+        {name: _facts(name, host, paths[name], name in wants) for name, host in project.spec.hosts.items()}
+    )
+
+
+def _model_paths(location: str) -> dict[str, PathFact]:
+    kind = "file" if location.endswith(".gguf") else "directory"
+    entries = () if kind == "file" else ("config.json", "model.safetensors")
+    return {path: PathFact(path, kind, entries=entries) for path in (location, *split_parts(location))}  # type: ignore[arg-type]
+
+
+def _facts(name: str, host: Host, paths: dict[str, PathFact], gpus: bool) -> HostFacts:
+    cards = tuple(Gpu(i, f"GPU-{i}", "assumed") for i in range(ASSUMED_GPUS)) if gpus else ()
+    return HostFacts(
+        name=name,
+        hostname=name,
+        os="",
+        kernel="",
+        arch="x86_64",
+        uid=0,
+        gid=0,
+        user=host.user or "",
+        cpus=0,
+        memory_total=0,
+        memory_available=0,
+        time="",
+        docker=DockerFacts("", "", runtimes=("runc", "nvidia")),
+        gpu=GpuFacts(gpus=cards),
+        paths=paths,
+    )

@@ -1,0 +1,81 @@
+"""Who holds which GPU and port. A claim is exclusive; a stopped or merely created container holds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from deployer.values.container import ContainerSpec
+from deployer.values.facts import HostFacts, ObservedContainer
+
+Claim = tuple[str, str, str]  # (host, `gpu` or `port/tcp` or `port/udp`, UUID or number)
+HOLDING = ("running", "restarting", "paused")
+FOREIGN_GPU_MEMORY = 1 << 30  # a process that uses less than this does not make a GPU busy (X servers, monitors)
+
+
+def is_holding(container: ObservedContainer) -> bool:
+    return container.status in HOLDING
+
+
+def port_claim(host: str, port: int, protocol: str = "tcp") -> Claim:
+    """Addresses are left out: two listeners of one port on different addresses are rare, a collision is costly."""
+    return (host, f"port/{protocol}", str(port))
+
+
+def claims_of(host: str, spec: ContainerSpec) -> frozenset[Claim]:
+    gpus = {(host, "gpu", uuid) for uuid in spec.gpus}
+    return frozenset(gpus | {port_claim(host, p.host, p.protocol) for p in spec.ports})
+
+
+def claims_held(facts: HostFacts, container: ObservedContainer) -> frozenset[Claim]:
+    """What a container of ours holds on its host now."""
+    if not is_holding(container):
+        return frozenset()
+    gpus = {(facts.name, "gpu", uuid) for uuid in gpu_uuids(facts, container.gpus)}
+    ports = {port_claim(facts.name, port, protocol) for _, port, protocol in container.ports}
+    decided = container.recorded.decisions.get("port") if container.recorded is not None else None
+    if isinstance(decided, int):  # on the host's network nothing is published
+        ports.add(port_claim(facts.name, decided))
+    return frozenset(gpus | ports)
+
+
+def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
+    """UUIDs of GPUs named by UUID, index or `all`; what is not known stands for itself."""
+    by_index = {str(gpu.index): gpu.uuid for gpu in facts.gpus}
+    found: set[str] = set()
+    for name in wanted:
+        if name == "all" or name.startswith("count:"):
+            return set(by_index.values())
+        found.add(by_index.get(name, name))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignClaims:
+    """What others hold on one host: claim -> who, for people."""
+
+    holders: Mapping[Claim, str] = field(default_factory=dict)
+
+    def holder(self, claim: Claim) -> str | None:
+        return self.holders.get(claim)
+
+
+def foreign_claims(facts: HostFacts) -> ForeignClaims:
+    """Claims of all that isn't ours: listeners, other containers, processes on GPUs."""
+    ours = frozenset().union(*(claims_held(facts, c) for c in facts.containers if c.recorded is not None))
+    our_ids = {c.id for c in facts.containers if c.recorded is not None}
+    holders: dict[Claim, str] = {}
+    for listener in facts.listeners:
+        claim = port_claim(facts.name, listener.port, listener.protocol)
+        if claim not in ours:
+            holders.setdefault(claim, listener.owner or "a process that is not visible to this user")
+    for process in facts.gpu.processes:
+        if process.container not in our_ids and (process.memory_used or 0) >= FOREIGN_GPU_MEMORY:
+            holders.setdefault((facts.name, "gpu", process.gpu), f"process {process.name} (pid {process.pid})")
+    for container in facts.containers:
+        if container.recorded is None and is_holding(container):
+            for uuid in gpu_uuids(facts, container.gpus):
+                holders[facts.name, "gpu", uuid] = f"container {container.name}"
+            for _, port, protocol in container.ports:
+                holders[port_claim(facts.name, port, protocol)] = f"container {container.name}"
+    return ForeignClaims(holders)

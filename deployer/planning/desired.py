@@ -1,0 +1,151 @@
+"""Placed replicas as the containers they shall be: rendered, named, labelled, with what was decided for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer import __version__
+from deployer.planning.choice import ServiceChoice, model_inputs
+from deployer.planning.placement import Placed
+from deployer.planning.render import choose_image, render_container
+from deployer.planning.render_request import Placed as RenderPlaced
+from deployer.planning.render_request import RenderRequest
+from deployer.planning.replicas import Found, current
+from deployer.spec.project import Project
+from deployer.values.canonical import canonical_json, digest, revision_of
+from deployer.values.codec import to_data
+from deployer.values.container import ContainerSpec
+from deployer.values.names import (
+    LABEL_DECISIONS,
+    LABEL_ID,
+    LABEL_MEMBER,
+    LABEL_PROJECT,
+    LABEL_REPLICA,
+    LABEL_REVISION,
+    LABEL_ROLE,
+    LABEL_SECRETS,
+    LABEL_SERVICE,
+    LABEL_SPEC,
+    LABEL_VERSION,
+    ReplicaKey,
+    container_name,
+)
+from deployer.values.resolved import Resolved, Unresolved
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredReplica:
+    """A replica as it shall be. `secrets`: fingerprints of the secrets it is given; None where not at hand."""
+
+    key: ReplicaKey
+    placed: Placed
+    container: ContainerSpec
+    revision: str
+    name: str
+    decisions: Mapping[str, Any]
+    secrets: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return self.placed.host
+
+    @property
+    def choice(self) -> ServiceChoice:
+        return self.placed.choice
+
+
+def desired_replica(
+    project: Project, resolved: Resolved, placed: Placed, found: Mapping[ReplicaKey, tuple[Found, ...]]
+) -> DesiredReplica:
+    """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
+    choice = placed.choice
+    image, why_image = _image(placed, current(found, placed.key))
+    container = render_container(
+        RenderRequest(
+            project=project,
+            service_name=choice.name,
+            key=placed.key,
+            host_name=placed.host,
+            facts=placed.facts,
+            placed=RenderPlaced(gpus=placed.gpus, port=placed.port),
+            backend=choice.backend,
+            image=image,
+            category=choice.category,
+            model=placed.model,
+            draft=placed.draft,
+            pin=choice.pin,
+        )
+    )
+    revision = revision_of(to_data(container))
+    return DesiredReplica(
+        key=placed.key,
+        placed=placed,
+        container=container,
+        revision=revision,
+        name=container_name(project.spec.project, placed.key, revision),
+        decisions=_decisions(project, placed, image, why_image),
+        secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
+    )
+
+
+def _image(placed: Placed, here: Found | None) -> tuple[str, str]:
+    """The image and why; one that was decided automatically stays while its inputs stand."""
+    choice = placed.choice
+    image = choose_image(choice.service, choice.pin, choice.backend, bool(placed.gpus))
+    pinned = choice.service.image or choice.service.version or (choice.pin and (choice.pin.image or choice.pin.version))
+    if pinned:
+        return image, "spec"
+    inputs = _image_inputs(placed)
+    if here is not None and here.recorded.decisions.get("image_inputs") == inputs:
+        decided = here.recorded.decisions.get("image")
+        if isinstance(decided, str):
+            return decided, inputs
+    return image, inputs
+
+
+def _image_inputs(placed: Placed) -> str:
+    return f"{placed.choice.backend.name} {'gpu' if placed.gpus else 'cpu'}"
+
+
+def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
+    """What a later plan needs to keep today's decisions, and to tell an edit from a new default."""
+    choice = placed.choice
+    written = [project.written.get(choice.name), to_data(dict(project.spec.hosts[placed.host].vars))]
+    decisions: dict[str, Any] = {
+        "inputs": digest(written),
+        "backend": choice.backend_name,
+        "model": model_inputs(choice.model),
+        "image": image,
+        "image_inputs": why_image,
+        "port": placed.port,
+        "port_asked": choice.service.port.number,
+        "gpus": list(placed.gpus),
+    }
+    if choice.service.protect:
+        decisions["protect"] = True
+    return decisions
+
+
+def _fingerprint(resolved: Resolved, name: str) -> str | None:
+    found = resolved.secrets.get(name, Unresolved("not asked for"))
+    return None if isinstance(found, Unresolved) else found
+
+
+def labels_of(project: Project, replica: DesiredReplica) -> dict[str, str]:
+    """Every label of ours but `deployer.apply`."""
+    known = {name: value for name, value in replica.secrets.items() if value is not None}
+    return {
+        LABEL_PROJECT: project.spec.project,
+        LABEL_ID: project.spec.id or "",
+        LABEL_SERVICE: replica.key.service,
+        LABEL_REPLICA: str(replica.key.index),
+        LABEL_MEMBER: "0",
+        LABEL_ROLE: "replica",
+        LABEL_REVISION: replica.revision,
+        LABEL_DECISIONS: canonical_json(replica.decisions),
+        LABEL_SPEC: canonical_json(to_data(replica.container)),
+        LABEL_SECRETS: canonical_json(known),
+        LABEL_VERSION: __version__,
+    }

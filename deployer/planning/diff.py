@@ -1,0 +1,189 @@
+"""Desired against found, replica by replica: what changes, and why. Change, drift and default are never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.planning.claims import Claim, claims_held, claims_of, port_claim
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.fields import field_diffs
+from deployer.planning.replicas import Found, surplus
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """One replica's change with the containers it is about.
+
+    `new`: the desired replica, absent for removals. `match`: the container that is the desired one already.
+    `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing.
+    """
+
+    change: Change
+    new: DesiredReplica | None = None
+    match: Found | None = None
+    live: tuple[Found, ...] = ()
+    stale: tuple[Found, ...] = ()
+
+    @property
+    def key(self) -> ReplicaKey:
+        return self.change.key
+
+
+def handovers(
+    desired: Mapping[ReplicaKey, DesiredReplica],
+    found: Mapping[ReplicaKey, tuple[Found, ...]],
+    unplaced: frozenset[ReplicaKey],
+) -> tuple[Handover, ...]:
+    """All replicas, desired or found, in key order; what could not be placed is left as it is."""
+    result = []
+    for key in sorted(set(desired) | set(found)):
+        if key in unplaced:
+            continue
+        replica = desired.get(key)
+        items = found.get(key, ())
+        result.append(_removal(key, items) if replica is None else _handover(replica, items))
+    return tuple(result)
+
+
+def claims_wanted(replica: DesiredReplica) -> frozenset[Claim]:
+    """What the replica holds once it runs; its port also where the host's network is used and none is published."""
+    return claims_of(replica.host, replica.container) | {port_claim(replica.host, replica.placed.port)}
+
+
+def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
+    """It replaces a running container on the same host, and only the port stands between it and start-first."""
+    if any(i.container.name == replica.name for i in items if i.is_live):
+        return False
+    mine = claims_wanted(replica)
+    held = frozenset().union(*(claims_held(i.facts, i.container) for i in items if i.host == replica.host))
+    return bool(mine & held) and all(kind != "gpu" for _, kind, _ in mine & held)
+
+
+def _removal(key: ReplicaKey, items: tuple[Found, ...]) -> Handover:
+    protected = any(item.recorded.decisions.get("protect") is True for item in items)
+    reasons = [Reason("not-in-spec", "is no longer in the spec")]
+    if protected:
+        reasons.append(Reason("protected", "its service is protected"))
+    change = Change(key, items[0].host, Action.REMOVE, Cause.CHANGE, tuple(reasons), container=items[0].container.name)
+    live = tuple(i for i in items if i.is_live)
+    return Handover(change, live=live, stale=tuple(i for i in items if not i.is_live))
+
+
+def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
+    same = next((i for i in items if i.host == replica.host and i.container.name == replica.name), None)
+    match = same if same is not None and same.container.status != "created" else None  # created ones are made anew
+    live = tuple(i for i in items if i.is_live and i is not same)
+    stale = tuple(i for i in items if not i.is_live and i is not same)
+    if replica.choice.service.state == "stopped":
+        change = _stopped(replica, match, live)
+    elif match is None:
+        change = _without_match(replica, items)
+    else:
+        change = _with_match(replica, match, live, stale)
+    return Handover(change, new=replica, match=match, live=live, stale=stale)
+
+
+def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Reason) -> Change:
+    return Change(replica.key, replica.host, action, cause, reasons, container=replica.name)
+
+
+def _stopped(replica: DesiredReplica, match: Found | None, live: tuple[Found, ...]) -> Change:
+    running = [i for i in (match, *live) if i is not None and i.is_live]
+    if not running:
+        return _change(replica, Action.KEEP, Cause.NONE, Reason("stopped", "is stopped, as the spec says"))
+    return _change(replica, Action.STOP, Cause.CHANGE, Reason("state-stopped", "the spec says `state: stopped`"))
+
+
+def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], stale: tuple[Found, ...]) -> Change:
+    """The container exists: is it running, verified, and given today's secrets?"""
+    container = match.container
+    rotated = _rotated(replica, match)
+    if rotated:
+        reasons = tuple(Reason("secret-rotated", f"secret `{name}` has another value") for name in rotated)
+        return _change(replica, Action.REPLACE, Cause.CHANGE, *reasons)
+    if match.recorded.spec is None:
+        return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
+    if not match.is_live:
+        if live:
+            return _change(
+                replica, Action.REPLACE, Cause.CHANGE, Reason("revision-changed", "goes back to this revision")
+            )
+        cause = Cause.DRIFT if match.is_verified else Cause.CHANGE
+        return _change(replica, Action.START, cause, _why_down(match))
+    if container.status in ("paused", "restarting"):
+        return _change(replica, Action.START, Cause.DRIFT, _why_down(match))
+    if not match.is_verified or live:
+        why = "has not answered yet" if not match.is_verified else "its predecessor still runs"
+        return _change(replica, Action.UPDATE, Cause.DRIFT, Reason("unfinished", why))
+    if container.restart_policy != match.recorded.spec.restart:
+        was = FieldDiff("restart", container.restart_policy, match.recorded.spec.restart)
+        policy = Reason("restart-policy", f"its restart policy was changed to `{container.restart_policy}`")
+        return Change(replica.key, replica.host, Action.UPDATE, Cause.DRIFT, (policy,), (was,), container=replica.name)
+    if surplus(stale, replica.choice.service.rollout.keep_revisions):
+        more = Reason("surplus", "has more former containers than `keep_revisions` keeps")
+        return _change(replica, Action.UPDATE, Cause.CHANGE, more)
+    return _change(replica, Action.KEEP, Cause.NONE)
+
+
+def _why_down(match: Found) -> Reason:
+    container = match.container
+    if container.status == "exited" and not match.is_verified:
+        return Reason("stopped", "is stopped")  # what deployer stops gets the restart policy `no`
+    if container.status == "exited":
+        memory = ", out of memory" if container.oom_killed else ""
+        return Reason("exited", f"its container exited with code {container.exit_code}{memory}")
+    return Reason(container.status, f"its container is {container.status}")
+
+
+def _rotated(replica: DesiredReplica, match: Found) -> list[str]:
+    """Secrets whose value is known to differ; one that is not at hand is not checked."""
+    recorded = match.recorded.secrets
+    return [n for n, value in sorted(replica.secrets.items()) if value is not None and recorded.get(n) != value]
+
+
+def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
+    old = next((i for i in items if i.container.status != "created"), None)
+    if old is None:
+        return _change(replica, Action.CREATE, Cause.CHANGE, Reason("new", "is not there yet"))
+    before = old.recorded.spec
+    diff = field_diffs(before, replica.container) if before is not None else ()
+    moved = old.host != replica.host
+    action = Action.MOVE if moved else Action.REPLACE
+    cause, reasons = _why_other(replica, old, diff)
+    return Change(
+        replica.key,
+        replica.host,
+        action,
+        cause,
+        reasons,
+        diff,
+        from_host=old.host if moved else None,
+        container=replica.name,
+    )
+
+
+def _why_other(replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...]) -> tuple[Cause, tuple[Reason, ...]]:
+    reasons: list[Reason] = []
+    edited = old.recorded.decisions.get("inputs") != replica.decisions["inputs"]
+    if old.recorded.spec is None:
+        reasons.append(Reason("label-changed", "its labels do not say what it was made from"))
+    if edited:
+        reasons.append(Reason("spec-changed", "the spec was edited"))
+    if old.host != replica.host:
+        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`"))
+    placed_anew = {"gpus": list(replica.placed.gpus), "port": replica.placed.port}
+    for name, value in placed_anew.items():
+        if old.recorded.decisions.get(name) != value:
+            word = {"gpus": "GPUs", "port": "port"}[name]
+            reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
+    if not old.is_live:
+        reasons.append(_why_down(old))
+    if edited:
+        return Cause.CHANGE, tuple(reasons)
+    if reasons:
+        return Cause.DRIFT, tuple(reasons)
+    names = ", ".join(d.path for d in diff[:4])
+    return Cause.DEFAULT, (Reason("default-changed", f"only defaults differ ({names})"),)

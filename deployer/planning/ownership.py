@@ -1,0 +1,55 @@
+"""Who may have what: another owner's project of the same name is refused, secrets stay on the hosts they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployer.errors import Diagnostic
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.hosts import hosts_named
+from deployer.spec.project import Project
+from deployer.values.facts import HostFacts
+
+FOREIGN_PROJECT = "foreign-project"
+
+
+def foreign_project_problems(project: Project, facts: Mapping[str, HostFacts]) -> tuple[Diagnostic, ...]:
+    """A container that says it is of this project, but under another id."""
+    if project.spec.id is None:
+        return ()
+    name = project.spec.project
+    found = [
+        (host, container.name, container.labelled_id)
+        for host, seen in sorted(facts.items())
+        for container in seen.containers
+        if container.recorded is None
+        and container.labelled_project == name
+        and container.labelled_id is not None
+        and container.labelled_id != project.spec.id
+    ]
+    if not found:
+        return ()
+    return (
+        Diagnostic(
+            FOREIGN_PROJECT,
+            f"another project `{name}` with another id runs on these hosts",
+            project.where("id"),
+            evidence=tuple(f"{host}: container {container} has id `{other}`" for host, container, other in found[:10]),
+            hint="rename this project, or set its `id` to the other one's if both are the same",
+        ),
+    )
+
+
+def forbidden_secrets(project: Project, replica: DesiredReplica) -> tuple[Diagnostic, ...]:
+    """Secrets that this replica is given although `secrets.X.hosts` leaves its host out."""
+    return tuple(
+        Diagnostic(
+            "secret-not-for-host",
+            f"secret `{name}` of replica `{replica.key}` must not be sent to host `{replica.host}`",
+            project.where("secrets", name, "hosts"),
+            hint="narrow `placement.hosts` of the service, or widen `hosts` of the secret",
+        )
+        for name in replica.container.secret_names
+        if name in project.spec.secrets
+        and replica.host not in hosts_named(project.spec, project.spec.secrets[name].hosts)
+    )

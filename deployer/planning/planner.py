@@ -1,0 +1,127 @@
+"""The pure function at the heart: plan(project, observed, resolved) -> Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deployer import __version__
+from deployer.errors import Diagnostic, Severity, SpecError
+from deployer.planning.availability import availability, broken_promises
+from deployer.planning.choice import ServiceChoice, choose, keys_of
+from deployer.planning.desired import DesiredReplica, desired_replica
+from deployer.planning.diff import Handover, handovers, waits_for_port_only
+from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
+from deployer.planning.placement import Placer
+from deployer.planning.readiness import url
+from deployer.planning.render_options import check_options
+from deployer.planning.replicas import Found, found_replicas
+from deployer.planning.rollout import Rollout
+from deployer.planning.used import host_use
+from deployer.spec.project import Project
+from deployer.values.canonical import digest
+from deployer.values.facts import HostFacts, ObservedState
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Member, Placement, Plan
+from deployer.values.resolved import Resolved
+
+
+def plan(project: Project, observed: ObservedState, resolved: Resolved) -> Plan:
+    """What to do so that the hosts become what the spec says. Problems of severity error forbid applying it."""
+    facts, found = observed.reachable, found_replicas(observed)
+    problems: list[Diagnostic] = [*_unreachable(observed), *foreign_project_problems(project, facts)]
+    choices = _choices(project, facts, found, problems)
+    placer = Placer(project, facts, found)
+    placer.place(list(choices.values()))
+    problems += placer.problems
+    desired = _desired(project, resolved, placer, found, problems)
+    failed = set(project.spec.services) - set(choices)
+    unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
+    unplaced |= {key for key in found if key.service in failed}
+    changes = handovers(desired, found, frozenset(unplaced))
+    return _assemble(project, observed, changes, choices, desired, problems)
+
+
+def plan_destroy(project: Project, observed: ObservedState) -> Plan:
+    """Removes every container of the project, whatever the spec's services say."""
+    found = found_replicas(observed)
+    problems = [*_unreachable(observed), *foreign_project_problems(project, observed.reachable)]
+    return _assemble(project, observed, handovers({}, found, frozenset()), {}, {}, problems)
+
+
+def _assemble(
+    project: Project,
+    observed: ObservedState,
+    changes: tuple[Handover, ...],
+    choices: Mapping[str, ServiceChoice],
+    desired: Mapping[ReplicaKey, DesiredReplica],
+    problems: list[Diagnostic],
+) -> Plan:
+    rollout = Rollout(project, changes)
+    steps = rollout.lay_out()
+    problems += broken_promises(project, changes, choices, rollout.stop_first)
+    return Plan(
+        project=project.spec.project,
+        id=project.spec.id,
+        deployer=__version__,
+        spec_digest=digest(project.spec.model_dump(mode="json")),
+        hosts=host_use(observed, desired),
+        placements=tuple(_placement(project, replica) for _, replica in sorted(desired.items())),
+        changes=tuple(h.change for h in changes),
+        steps=steps,
+        rollout=availability(changes, choices, rollout.stop_first),
+        problems=(*project.warnings, *problems),
+    )
+
+
+def _unreachable(observed: ObservedState) -> list[Diagnostic]:
+    return [replace(host.reason, host=name) for name, host in observed.unreachable.items()]
+
+
+def _choices(
+    project: Project,
+    facts: Mapping[str, HostFacts],
+    found: Mapping[ReplicaKey, tuple[Found, ...]],
+    problems: list[Diagnostic],
+) -> dict[str, ServiceChoice]:
+    by_service: dict[str, list[Found]] = {}
+    for key, items in found.items():
+        by_service.setdefault(key.service, []).extend(items)
+    choices: dict[str, ServiceChoice] = {}
+    for name in sorted(project.spec.services):
+        choice = choose(project, name, facts, by_service.get(name, ()))
+        refused = (choice,) if isinstance(choice, Diagnostic) else check_options(project, name, choice.backend)
+        problems += refused
+        if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
+            choices[name] = choice
+    return choices
+
+
+def _desired(
+    project: Project,
+    resolved: Resolved,
+    placer: Placer,
+    found: Mapping[ReplicaKey, tuple[Found, ...]],
+    problems: list[Diagnostic],
+) -> dict[ReplicaKey, DesiredReplica]:
+    desired: dict[ReplicaKey, DesiredReplica] = {}
+    failed: set[str] = set()
+    for key, placed in sorted(placer.placed.items()):
+        try:
+            replica = desired_replica(project, resolved, placed, found)
+            beside = placer.other_port(placed) if waits_for_port_only(replica, found.get(key, ())) else None
+            replica = desired_replica(project, resolved, beside, found) if beside is not None else replica
+            problems += forbidden_secrets(project, replica)
+            desired[key] = replica
+        except SpecError as error:
+            if key.service not in failed:
+                problems += error.diagnostics
+            failed.add(key.service)
+    return desired
+
+
+def _placement(project: Project, replica: DesiredReplica) -> Placement:
+    host = project.spec.hosts[replica.host]
+    address = "127.0.0.1" if host.connection == "local" else host.address or replica.host
+    member = Member(replica.host, replica.placed.gpus, replica.placed.port)
+    return Placement(replica.key, (member,), url(replica, address))

@@ -1,0 +1,32 @@
+"""What a host is asked beyond the usual facts: the paths of the spec that matter there."""
+
+from __future__ import annotations
+
+import posixpath
+
+from deployer.planning.hosts import hosts_named
+from deployer.planning.models import split_parts
+from deployer.spec.project import Project
+
+MAX_PATHS = 2000  # a host
+
+
+def questions(project: Project) -> dict[str, tuple[str, ...]]:
+    """For each host of the spec the absolute paths to look at, sorted."""
+    wanted: dict[str, set[str]] = {name: {host.cache_dir} for name, host in project.spec.hosts.items()}
+    for service in project.spec.services.values():
+        speculative = service.options.speculative
+        paths = _paths(project, service.model) | _paths(project, speculative.model if speculative else None)
+        paths |= {source for volume in service.container.volumes if (source := volume.split(":")[0]).startswith("/")}
+        paths |= set((service.options.lora or {}).values())
+        for name in hosts_named(project.spec, service.placement.hosts):
+            wanted[name] |= paths
+    return {name: tuple(sorted(p for p in paths if "${" not in p))[:MAX_PATHS] for name, paths in wanted.items()}
+
+
+def _paths(project: Project, name: str | None) -> set[str]:
+    model = project.spec.models.get(name or "")
+    if model is None or model.scheme != "file":
+        return set()
+    parts = split_parts(model.location)
+    return {model.location, *parts} if len(parts) > 1 else {model.location, posixpath.normpath(model.location)}

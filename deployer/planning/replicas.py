@@ -1,0 +1,62 @@
+"""Our containers on the hosts, sorted by the replica they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deployer.planning.claims import is_holding
+from deployer.values.facts import HostFacts, ObservedContainer, ObservedState, Recorded
+from deployer.values.names import RETIRING, ReplicaKey
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container of this project, with the host it was seen on."""
+
+    facts: HostFacts
+    container: ObservedContainer
+    recorded: Recorded
+
+    @property
+    def host(self) -> str:
+        return self.facts.name
+
+    @property
+    def is_live(self) -> bool:
+        return is_holding(self.container)
+
+    @property
+    def is_verified(self) -> bool:
+        """It once answered: until then its restart policy is `no`, whatever was asked for (see planning.rollout)."""
+        wanted = self.recorded.spec.restart if self.recorded.spec else None
+        return wanted is not None and (wanted == "no" or self.container.restart_policy != "no")
+
+
+def found_replicas(observed: ObservedState) -> dict[ReplicaKey, tuple[Found, ...]]:
+    """Per replica what runs first, then what started last."""
+    found: dict[ReplicaKey, list[Found]] = {}
+    for facts in observed.reachable.values():
+        for container in facts.containers:
+            recorded = container.recorded
+            if recorded is not None and recorded.role != "task":
+                found.setdefault(recorded.key, []).append(Found(facts, container, recorded))
+    return {key: tuple(_in_order(items)) for key, items in sorted(found.items())}
+
+
+def _in_order(items: Iterable[Found]) -> list[Found]:
+    by_name = sorted(items, key=lambda f: (f.host, f.container.name))
+    latest_first = sorted(by_name, key=lambda f: f.container.started_at, reverse=True)
+    return sorted(latest_first, key=lambda f: (not f.is_live, f.container.status == "created", not f.is_verified))
+
+
+def current(found: Mapping[ReplicaKey, tuple[Found, ...]], key: ReplicaKey) -> Found | None:
+    """The container whose decisions a re-plan keeps."""
+    return next(iter(found.get(key, ())), None)
+
+
+def surplus(olds: Sequence[Found], keep: int) -> list[Found]:
+    """Of a replica's former containers, newest first, those no rollback needs: all beyond `keep`, and whatever
+    never ran or gave its name to a successor."""
+    useless = [o for o in olds if o.container.status == "created" or o.container.name.endswith(RETIRING)]
+    return [*useless, *[o for o in olds if o not in useless][keep:]]

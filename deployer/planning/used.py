@@ -1,0 +1,44 @@
+"""What a plan's decisions used of each host, so that a saved plan can tell whether the host moved since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.planning.claims import foreign_claims
+from deployer.planning.desired import DesiredReplica
+from deployer.values.canonical import digest
+from deployer.values.facts import HostFacts, ObservedState, Unreachable
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import HostUse
+
+
+def host_use(observed: ObservedState, desired: Mapping[ReplicaKey, DesiredReplica]) -> dict[str, HostUse]:
+    gpus: dict[str, set[str]] = {}
+    ports: dict[str, set[int]] = {}
+    for replica in desired.values():
+        gpus.setdefault(replica.host, set()).update(replica.placed.gpus)
+        ports.setdefault(replica.host, set()).add(replica.placed.port)
+    result: dict[str, HostUse] = {}
+    for name, host in sorted(observed.hosts.items()):
+        if isinstance(host, Unreachable):
+            result[name] = HostUse(unreachable=host.reason.code)
+            continue
+        used = _used(host, gpus.get(name, set()), ports.get(name, set()))
+        result[name] = HostUse(used, digest(used))
+    return result
+
+
+def _used(facts: HostFacts, gpus: set[str], ports: set[int]) -> dict[str, Any]:
+    """Our containers as they are, and who else is on the GPUs and ports given out here."""
+    holders = foreign_claims(facts).holders
+    wanted = gpus | {str(port) for port in ports}
+    return {
+        "containers": {
+            c.name: {"id": c.id, "status": c.status, "restart": c.restart_policy}
+            for c in sorted(facts.containers, key=lambda c: c.name)
+            if c.recorded is not None
+        },
+        "gpus": {gpu.uuid: gpu.index for gpu in facts.gpus if gpu.uuid in gpus},
+        "foreign": {f"{kind} {name}": who for (_, kind, name), who in sorted(holders.items()) if name in wanted},
+    }
