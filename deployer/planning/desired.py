@@ -74,6 +74,7 @@ def desired_replica(
             image=image,
             category=choice.category,
             model=placed.model,
+            backend_name=choice.backend_name,
             draft=placed.draft,
             pin=choice.pin,
         )

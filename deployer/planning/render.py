@@ -20,7 +20,7 @@ from deployer.planning.render_mounts import (
     secret_files,
     shipped_files,
 )
-from deployer.planning.render_names import placed_settings
+from deployer.planning.render_names import placed_service
 from deployer.planning.render_options import option_args, template_options, version_of
 from deployer.planning.render_output import TemplateOutput, parse_output
 from deployer.planning.render_request import ModelFacts, Placed, RenderRequest
@@ -63,13 +63,13 @@ def served_names(service: Service) -> tuple[str, ...]:
 
 def render_container(request: RenderRequest) -> ContainerSpec:
     """Backend and template, with the spec's settings over them. SpecError for what only rendering can see."""
-    service, pin = placed_settings(request)
-    output = _output(request, service, pin)
+    service = placed_service(request)
+    output = _output(request, service)
     container = combined(output.container, service.container)
     files = shipped_files(request, container.files) | _chat_template(request, service)
     keys, key_args, key_files = _api_key(request.backend, service, container)
-    args = (*output.args, *key_args, *(pin.args if pin else ()), *service.args)
-    env = {**request.backend.env, **output.env, **keys, **(pin.env if pin else {}), **service.env}
+    args = (*output.args, *key_args, *service.args)
+    env = {**request.backend.env, **output.env, **keys, **service.env}
     spec = ContainerSpec(
         image=request.image,
         command=args if container.command is None else container.command,
@@ -84,14 +84,11 @@ def render_container(request: RenderRequest) -> ContainerSpec:
     return spec
 
 
-def _output(request: RenderRequest, service: Service, pin: BackendPin | None) -> TemplateOutput:
-    if pin is not None and pin.template is not None:
-        name = pin.template
-        source = _user_template(request, name)
-    else:
-        name = request.backend.template
-        source = builtin_template(name)
-    return parse_output(name, render_template(name, source, _context(request, service, pin)))
+def _output(request: RenderRequest, service: Service) -> TemplateOutput:
+    own = request.template
+    name = own or request.backend.template
+    source = builtin_template(name) if own is None else _user_template(request, name)
+    return parse_output(name, render_template(name, source, _context(request, service)))
 
 
 def _user_template(request: RenderRequest, name: str) -> str:
@@ -104,10 +101,10 @@ def _user_template(request: RenderRequest, name: str) -> str:
         raise template_error(name, "it is not UTF-8") from error
 
 
-def _context(request: RenderRequest, service: Service, pin: BackendPin | None) -> dict[str, Any]:
+def _context(request: RenderRequest, service: Service) -> dict[str, Any]:
     """Everything a template sees."""
     backend, options, host = request.backend, service.options, request.host
-    version = version_of(service, pin, request.image, backend)
+    version = version_of(service, request.image, backend)
     flag: Callable[[str], bool] = lambda name: has_flag(backend, name, version)  # noqa: E731
     is_host_network = service.container.network == "host"
     shipped = options.chat_template in request.project.files

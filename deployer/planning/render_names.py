@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 from deployer.errors import SpecError
 from deployer.planning.render_mounts import model_target
 from deployer.planning.render_request import RenderRequest
-from deployer.spec.language import BackendPin, Options, Service
+from deployer.spec.language import Options, Service
 from deployer.spec.language.base import Section
 from deployer.spec.language.container import ShippedFileOptions
 from deployer.spec.substitution import substitute
 
 S = TypeVar("S", bound=Section)
-IN_SERVICE = ("options", "args", "env", "container")
-IN_PIN = ("args", "env")
+SUBSTITUTED = ("options", "args", "env", "container")
 READ_AT_LOAD = {(Options, "chat_template"), (ShippedFileOptions, "path")}
 
 
@@ -39,12 +38,10 @@ def placed_names(request: RenderRequest) -> dict[str, str]:
     return names | {f"host.vars.{name}": value for name, value in host.vars.items()}
 
 
-def placed_settings(request: RenderRequest) -> tuple[Service, BackendPin | None]:
-    """The service and its backend's settings, with the names of this replica put in."""
-    names = placed_names(request)
-    service, pin = request.service, request.settings
+def placed_service(request: RenderRequest) -> Service:
+    """The service with the names of this replica put in."""
     try:
-        return _placed_fields(service, IN_SERVICE, names), pin and _placed_fields(pin, IN_PIN, names)
+        return _placed_fields(request.service, SUBSTITUTED, placed_names(request))
     except SpecError as error:
         where = request.project.where("services", request.service_name)
         about = f"service `{request.service_name}` on host `{request.host_name}`"

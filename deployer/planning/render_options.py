@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from deployer.backends.base import Backend, Flag, InTemplate, OptionMapping, Refused, SecretEnv, Switch
 from deployer.backends.versions import has_flag, parse_version, version_in
 from deployer.errors import Diagnostic, Where, warning
-from deployer.spec.language import BackendPin, Options, Service
+from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
@@ -68,7 +69,7 @@ def template_options(backend: Backend, options: Options) -> dict[str, Any]:
     return found
 
 
-def version_of(service: Service, pin: BackendPin | None, image: str, backend: Backend) -> str | None:
+def version_of(service: Service, image: str, backend: Backend) -> str | None:
     """The backend's version: as the image's tag says it, else as written beside an image of somebody's own."""
     images = backend.images
     try:
@@ -79,26 +80,24 @@ def version_of(service: Service, pin: BackendPin | None, image: str, backend: Ba
     if any((r.registry, r.repository) == (reference.registry, reference.repository) for r in repositories):
         patterns = (images.gpu, images.cpu)
         return next((v for p in patterns if p and (v := version_in(reference.tag or "", p))), None)
-    return service.version or (pin.version if pin else None)
+    return service.version
 
 
 def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagnostic, ...]:
-    """What this backend refuses of a service, or would ignore; warnings too. The service's name and the spec's
-    position are in each."""
-    service = project.spec.services[name]
+    """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too."""
+    service = project.with_backend(name, backend.name)
     found: list[Diagnostic] = []
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
         if value is not None:
-            where = project.where("services", name, "options", option)
-            found.extend(_refusals(backend, option, value, where))
+            found.extend(_refusals(backend, option, value, project.where("services", name, "options", option)))
+    version = version_of(service, service.image, backend) if service.image else service.version
+    found.extend(_flag_problems(backend, version, service.args, project.where("services", name, "args")))
     if service.container.ipc == "host" and service.container.shm_size is not None:
+        message = f"Docker ignores `shm_size` with `ipc: host` (service `{name}`)"
         where = project.where("services", name, "container", "shm_size")
-        hint = "leave out `shm_size`, or `ipc: host`"
-        found.append(
-            warning("shm-size-ignored", f"Docker ignores `shm_size` with `ipc: host` (service `{name}`)", where, hint)
-        )
-    return tuple(found)
+        found.append(warning("shm-size-ignored", message, where, "leave out `shm_size`, or `ipc: host`"))
+    return tuple(replace(d, message=f"{d.message} (service `{name}`)") if name not in d.message else d for d in found)
 
 
 def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> Iterator[Diagnostic]:
@@ -127,7 +126,9 @@ def _refusals(backend: Backend, option: str, value: Any, where: Where | None) ->
         )
 
 
-def check_args(backend: Backend, version: str | None, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
+def _flag_problems(
+    backend: Backend, version: str | None, args: Iterable[str], where: Where | None
+) -> Iterator[Diagnostic]:
     """Flags in `args` that the version does not have, with what took their place; and those that look mistyped."""
     for arg in args:
         flag = arg.partition("=")[0].replace("_", "-")

@@ -33,7 +33,8 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """`draft`: the weights of `options.speculative.model`. `pin`: the spec's `backends` entry that was chosen."""
+    """`backend_name`: as the spec knows the backend, where that is an entry of its `backends`. `draft`: the weights of
+    `options.speculative.model`."""
 
     project: Project
     service_name: str
@@ -45,20 +46,32 @@ class RenderRequest:
     image: str
     category: str
     model: ModelFacts
+    backend_name: str = ""
     draft: ModelFacts | None = None
-    pin: BackendPin | None = None
 
     @property
     def service(self) -> Service:
-        return self.project.spec.services[self.service_name]
+        """With what the spec says of its backend in it."""
+        named = self.backend_name or self.backend.name
+        return self.project.with_backend(self.service_name, named)
 
     @property
     def host(self) -> Host:
         return self.project.spec.hosts[self.host_name]
 
     @property
-    def settings(self) -> BackendPin | None:
-        """`pin`, or what the spec says of the backend under the name the service uses."""
-        pins: Mapping[str, BackendPin] = self.project.spec.backends
-        named = (self.service.backend or "", self.backend.name, *self.backend.aliases)
-        return self.pin or next((pins[name] for name in named if name in pins), None)
+    def template(self) -> str | None:
+        """The template that the spec gives the backend, along `extends`; None: the backend's own."""
+        pins = self.project.spec.backends
+        named = self.backend_name or self.project.spec.services[self.service_name].backend or self.backend.name
+        for _ in range(len(pins) + 1):
+            pin = pins.get(named) or _pin_of(pins, self.backend)
+            if pin is None or pin.template is not None or pin.extends is None:
+                return pin.template if pin else None
+            named = pin.extends
+        return None
+
+
+def _pin_of(pins: Mapping[str, BackendPin], backend: Backend) -> BackendPin | None:
+    """The entry under any name of a built-in backend."""
+    return next((pins[name] for name in (backend.name, *backend.aliases) if name in pins), None)
