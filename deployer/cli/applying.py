@@ -56,7 +56,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             click.echo("nothing was changed", err=True)
             return 1
         with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
-            orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait, destroy=wish.destroy)
+            orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait)
             result = session.apply(planned, orders)
     audience.ended(plan, result)
     return exit_code(result)

@@ -32,14 +32,14 @@ def shared_options(*, hosts: bool) -> Callable[[Command], Command]:
     """`-f -i --var --json --no-color -v`, and `--ssh-config` for commands that reach hosts."""
 
     def decorate(function: Command) -> Command:
-        @functools.wraps(function)
-        def command(**given: Any) -> int:
+        def called(**given: Any) -> int:
             shared = _shared(given)
             try:
                 return function(shared, **given)
             except DeployerError as error:
                 return fail(shared, error)
 
+        command: Command = functools.update_wrapper(called, function)
         for option in reversed([*SPEC, *(HOSTS if hosts else ()), *OUTPUT]):
             command = option(command)
         return command

@@ -21,7 +21,7 @@ def command(shared: Shared, labels: bool, explain: bool) -> int:
     from deployer.view import rendered
 
     if explain:
-        project = workflow.load(shared.inputs)
+        project = workflow.load(shared.inputs, confined=True)
         if shared.json:
             shared.console.data(rendered.origins_json(project))
         else:

@@ -14,7 +14,7 @@ def command(shared: Shared) -> int:
     from deployer import workflow
     from deployer.view.validity import render_valid, valid_json
 
-    project = workflow.validate(shared.inputs)
+    project = workflow.load(shared.inputs, confined=True)
     shared.console.problems(project.warnings)
     if shared.json:
         shared.console.data(valid_json(project))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from deployer.errors import Diagnostic
+from deployer.errors import Diagnostic, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +115,5 @@ class ApplyResult:
 
     @property
     def is_ok(self) -> bool:
-        return not (self.failed or self.skipped or self.problems or self.interrupted)
+        wrong = any(problem.severity is Severity.ERROR for problem in self.problems)
+        return not (self.failed or self.skipped or wrong or self.interrupted)

@@ -66,7 +66,8 @@ def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
     if CI_COMMAND.match("".join(span.text for span in shown)):
         shown = [Span("\\"), *shown]
     if not colour:
-        return "".join(span.text for span in shown).rstrip()
+        text = "".join(span.text for span in shown)
+        return text if any(span.limit is None for span in shown) else text.rstrip()
     return "".join(f"\x1b[{s.style}m{s.text}\x1b[0m" if s.style else s.text for s in shown)
 
 

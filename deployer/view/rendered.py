@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.docker.commandline import docker_run
+from deployer.docker.commandline import render_docker_run
 from deployer.spec.project import Origin, Project
 from deployer.values.codec import to_data
 from deployer.values.names import ReplicaKey
@@ -30,7 +30,12 @@ class Rendered:
 def rendered_replicas(plan: Plan, *, labels: bool) -> list[Rendered]:
     """Of every container that the plan creates."""
     return [
-        Rendered(step.key, step.host, operation.name, docker_run(operation, labels=labels))
+        Rendered(
+            step.key,
+            step.host,
+            operation.name,
+            render_docker_run(operation.spec, operation.name, operation.labels if labels else None),
+        )
         for step in plan.steps
         if isinstance(operation := step.operation, CreateContainer) and step.key is not None
     ]
@@ -42,7 +47,7 @@ def render_commands(replicas: Sequence[Rendered]) -> Page:
     for replica in replicas:
         page.blank()
         page.line(Span(f"# {replica.key} on {replica.host}", Style.DIM))
-        for line in replica.command.split("\n"):
+        for line in replica.command.rstrip("\n").split("\n"):
             page.line(Span(line, limit=None))
     return page
 

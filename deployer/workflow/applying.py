@@ -1,0 +1,94 @@
+"""Apply: lock, look again, refuse if the hosts moved, do the steps, look once more. Destroy is the same, to nothing."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from deployer.engine.context import ApplyContext
+from deployer.engine.execute import execute
+from deployer.engine.lease import LockWait, acquire
+from deployer.engine.lock import Holder
+from deployer.engine.perform import Performer
+from deployer.errors import Diagnostic, RefusedError, Severity
+from deployer.values.events import ApplyResult, Note
+from deployer.values.plan import Change, Plan
+from deployer.workflow.orders import Orders
+from deployer.workflow.session import Planned, Session
+
+
+def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
+    """RefusedError when another apply holds a lock, or when the hosts are no longer what the plan was shown for."""
+    spec = session.project.spec
+    holder = Holder(spec.project, new_apply_id(), who_applies())
+    wait = LockWait(orders.lock_wait, orders.report, orders.pause)
+    with acquire(session.fleet, planned.observed.reachable, holder, wait) as leases:
+        again = session.plan(destroy=planned.destroy)
+        refuse_moved(planned.plan, again.plan)
+        context = ApplyContext(spec.project, spec.id, holder.apply, session.secrets, spec.registries, leases.fence)
+        outcomes = execute(again.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
+        result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set)
+        if result.is_ok:
+            orders.report(Note("looking at the hosts once more"))
+            result = replace(result, problems=mismatches(session.plan(destroy=planned.destroy).plan))
+        warnings = leases.release()
+    return replace(result, problems=(*result.problems, *warnings))
+
+
+def new_apply_id() -> str:
+    """Letters and digits; sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}{token_hex(4)}"
+
+
+def who_applies() -> str:
+    """Shown to those who find the lock: user, controller and process."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def refuse_moved(shown: Plan, again: Plan) -> None:
+    """Raises RefusedError `hosts-moved` when a plan made now asks for something else than the one that was shown."""
+    before, now = {_asked(c) for c in shown.pending}, {_asked(c) for c in again.pending}
+    errors = [p for p in again.problems if p.severity is Severity.ERROR]
+    if before == now and not errors:
+        return
+    evidence = [f"no longer: {_said(c)}" for c in shown.pending if _asked(c) not in now]
+    evidence += [f"now also: {_said(c)}" for c in again.pending if _asked(c) not in before]
+    moved = Diagnostic(
+        "hosts-moved",
+        "the hosts changed since the plan was shown, so nothing was done",
+        evidence=tuple(evidence),
+        hint="look at the new plan and apply again",
+    )
+    raise RefusedError([moved, *errors])
+
+
+def _asked(change: Change) -> tuple[object, ...]:
+    return (change.key, change.action, change.host, change.from_host, change.container)
+
+
+def _said(change: Change) -> str:
+    why = "; ".join(reason.message for reason in change.reasons)
+    return f"{change.action} {change.key} on {change.host}: {why}"
+
+
+def mismatches(after: Plan) -> tuple[Diagnostic, ...]:
+    """What a plan made after a successful apply still asks for: each is a failure of that apply."""
+    found = [
+        Diagnostic(
+            "not-as-planned",
+            f"replica `{change.key}` on `{change.host}` is not as the spec says, though every step was done",
+            evidence=tuple(reason.message for reason in change.reasons),
+            hint=f"look at `deployer logs {change.key}`, then apply again",
+            host=change.host,
+        )
+        for change in after.pending
+    ]
+    return (*found, *(p for p in after.problems if p.severity is Severity.ERROR))

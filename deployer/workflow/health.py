@@ -1,0 +1,55 @@
+"""Asks running replicas whether they serve, once each, over their hosts' own connections."""
+
+from __future__ import annotations
+
+import http.client
+from functools import partial
+
+from deployer.backends import find
+from deployer.planning.readiness import ANY_ADDRESS
+from deployer.planning.replicas import Found, found_replicas
+from deployer.transport.base import Transport
+from deployer.transport.fleet import Fleet
+from deployer.values.facts import ObservedState
+
+ANSWER_TIMEOUT = 5.0  # seconds
+LOADING = (404, 503)
+
+
+def ask_health(fleet: Fleet, observed: ObservedState) -> dict[str, str]:
+    """`ready`, `loading`, `no answer` or `answers NNN` by container name; replicas that cannot be asked are absent."""
+    by_host: dict[str, list[Found]] = {}
+    for items in found_replicas(observed).values():
+        for item in items:
+            if item.container.status == "running":
+                by_host.setdefault(item.host, []).append(item)
+    answers: dict[str, str] = {}
+    for found in fleet.map(sorted(by_host), partial(_ask_host, by_host)).values():
+        if isinstance(found, dict):
+            answers |= found
+    return answers
+
+
+def _ask_host(by_host: dict[str, list[Found]], transport: Transport) -> dict[str, str]:
+    asked = {item.container.name: _ask(transport, item) for item in by_host[transport.name]}
+    return {name: answer for name, answer in asked.items() if answer is not None}
+
+
+def _ask(transport: Transport, item: Found) -> str | None:
+    backend = find(str(item.recorded.decisions.get("backend")))
+    port = item.recorded.decisions.get("port")
+    if backend is None or not isinstance(port, int):
+        return None
+    bind = next((address for address, published, _ in item.container.ports if published == port), "")
+    try:
+        connection = transport.http(ANY_ADDRESS.get(bind, bind), port, timeout=ANSWER_TIMEOUT)
+        try:
+            connection.request("GET", backend.api.health)
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException):
+        return "no answer"
+    if status == 200:
+        return "ready"
+    return "loading" if status in LOADING else f"answers {status}"

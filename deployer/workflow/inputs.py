@@ -1,0 +1,66 @@
+"""What a command line says about the spec, and the spec it names; nothing here reaches a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployer.spec.project import Project
+    from deployer.values.plan import Plan
+
+PREFIX = "DEPLOYER_VAR_"
+MOST_READ = 4 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Paths as typed; `environment` is the process's own."""
+
+    files: tuple[str, ...] = ("deploy.yaml",)
+    inventories: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ssh_config: str | None = None
+
+
+def load(inputs: Inputs, *, confined: bool = False) -> Project:
+    """SpecError with every error of every file. `confined`: reads nothing outside the folder it is run in."""
+    from deployer.spec.load import LoadOptions
+    from deployer.spec.load import load as load_files
+
+    options = LoadOptions(
+        variables={**environment_variables(inputs.environment), **inputs.variables},
+        inventories=inputs.inventories,
+        user_home=inputs.environment.get("HOME", "~"),
+        confined=confined,
+    )
+    return load_files(inputs.files, read_file, options)
+
+
+def read_file(path: str) -> bytes:
+    """At most a little more than any file may have, so that what is too large is seen to be. Raises OSError."""
+    with Path(path).open("rb") as file:
+        return file.read(MOST_READ)
+
+
+def environment_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """DEPLOYER_VAR_MY_TAG sets `my_tag` and `my-tag`, and `MY_TAG` as it is written."""
+    found: dict[str, str] = {}
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX):
+            written = name.removeprefix(PREFIX)
+            found |= {variable: value for variable in (written.lower(), written.lower().replace("_", "-"), written)}
+    return found
+
+
+def plan_assumed(inputs: Inputs) -> Plan:
+    """The plan for hosts that nobody asked: what a spec says of them, with every model in its place."""
+    from deployer.planning.assumed import assume_facts
+    from deployer.planning.planner import plan
+    from deployer.values.resolved import Resolved
+
+    project = load(inputs, confined=True)
+    return plan(project, assume_facts(project), Resolved())

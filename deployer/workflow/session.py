@@ -1,0 +1,90 @@
+"""One command's view of the hosts: connected at the first question, closed at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from deployer.workflow.inputs import Inputs, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployer.engine.secrets import SecretStore
+    from deployer.spec.project import Project
+    from deployer.transport.fleet import Fleet
+    from deployer.values.events import ApplyResult
+    from deployer.values.facts import ObservedState
+    from deployer.values.plan import Plan
+    from deployer.values.resolved import Resolved
+    from deployer.workflow.orders import Orders
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with all it was made from; `destroy`: that nothing of the project be left."""
+
+    project: Project
+    observed: ObservedState
+    resolved: Resolved
+    plan: Plan
+    destroy: bool = False
+
+
+class Session:
+    """A project and its hosts. Use it in a `with`."""
+
+    def __init__(self, project: Project, fleet: Fleet, secrets: SecretStore) -> None:
+        self.project, self.fleet, self.secrets = project, fleet, secrets
+
+    @classmethod
+    def open(cls, inputs: Inputs) -> Session:
+        """SpecError for a bad spec; no host is reached yet."""
+        from deployer.engine.secrets import SecretStore
+        from deployer.transport.base import ConnectOptions
+        from deployer.transport.fleet import Fleet
+
+        project = load(inputs)
+        fleet = Fleet(project.spec.hosts, ConnectOptions(ssh_config=inputs.ssh_config))
+        return cls(project, fleet, SecretStore.of(project, inputs.environment))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.fleet.close()
+
+    def observe(self) -> ObservedState:
+        """All hosts at once; one that cannot be asked is a value that says why."""
+        from deployer.docker.ownership import Identity
+        from deployer.engine.observe import Question, observe
+        from deployer.planning.questions import questions
+
+        asked = {name: Question(paths) for name, paths in questions(self.project).items()}
+        return observe(self.fleet, asked, Identity(self.project.spec.project, self.project.spec.id))
+
+    def plan(self, *, destroy: bool = False) -> Planned:
+        """Observes, looks up what lies outside, and plans; changes nothing."""
+        from deployer.engine.resolve import resolve
+        from deployer.planning.planner import plan, plan_destroy
+        from deployer.values.resolved import Resolved
+
+        observed = self.observe()
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets)
+        made = plan_destroy(self.project, observed) if destroy else plan(self.project, observed, resolved)
+        return Planned(self.project, observed, resolved, made, destroy)
+
+    def apply(self, planned: Planned, orders: Orders) -> ApplyResult:
+        """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""
+        from deployer.workflow.applying import apply
+
+        return apply(self, planned, orders)
+
+    def health(self, planned: Planned) -> Mapping[str, str]:
+        """What each running replica says of itself just now, by the name of its container."""
+        from deployer.workflow.health import ask_health
+
+        return ask_health(self.fleet, planned.observed)
