@@ -76,7 +76,6 @@ def desired_replica(
             model=placed.model,
             backend_name=choice.backend_name,
             draft=placed.draft,
-            pin=choice.pin,
         )
     )
     revision = revision_of(to_data(container))
