@@ -55,7 +55,13 @@ def claims_wanted(replica: DesiredReplica) -> frozenset[Claim]:
 
 def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
     """It replaces a running container on the same host, and only the port stands between it and start-first."""
-    if any(i.container.name == replica.name for i in items if i.is_live):
+    old = next((i for i in items if i.is_live and i.host == replica.host), None)
+    if old is None:
+        return False
+    same = next((i for i in items if i.is_live and i.container.name == replica.name), None)
+    if same is not None and not _rotated(replica, same):
+        return False
+    if same is None and _why_other(replica, old, ())[0] is Cause.DEFAULT:
         return False
     mine = claims_wanted(replica)
     held = frozenset().union(*(claims_held(i.facts, i.container) for i in items if i.host == replica.host))
@@ -102,8 +108,7 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
     container = match.container
     rotated = _rotated(replica, match)
     if rotated:
-        reasons = tuple(Reason("secret-rotated", f"secret `{name}` has another value") for name in rotated)
-        return _change(replica, Action.REPLACE, Cause.CHANGE, *reasons)
+        return _change(replica, Action.REPLACE, Cause.CHANGE, *map(_rotation, rotated))
     if match.recorded.spec is None:
         return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
     if not match.is_live:
@@ -141,7 +146,12 @@ def _why_down(match: Found) -> Reason:
 def _rotated(replica: DesiredReplica, match: Found) -> list[str]:
     """Secrets whose value is known to differ; one that is not at hand is not checked."""
     recorded = match.recorded.secrets
-    return [n for n, value in sorted(replica.secrets.items()) if value is not None and recorded.get(n) != value]
+    known = {name: value for name, value in replica.secrets.items() if value is not None and name in recorded}
+    return sorted(name for name, value in known.items() if recorded[name] != value)
+
+
+def _rotation(name: str) -> Reason:
+    return Reason("secret-rotated", f"secret `{name}` has another value")
 
 
 def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
@@ -166,24 +176,35 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
 
 
 def _why_other(replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...]) -> tuple[Cause, tuple[Reason, ...]]:
-    reasons: list[Reason] = []
-    edited = old.recorded.decisions.get("inputs") != replica.decisions["inputs"]
-    if old.recorded.spec is None:
-        reasons.append(Reason("label-changed", "its labels do not say what it was made from"))
-    if edited:
-        reasons.append(Reason("spec-changed", "the spec was edited"))
-    if old.host != replica.host:
-        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`"))
-    placed_anew = {"gpus": list(replica.placed.gpus), "port": replica.placed.port}
-    for name, value in placed_anew.items():
-        if old.recorded.decisions.get(name) != value:
-            word = {"gpus": "GPUs", "port": "port"}[name]
-            reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
-    if not old.is_live:
-        reasons.append(_why_down(old))
-    if edited:
-        return Cause.CHANGE, tuple(reasons)
-    if reasons:
-        return Cause.DRIFT, tuple(reasons)
+    """Why a replica needs another container than the one it has."""
+    asked = _what_was_asked(replica, old)
+    drifted = _what_drifted(replica, old, is_explained=bool(asked))
+    if asked:
+        return Cause.CHANGE, (*asked, *drifted)
+    if drifted:
+        return Cause.DRIFT, drifted
     names = ", ".join(d.path for d in diff[:4])
     return Cause.DEFAULT, (Reason("default-changed", f"only defaults differ ({names})"),)
+
+
+def _what_was_asked(replica: DesiredReplica, old: Found) -> tuple[Reason, ...]:
+    reasons = [_rotation(name) for name in _rotated(replica, old)]
+    if old.recorded.decisions.get("inputs") != replica.decisions["inputs"]:
+        reasons.append(Reason("spec-changed", "the spec was edited"))
+    return tuple(reasons)
+
+
+def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tuple[Reason, ...]:
+    reasons = []
+    if old.recorded.spec is None:
+        reasons.append(Reason("label-changed", "its labels do not say what it was made from"))
+    if old.host != replica.host:
+        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`"))
+    elif not is_explained:
+        for name, value in (("gpus", list(replica.placed.gpus)), ("port", replica.placed.port)):
+            if old.recorded.decisions.get(name) != value:
+                word = {"gpus": "GPUs", "port": "port"}[name]
+                reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
+    if not old.is_live:
+        reasons.append(_why_down(old))
+    return tuple(reasons)

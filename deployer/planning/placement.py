@@ -129,8 +129,9 @@ class Placer:
         sign = 1 if choice.service.placement.strategy == "spread" else -1
 
         def order(facts: HostFacts) -> tuple[bool, int, int, int, str]:
-            free = len(facts.gpus) - len([c for c in self._busy(facts)])
-            no_gpu = choice.backend.gpu == "optional" and gpus_wanted(choice) is None and free <= 0
+            wanted = gpus_wanted(choice)
+            free = 0 if wanted == 0 else len(facts.gpus) - len(self._busy(facts))
+            no_gpu = wanted is None and free <= 0
             mine, all_ = self.count.get((choice.name, facts.name), 0), self.count.get(("", facts.name), 0)
             return (no_gpu, sign * mine, sign * all_, -sign * free, facts.name)
 

@@ -102,7 +102,7 @@ def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagno
 
 def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> Iterator[Diagnostic]:
     mapping = backend.options[option]
-    if isinstance(mapping, Refused) and value not in mapping.unless:
+    if isinstance(mapping, Refused) and not _is_among(value, mapping.unless):
         yield Diagnostic(
             "option-refused",
             f"`{backend.name}` has no `{option}`: {mapping.reason}",
@@ -124,6 +124,11 @@ def _refusals(backend: Backend, option: str, value: Any, where: Where | None) ->
             where,
             hint="it takes " + ", ".join(f"`{word}`" for word in words),
         )
+
+
+def _is_among(value: Any, values: tuple[object, ...]) -> bool:
+    """Unlike `in`, which takes True for 1."""
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
 
 
 def _flag_problems(

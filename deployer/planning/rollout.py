@@ -17,7 +17,8 @@ from deployer.planning.diff import Handover
 from deployer.planning.readiness import await_ready, probe
 from deployer.planning.replicas import Found, surplus
 from deployer.spec.project import Project
-from deployer.values.images import registry_of
+from deployer.values.facts import HostFacts
+from deployer.values.images import parse_image, registry_of
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import (
     Action,
@@ -165,6 +166,8 @@ class Rollout:
         """Image and directories, shared by all replicas of the host: there before anything is stopped."""
         image = new.container.image
         pull = f"{new.host}/pull/{image}"
+        if is_there(new.placed.facts, image):
+            return self._prepare_paths(new)
         if pull not in self.steps:
             operation = PullImage(image, registry_of(image))
             self.steps[pull] = Step(pull, new.host, operation, why=f"replica `{new.key}` runs it")
@@ -264,6 +267,20 @@ def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
     if len(result) < len(by_id):
         raise ValueError(f"steps wait for each other: {', '.join(sorted(set(by_id) - {s.id for s in result}))}")
     return tuple(result)
+
+
+def is_there(facts: HostFacts, image: str) -> bool:
+    """The host has this very reference; a tag that moved since is not looked up."""
+    wanted = str(parse_image(image))
+    wanted = wanted if "@" in wanted or parse_image(image).tag else f"{wanted}:latest"
+    return any(_is_reference(name, wanted) for found in facts.images for name in (*found.tags, *found.digests))
+
+
+def _is_reference(name: str, wanted: str) -> bool:
+    try:
+        return str(parse_image(name)) == wanted
+    except ValueError:  # `<none>:<none>`
+        return False
 
 
 def _is_default(h: Handover) -> bool:
