@@ -34,7 +34,9 @@ def run_apply(shared: Shared, wish: Wish) -> int:
     """Exit codes: 0 done, 1 failed, 3 refused, 64 nobody to ask, 130 interrupted."""
     if not wish.yes and (shared.json or not sys.stdin.isatty()):
         raise click.UsageError(f"`{wish.verb}` asks before it acts, and there is no terminal to ask on: give `-y`")
-    audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps)
+    audience: Audience = (
+        JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps, destroy=wish.destroy)
+    )
     try:
         return _apply(shared, wish, audience)
     except DeployerError as error:

@@ -21,14 +21,14 @@ def command(shared: Shared, name: str, follow: bool, tail: int | None, since: st
     """
     from deployer import workflow
     from deployer.view.log_lines import log_line_json, render_log_line
-    from deployer.workflow.logs import LogRequest, chosen, read_logs
+    from deployer.workflow.logs import Which, chosen, read_logs
 
-    request = LogRequest(name, follow, tail, _seconds(since))
+    which = Which(name, follow, tail, _seconds(since))
     failed = False
     with workflow.Session.open(shared.inputs) as session:
         meant = chosen(session.observe(), name)
         width = max(len(str(item.recorded.key)) for item in meant) if len(meant) > 1 else 0
-        for line in read_logs(session.fleet, meant, request):
+        for line in read_logs(session, meant, which):
             if line.problem is not None:
                 failed = True
                 shared.console.problems([line.problem])

@@ -8,16 +8,20 @@ from deployer.view.measures import counted
 from deployer.view.page import Page, Span, Style
 
 
-def render_result(plan: Plan, result: ApplyResult) -> Page:
+def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> Page:
     """All but the diagnostics, which progress and problems have told."""
     page = Page()
+    if result.is_ok and destroy:
+        page.line(Span("Destroyed:", Style.ADDED), f" {_counts(result)}; nothing of `{plan.project}` runs any more")
+        return page
     if result.is_ok:
         page.line(Span("Applied:", Style.ADDED), f" {_counts(result)}; the hosts are as the spec says")
         page.extend(_urls(plan))
         return page
     for failed in result.failed:
         page.extend(_render_failed(plan, failed))
-    page.line(Span("Interrupted:" if result.interrupted else "Apply failed:", Style.ERROR), f" {_counts(result)}")
+    head = "Interrupted:" if result.interrupted else "Destroy failed:" if destroy else "Apply failed:"
+    page.line(Span(head, Style.ERROR), f" {_counts(result)}")
     page.line(_what_next(result))
     return page
 

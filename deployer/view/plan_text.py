@@ -106,7 +106,7 @@ def _placements(plan: Plan) -> Page:
 
 def _rollout(rollout: Sequence[Availability]) -> Page:
     page = Page()
-    fewer = [a for a in rollout if a.downtime or a.min_ready < a.ready_before]
+    fewer = [a for a in rollout if a.desired and (a.downtime or a.min_ready < a.ready_before)]
     if not fewer:
         return page
     page.line(Span("While it runs", Style.BOLD))

@@ -11,12 +11,16 @@ from secrets import token_hex
 
 from deployer.engine.context import ApplyContext
 from deployer.engine.execute import execute
+from deployer.engine.journal import JournalEntry, record
 from deployer.engine.lease import LockWait, acquire
 from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
 from deployer.errors import Diagnostic, RefusedError, Severity
+from deployer.values.canonical import digest
+from deployer.values.codec import to_data
 from deployer.values.events import ApplyResult, Note
 from deployer.values.plan import Change, Plan
+from deployer.workflow.commit import commit_of
 from deployer.workflow.orders import Orders
 from deployer.workflow.session import Planned, Session
 
@@ -35,8 +39,26 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         if result.is_ok:
             orders.report(Note("looking at the hosts once more"))
             result = replace(result, problems=mismatches(session.plan(destroy=planned.destroy).plan))
-        warnings = leases.release()
+        warnings = _record(session, planned, again.plan, result, holder) + leases.release()
     return replace(result, problems=(*result.problems, *warnings))
+
+
+def _record(
+    session: Session, planned: Planned, plan: Plan, result: ApplyResult, holder: Holder
+) -> tuple[Diagnostic, ...]:
+    """Writes the journals of the hosts that had something to do; returns warnings."""
+    entry = JournalEntry(
+        project=holder.project,
+        apply=holder.apply,
+        who=holder.who,
+        deployer=plan.deployer,
+        verb="destroy" if planned.destroy else "apply",
+        plan=digest(to_data(plan)),
+        result="interrupted" if result.interrupted else "done" if result.is_ok else "failed",
+        commit=commit_of(session.project.path),
+        summary=", ".join(f"{count} {action}" for action, count in plan.summary().items() if count),
+    )
+    return record(session.fleet, {step.host for step in plan.steps}, entry)
 
 
 def new_apply_id() -> str:
