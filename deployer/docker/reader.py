@@ -31,6 +31,7 @@ class EngineReader:
         self._open_connection = open_connection
         self._channels = channels  # how many there may be
         self._opened = 0
+        self._refusal: HostError | None = None
         self._idle: list[http.client.HTTPConnection] = []
         self._changed = threading.Condition()
         self._deadline = time.monotonic() + timeout
@@ -61,20 +62,26 @@ class EngineReader:
             with self._changed:
                 if self._idle:
                     return self._idle.pop()
-                if self._opened < self._channels:
-                    self._opened += 1
-                    break
-                if not self._changed.wait(self._left()):
-                    raise self._unreadable("/", "no answer in time")
-        try:
-            return self._connected()
-        except HostError:
-            with self._changed:
-                self._opened -= 1
-                self._channels = self._opened  # a host may allow fewer than we would like; one is enough
-                if self._opened == 0:
-                    raise
-            return self._take()
+                if self._refusal is not None:
+                    raise self._refusal
+                if self._opened >= self._channels:
+                    if not self._changed.wait(self._left()):
+                        raise self._unreadable("/", "no answer in time")
+                    continue
+                self._opened += 1
+            try:
+                return self._connected()
+            except HostError as error:
+                self._refused(error)
+
+    def _refused(self, error: HostError) -> None:
+        """A host may allow fewer channels than we would like; one is enough, none is why it cannot be read."""
+        with self._changed:
+            self._opened -= 1
+            self._channels = self._opened
+            if self._opened == 0:
+                self._refusal = error
+            self._changed.notify_all()
 
     def _connected(self) -> http.client.HTTPConnection:
         connection = self._open_connection()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from deployer.engine.probe_gpus import gpu_facts
@@ -72,7 +72,7 @@ def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True) -> byt
         "APPS": ",".join(APPS),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
-    body = files("deployer.engine").joinpath("probe.sh").read_text("utf-8")
+    body = Path(__file__).with_name("probe.sh").read_text("utf-8")
     tail = "main " + " ".join(shlex.quote(path) for path in paths) + " </dev/null 2>/dev/null\n"
     return (head + body + tail).encode("utf-8", "surrogateescape")
 
@@ -94,7 +94,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
     sections = parse_sections(output, marker)
 
     def text(name: str) -> str:
-        return sections[name][0].text if name in sections else ""
+        return "\n".join(section.text for section in sections.get(name, ()))
 
     uname, user = linux.parse_uname(text("uname")), linux.parse_identity(text("id"))
     if uname is None or user is None:

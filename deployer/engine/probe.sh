@@ -81,18 +81,19 @@ sockets() {
     if has ss && owners=$(ss -Htulnpe); then
         section ss
         printf '%s\n' "$owners"
-        pids=$(printf '%s\n' "$owners" | grep -o 'pid=[0-9]*' | cut -d= -f2)
+        containers "$(printf '%s\n' "$owners" | grep -o 'pid=[0-9]*' | cut -d= -f2)"
     elif has awk; then
         section fds
         owners=$(socket_fds "$(printf '%s\n' "$table" | awk '{ printf "%s ", $3 }')")
         printf '%s\n' "$owners"
-        pids=$(printf '%s\n' "$owners" | cut -d' ' -f1)
+        containers "$(printf '%s\n' "$owners" | cut -d' ' -f1)"
     fi
 }
 
-# The containers of all pids met so far.
+# containers PIDS: the containers that processes are in.
 containers() {
     section cgroups
+    pids=$1
     set --
     for pid in $(printf '%s\n' $pids | sort -u); do
         [ -r "/proc/$pid/cgroup" ] && set -- "$@" "/proc/$pid/cgroup"
@@ -164,42 +165,53 @@ state() {
     done
 }
 
-# query COMMAND...: the richest query that this driver knows, in $said, $code and $fields.
+# query COMMAND...: the richest query of $richest that this driver knows.
 query() {
-    for fields in $QUERIES; do
+    for fields in $richest; do
         said=$(within 30 "$@" --query-gpu="$fields" --format=csv,noheader,nounits 2>&1)
         code=$?
-        case $said in *'is not a valid field'*) ;; *) return ;; esac
+        case $said in *'is not a valid field'*) ;; *) break ;; esac
     done
-}
-
-nvidia() {
-    query "$1"
     section gpus "$code" "$fields"
     printf '%s\n' "$said"
+}
+
+query_all() {
+    query "$1"
     case $said in
         *'Unable to determine the device handle'*) # one GPU fell off the bus and hides the others
             for bus in /proc/driver/nvidia/gpus/*; do
                 query "$1" -i "${bus##*/}"
-                section gpus "$code" "$fields"
-                printf '%s\n' "$said"
             done
             ;;
-        *', GPU-'*) ;;
-        *) return ;;
     esac
-    section apps
-    apps=$(within 10 "$1" --query-compute-apps="$APPS" --format=csv,noheader,nounits 2>&1)
-    printf '%s\n' "$apps"
-    pids="$pids $(printf '%s\n' "$apps" | sed -n 's/^GPU-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
-    section header
-    within 10 "$1" | head -n 30
-    case $said in
-        *"$newline"*)
-            section topology
-            within 15 "$1" topo -m
-            ;;
-    esac
+}
+
+topology() {
+    set -- "$1" /dev/nvidia[0-9]*
+    if [ $# != 2 ] || [ ! -e "$2" ]; then within 15 "$1" topo -m; fi # not for a single GPU
+}
+
+# All questions at once, each in a pipe of its own: without persistence mode every call alone wakes the GPUs up.
+nvidia() {
+    query_all "$1" | {
+        exec 3<&0
+        within 30 "$1" --query-compute-apps="$APPS" --format=csv,noheader,nounits 2>&1 </dev/null | {
+            exec 4<&0
+            within 30 "$1" </dev/null | head -n 30 | {
+                exec 5<&0
+                section topology
+                topology "$1" </dev/null
+                section header
+                cat <&5
+                cat <&3
+                section apps
+                apps=$(cat <&4)
+                printf '%s\n' "$apps"
+                containers "$(printf '%s\n' "$apps" | sed -n 's/^GPU-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
+            }
+        }
+    }
 }
 
 # Others' hardware, and NVIDIA's without its tools.
@@ -219,14 +231,17 @@ other_gpus() {
 
 gpus() {
     section driver
-    read -r line </proc/driver/nvidia/version && printf '%s\n' "$line"
+    richest=${QUERIES#* }
+    if read -r line </proc/driver/nvidia/version; then
+        printf '%s\n' "$line"
+        for word in $line; do # the richest query is for R565 on
+            case $word in 56[5-9].* | 5[7-9]?.* | [6-9]??.* | [1-9]???.*) richest=$QUERIES ;; esac
+        done
+    fi
     if smi=$(command -v nvidia-smi); then nvidia "$smi"; else other_gpus; fi
 }
 
 main() {
-    newline='
-'
-    pids=
     timed=no
     ! timeout 5 true || timed=yes
     host
@@ -239,6 +254,5 @@ main() {
     done
     state
     [ "$GPU" = no ] || gpus
-    containers
     section end
 }

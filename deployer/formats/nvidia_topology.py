@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from deployer.formats.text import ANSI, lines
 
 LINK = re.compile(r"(?:NV\d{1,3}|PIX|PXB|PHB|NODE|SYS)\Z")
+SEPARATOR = re.compile(r"\t| {2,}")
 GPU = re.compile(r"GPU(\d{1,3})\Z")
 MAX_ROWS = 1024
 
@@ -17,12 +18,13 @@ Topology = dict[str, dict[str, str]]
 def parse_topology(text: str, uuids: Mapping[int, str]) -> Topology:
     """UUID -> UUID -> link (NV18, PIX, PXB, PHB, NODE, SYS); GPUs and cells it does not know are left out.
 
-    Cells are separated by tabs: titles such as `CPU Affinity` hold blanks, and the header is underlined by escapes.
+    Cells are separated by tabs (by several blanks where a terminal was in between): titles such as `CPU Affinity`
+    hold blanks. The header is underlined by escapes.
     """
     titles: list[str] | None = None
     found: Topology = {}
     for line in lines(ANSI.sub("", text[:1_000_000]), MAX_ROWS):
-        cells = [cell.strip() for cell in line.split("\t")]
+        cells = [cell.strip() for cell in SEPARATOR.split(line)]
         if titles is None:
             titles = cells if "GPU0" in cells or any(map(GPU.match, cells[1:])) else None
             continue
