@@ -107,8 +107,9 @@ class _Composer:
         for event in _events(self.source):
             self._take(event)
         if self.root is None or self.root.is_null:
+            message = f"`{self.source.file}` is empty"
             raise SpecError(
-                Diagnostic("empty-file", f"`{self.source.file}` is empty", hint="start it with `version: 1`")
+                Diagnostic("empty-file", message, self.source.where(1, 1), hint="start it with `version: 1`")
             )
         if not isinstance(self.root.value, dict):
             where = self.source.where(self.root.line, self.root.column)

@@ -20,13 +20,15 @@ class Layers:
 
     root: Node
     known_backends: Mapping[str, str] = field(default_factory=dict)
+    _merged: dict[tuple[str, str | None], Node] = field(default_factory=dict, init=False, repr=False)
 
     def merged(self, name: str, backend: str | None = None) -> Node:
         """A service with its layers in it. `backend`: the chosen one, where the service names none."""
-        own = self.services[name]
         named = self.backend_of(name) or backend
-        layers = [*self.pin_layers(named), *self._shared(name), own]
-        return settle(reduce(_on_top, layers), SERVICE)
+        if (name, named) not in self._merged:
+            layers = [*self.pin_layers(named), *self._shared(name), self.services[name]]
+            self._merged[name, named] = settle(reduce(_on_top, layers), SERVICE)
+        return self._merged[name, named]
 
     def backend_of(self, name: str) -> str | None:
         """The backend a service names, by itself or by a layer below it."""

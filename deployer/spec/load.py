@@ -76,7 +76,7 @@ class _Loading:
         inventories = Inventories(self.files, substitution)
         named = root.map.get("inventory")
         sources = inventories.load(named.items if named is not None else [], self.options.inventories)
-        for tree in (root, *sources):
+        for tree in (root, *sources):  # once more: a variable of the caller may have brought one in
             check_literals(tree, self.problems)
         complete = None not in documents and not inventories.failed
         return self._finish(with_inventories(root, [_with_entries(tree) for tree in sources]), files[0], complete)
@@ -84,7 +84,10 @@ class _Loading:
     def _parse(self, file: str) -> Node | None:
         data = self.files.given(file, "the spec")
         document = parse_document(data, file, self.problems) if data is not None else None
-        return conform(document, SPEC) if document is not None else None
+        if document is None:
+            return None
+        check_literals(document, self.problems)
+        return conform(document, SPEC)
 
     def _is_of_another_edition(self, documents: Sequence[Node]) -> bool:
         """A newer language: nothing else that could be said about the file would be true."""
@@ -110,7 +113,7 @@ class _Loading:
         layers = Layers(root, known)
         merged = _with_merged_services(root, layers)
         self._validate_parts(root)
-        spec, _ = validate(DeploySpec, merged, self.problems, partial=not complete)
+        spec = validate(DeploySpec, merged, self.problems, partial=not complete)
         named = NamedFiles(self.files)
         named.read_all(merged)
         if spec is None or not complete:

@@ -21,7 +21,7 @@ def _merged_entries(under: dict[str, Node], over: dict[str, Node], shape: Shape)
     merged = dict(under)
     for key, node in over.items():
         if shape.appended(key) is None:
-            merged.pop(f"{key}+", None) if shape.appended(f"{key}+") else None
+            merged.pop(f"{key}+", None)
             merged[key] = merge(merged.get(key), node, shape.of(key))
     for key, node in over.items():
         name = shape.appended(key)

@@ -19,14 +19,14 @@ PLAIN_KEY = re.compile(r"[A-Za-z0-9_+-]+\Z")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 SHOWN_CHARACTERS = 200  # of a line in a diagnostic
 LIKE_A_SECRET = re.compile(
-    r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}"
-    r"|sk-(?:[A-Za-z0-9]+-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9_]{16,}[A-Za-z0-9_-]*)"
+    r"(?<![A-Za-z0-9])(?:(?P<hf>hf_)[A-Za-z0-9]{20,}|(?P<nv>nvapi-)[A-Za-z0-9_-]{20,}"
+    r"|(?P<sk>sk-)(?:[A-Za-z0-9]+-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9_]{16,}[A-Za-z0-9_-]*)"
 )
 
 
 def mask_secrets(text: str) -> str:
     """The text with everything that looks like a token cut to its first letters."""
-    return LIKE_A_SECRET.sub(lambda match: match[0].split("_")[0].split("-")[0] + "***", text)
+    return LIKE_A_SECRET.sub(lambda match: f"{match['hf'] or match['nv'] or match['sk']}***", text)
 
 
 def shown(text: str) -> str:
@@ -124,7 +124,18 @@ class Node:
         return node.value if node is not None and isinstance(node.value, str) else None
 
     def with_value(self, value: Scalar | dict[str, Node] | list[Node]) -> Node:
-        return replace(self, value=value)
+        """The same node around another value; written out because `replace` is slow and this is the hot path."""
+        return Node(
+            value,
+            self.source,
+            self.line,
+            self.column,
+            self.path,
+            self.layer,
+            self.written,
+            self.over,
+            self.from_variable,
+        )
 
     def walk(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
         """Itself and everything under it, by path."""

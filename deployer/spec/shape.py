@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator
@@ -35,7 +35,7 @@ class Kind(Enum):
     FREE = "anything"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """`item`: of maps with free keys and of lists. `short`: the key that a bare value stands for. `replaces`: a higher
     layer takes the whole place of a lower one instead of merging into it."""
@@ -51,7 +51,7 @@ class Shape:
     def merges(self) -> bool:
         return not self.replaces and self.kind in (Kind.SECTION, Kind.MAPPING, Kind.FREE)
 
-    @property
+    @cached_property
     def fields(self) -> Mapping[str, Shape]:
         return fields_of(self.model) if self.model is not None else {}
 
@@ -63,8 +63,9 @@ class Shape:
 
     def appended(self, key: str) -> str | None:
         """The list that a key such as `args+` appends to; None for any other key."""
-        name = key[:-1]
-        return name if key.endswith("+") and self.of(name).kind is Kind.LIST else None
+        if not key.endswith("+"):
+            return None
+        return key[:-1] if self.of(key[:-1]).kind is Kind.LIST else None
 
 
 FREE = Shape(Kind.FREE)

@@ -200,7 +200,7 @@ def _remedy(name: str) -> str:
         return f"write `{{secret: {name.partition('.')[2]}}}` as the whole value"
     if name.startswith("env."):
         return f"use `${{var.{name[4:].lower()}}}` and set `DEPLOYER_VAR_{name[4:].upper()}`"
-    known = nearest(name, [*RENDERED_NAMES, "host.vars.NAME", "var.NAME"])
+    known = nearest(name, [*RENDERED_NAMES, "host.vars.NAME", "var.NAME"], cutoff=0.75)
     return (
         f"did you mean `${{{known}}}`?" if known else f"write `$${{{name}}}` for the literal text, or `${{var.NAME}}`"
     )

@@ -9,11 +9,11 @@ LISTED = 24
 LONGEST = 64  # characters of a word that is compared
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word that looks most like this one."""
     words = sorted(set(known))
     folded = {candidate.lower().replace("-", "_"): candidate for candidate in words}
-    found = difflib.get_close_matches(word[:LONGEST].lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word[:LONGEST].lower().replace("-", "_"), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 

@@ -28,6 +28,7 @@ HINTS = (
     ("unexpected end of stream", "close the quote"),
     ("cannot start any token", "quote the text: it starts with a character that means something in YAML"),
     ("unknown escape character", "write `\\\\` for a backslash, or use single quotes"),
+    ("expected node content", "close the bracket before it, or write a value"),
     ("block entries are not allowed", "put the list on a line of its own, below its key"),
 )
 
@@ -35,7 +36,7 @@ HINTS = (
 def encoding_problem(data: bytes, file: str, at: int) -> Diagnostic:
     name = next((name for bom, name in BOMS if data.startswith(bom)), None)
     if name:
-        return Diagnostic("not-utf8", f"`{file}` is {name}", hint="save it as UTF-8")
+        return Diagnostic("not-utf8", f"`{file}` is {name}", Source(file, "").where(1, 1), hint="save it as UTF-8")
     before = data[:at]
     line = before.count(b"\n") + 1
     start = before.rfind(b"\n") + 1
@@ -51,6 +52,8 @@ def syntax_problem(source: Source, error: yaml.YAMLError) -> Diagnostic:
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "the text is not YAML")
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     line = min(line, len(source.lines))
+    if line == len(source.lines) and not source.lines[line - 1].strip():
+        return _unfinished(source, problem)
     text = source.lines[line - 1]
     where = source.where(line, column)
     if LEADING_TAB.match(text):
@@ -61,6 +64,14 @@ def syntax_problem(source: Source, error: yaml.YAMLError) -> Diagnostic:
         start = source.where(context.line + 1, context.column + 1)
         evidence = (f"{getattr(error, 'context', '')}, from line {start.line}: {start.text}",)
     return Diagnostic("yaml-syntax", problem.rstrip("."), where, evidence=evidence, hint=_hint(problem, text))
+
+
+def _unfinished(source: Source, problem: str) -> Diagnostic:
+    """The parser ran into the end of the file: the last line that says something is shown."""
+    line = max((number for number, text in enumerate(source.lines, 1) if text.strip()), default=1)
+    where = source.where(line, len(source.lines[line - 1]) + 1)
+    hint = "close the bracket or quote that is still open"
+    return Diagnostic("yaml-syntax", f"the file ends too early: {problem}", where, hint=hint)
 
 
 def _hint(problem: str, text: str) -> str:

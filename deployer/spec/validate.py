@@ -19,16 +19,15 @@ M = TypeVar("M", bound=BaseModel)
 ROUNDS = 8  # a value that was left out can leave its parent wrong, and so on
 
 
-def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = False) -> tuple[M | None, set[KeyPath]]:
-    """The model, with what was wrong left out (and said in `problems`), and the paths left out.
+def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = False) -> M | None:
+    """The model, with what was wrong left out and said in `problems`, so that the rest can be checked as well.
 
     None where nothing could be made of it. `partial`: keys that are missing may come from elsewhere.
     """
     shape = section(model)
-    pruned: set[KeyPath] = set()
     for _ in range(ROUNDS):
         try:
-            return model.model_validate(data_of(root, shape), strict=True), pruned
+            return model.model_validate(data_of(root, shape), strict=True)
         except ValidationError as error:
             found = mismatches(error.errors(include_url=False, include_input=False), root, shape)
         reread = _reread(root, [m.path for m in found])
@@ -36,10 +35,14 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
             root = reread
             continue
         problems.extend([m.diagnostic for m in found if not (partial and m.is_missing)])
-        pruned.update(m.path for m in found)
-        root = _without(root, {m.path for m in found})
+        root = _without(root, {_whole(m.path) for m in found})
         root = root.with_value({**root.map, **{key: node for m in found for key, node in m.filled.items()}})
-    return None, pruned
+    return None
+
+
+def _whole(path: KeyPath) -> KeyPath:
+    """The path up to the first list: a list without one of its items would mean something else."""
+    return next((path[:end] for end, key in enumerate(path) if isinstance(key, int)), path)
 
 
 def _reread(root: Node, paths: Iterable[KeyPath]) -> Node | None:
@@ -65,10 +68,7 @@ def _replaced(root: Node, path: KeyPath, node: Node) -> Node:
 
 def _without(node: Node, paths: Set[KeyPath], path: KeyPath = ()) -> Node:
     """The tree without what stands at these paths."""
-    if isinstance(node.value, dict):
-        kept = {key: (child, (*path, key)) for key, child in node.value.items() if (*path, key) not in paths}
-        return node.with_value({key: _without(child, paths, below) for key, (child, below) in kept.items()})
-    if isinstance(node.value, list):
-        below = [(child, (*path, index)) for index, child in enumerate(node.value)]
-        return node.with_value([_without(child, paths, at) for child, at in below if at not in paths])
-    return node
+    if not isinstance(node.value, dict):
+        return node
+    kept = {key: (child, (*path, key)) for key, child in node.value.items() if (*path, key) not in paths}
+    return node.with_value({key: _without(child, paths, below) for key, (child, below) in kept.items()})

@@ -25,6 +25,7 @@ TYPES: Mapping[str, str] = {
     "string_type": "text",
     "dict_type": "a map", "model_type": "a map", "model_attributes_type": "a map", "dataclass_type": SECRET_EXPECTED,
     "is_instance_of": SECRET_EXPECTED,
+    "dataclass_exact_type": SECRET_EXPECTED,
     "tuple_type": "a list", "list_type": "a list",
     "none_required": "nothing",
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,10 @@ class Checked:
     def warn(self, code: str, message: str, path: KeyPath, hint: str) -> None:
         self.problems.add(warning(code, message, self.where(path), hint))
 
-    def unknown(self, what: str, name: str, known: Iterable[str], path: KeyPath) -> None:
+    def unknown(self, what: str, name: str, known: Collection[str], path: KeyPath) -> None:
         """An error: nothing of this kind has that name."""
-        hint = suggestion(name, known, "there are") if len(self.problems.found) < ENOUGH else None
+        hint = suggestion(name, known, "there are") if known else "there is none yet: add it"
+        hint = hint if len(self.problems.found) < ENOUGH else "correct it"
         message = f"there is no {what} `{name}`"
         self.problems.add(Diagnostic(f"unknown-{what.replace(' ', '-')}", message, self.where(path), hint=hint))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from deployer.errors import Where
 from deployer.spec.check.context import Checked
 from deployer.spec.language import Service
+from deployer.spec.suggestions import listing
 
 
 def check_policy(checked: Checked) -> None:
@@ -14,17 +16,25 @@ def check_policy(checked: Checked) -> None:
         checked.warn("no-id", message, ("project",), "add an `id`, a random word such as `7f3a9c1e`")
     for name, service in checked.spec.services.items():
         _check_service(checked, name, service)
+    _check_open_ports(checked)
+
+
+def _check_open_ports(checked: Checked) -> None:
+    """One warning for each place that opens ports: a single default may open all of them."""
+    found: dict[Where | None, list[str]] = {}
+    for name, service in checked.spec.services.items():
+        if _is_open(service) and not service.options.api_key:
+            found.setdefault(checked.where(("services", name, "port", "bind")), []).append(name)
+    for names in found.values():
+        bind = checked.spec.services[names[0]].port.bind
+        what = f"service {listing(names)} listens" if len(names) == 1 else f"services {listing(names)} listen"
+        message = f"{what} on `{bind}` without an API key"
+        hint = "add `options.api_key: [{secret: NAME}]`, or bind to 127.0.0.1"
+        checked.warn("open-port-without-key", message, ("services", names[0], "port", "bind"), hint)
 
 
 def _check_service(checked: Checked, name: str, service: Service) -> None:
     path = ("services", name)
-    if _is_open(service) and not service.options.api_key:
-        checked.warn(
-            "open-port-without-key",
-            f"service `{name}` listens on `{service.port.bind}` without an API key",
-            (*path, "port", "bind"),
-            "add `options.api_key: [{secret: NAME}]`, or bind to 127.0.0.1",
-        )
     if service.container.ipc == "host" and service.container.shm_size is not None:
         message = f"Docker ignores `shm_size` of service `{name}` beside `ipc: host`"
         checked.warn("shm-size-ignored", message, (*path, "container", "shm_size"), "remove one of the two")

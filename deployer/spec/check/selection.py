@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from deployer.spec.check.context import Checked
 from deployer.spec.language import DeploySpec
 from deployer.spec.nodes import KeyPath
+from deployer.spec.substitution import names_in
 from deployer.spec.suggestions import listing
 
 Selection = Mapping[str, str] | tuple[str, ...] | None
@@ -18,16 +19,30 @@ def check_hosts(checked: Checked) -> None:
         for index, name in enumerate(members.hosts):
             if name not in checked.names("hosts"):
                 checked.unknown("host", name, checked.names("hosts"), ("groups", group, "hosts", index))
-    if spec.services and not checked.names("hosts"):
+    written = checked.root.at("hosts")
+    if spec.services and (written is None or written.value == {}):
         hint = "add `hosts: {here: {connection: local}}`, or an inventory with `-i`"
         checked.error("no-hosts", "the spec has services and no hosts", ("services",), hint)
         return
+    _check_variables(checked)
     for name, secret in spec.secrets.items():
         _check_selection(checked, secret.hosts, ("secrets", name, "hosts"))
     for name, service in spec.services.items():
         _check_selection(checked, service.placement.hosts, ("services", name, "placement", "hosts"))
         if isinstance(service.placement.gpus, tuple):
             _check_pool(checked, service.placement.gpus, ("services", name, "placement", "gpus"))
+
+
+def _check_variables(checked: Checked) -> None:
+    """`${host.vars.NAME}` that no host defines."""
+    known = {f"host.vars.{name}" for host in checked.spec.hosts.values() for name in host.vars}
+    for section in ("services", "backends"):
+        node = checked.root.at(section)
+        for path, child in node.walk((section,)) if node is not None else ():
+            if isinstance(child.value, str) and "${host.vars." in child.value:
+                for name in set(names_in(child.value)) - known:
+                    if name.startswith("host.vars."):
+                        checked.unknown("host variable", name, known, path)
 
 
 def selected(spec: DeploySpec, selection: Selection) -> frozenset[str]:

@@ -13,6 +13,7 @@ from deployer.values.secrets import SecretRef
 
 SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?\Z")
+LONGEST_DURATION = 366 * 86400.0  # seconds
 
 
 class Section(BaseModel):
@@ -35,6 +36,8 @@ def parse_size(text: object) -> int:
     match = SIZE.match(str(text).strip())
     if match is None:
         raise ValueError(f"`{text}` is not a size; write it as `16g`, `512m` or a number of bytes")
+    if len(match["number"]) > 20:
+        raise ValueError("a size of more than twenty digits is no size")
     return int(float(match["number"]) * 1024 ** " kmgtp".index(match["unit"].lower() or " "))
 
 
@@ -45,7 +48,10 @@ def parse_duration(text: object) -> float:
     match = DURATION.match(str(text).strip())
     if match is None or not str(text).strip():
         raise ValueError(f"`{text}` is not a duration; write it as `90s`, `20m` or `1h30m`")
-    return float(match["h"] or 0) * 3600 + float(match["m"] or 0) * 60 + float(match["s"] or 0)
+    seconds = float(match["h"] or 0) * 3600 + float(match["m"] or 0) * 60 + float(match["s"] or 0)
+    if seconds > LONGEST_DURATION:
+        raise ValueError(f"`{text}` is longer than a year")
+    return seconds
 
 
 def parse_text(value: object) -> object:

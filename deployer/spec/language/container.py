@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from deployer.spec.language.base import Duration, Section, Size, Text, Texts
+
+
+def parse_mode(value: object) -> int:
+    """File permissions from octal text; a bare number is refused, since `755` would mean 01363."""
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3,4}", value):
+        raise ValueError('permissions are written as text in octal, such as `"0755"`')
+    return int(value, 8)
+
+
+Mode = Annotated[int, BeforeValidator(parse_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3,4}$"})]
 
 
 class UlimitRange(Section):
@@ -34,18 +45,22 @@ class ShippedFileOptions(Section):
 
     path: str | None = None
     content: str | None = None
-    mode: Annotated[int, BeforeValidator(lambda v: int(v, 8) if isinstance(v, str) else v)] = Field(
-        0o644, description='as text in octal: "0755"'
-    )
-    uid: int = 0
-    gid: int = 0
+    mode: Mode = Field(0o644, description='as text in octal: "0755"')
+    uid: int = Field(0, ge=0)
+    gid: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def one_content(self) -> ShippedFileOptions:
+        if (self.path is None) == (self.content is None):
+            raise ValueError("a file has exactly one of `path` and `content`")
+        return self
 
 
 class SecretFileOptions(Section):
     secret: str
-    mode: Annotated[int, BeforeValidator(lambda v: int(v, 8) if isinstance(v, str) else v)] = 0o600
-    uid: int = 0
-    gid: int = 0
+    mode: Mode = 0o600
+    uid: int = Field(0, ge=0)
+    gid: int = Field(0, ge=0)
 
 
 def short_file(value: object) -> object:
