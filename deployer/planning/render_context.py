@@ -1,0 +1,82 @@
+"""Everything a template sees of a placed replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployer.backends.versions import has_flag
+from deployer.errors import Diagnostic, SpecError
+from deployer.planning.render_mounts import lora_target, model_target
+from deployer.planning.render_options import option_args, template_options, version_of
+from deployer.planning.render_request import RenderRequest
+from deployer.spec.language import Service
+
+CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
+
+
+def template_context(request: RenderRequest, service: Service) -> dict[str, Any]:
+    """Names of templates, documented in the README: data, and `flag(NAME)`, which says whether the version has it."""
+    backend, options, host = request.backend, service.options, request.host
+    version = version_of(service, request.image, backend)
+
+    def flag(name: str) -> bool:
+        return has_flag(backend, name, version)
+
+    return {
+        "project": request.project.spec.project,
+        "service": request.service_name,
+        "replica": request.key.index,
+        "host": {"name": request.host_name, "vars": dict(host.vars), "labels": dict(host.labels)},
+        "model": {"path": model_target(request.model), "kind": request.model.kind, "name": service.model},
+        "names": list(served_names(service)),
+        "listen": {"address": _listen_address(service), "port": listen_port(request, service)},
+        "category": request.category,
+        "gpus": list(request.placed.gpus),
+        "gpu_memory": _gpu_memory(request, service),
+        "options": template_options(backend, options),
+        "option_args": list(option_args(backend, options)),
+        "chat_template": _chat_template(request, options.chat_template),
+        "loras": [{"name": n, "path": lora_target(n, p)} for n, p in sorted((options.lora or {}).items())],
+        "draft": model_target(request.draft, "/draft") if request.draft else None,
+        "version": version,
+        "flag": flag,
+    }
+
+
+def served_names(service: Service) -> tuple[str, ...]:
+    """The names the model answers to: `served_name`, else the model's own."""
+    return service.served_name or ((service.model,) if service.model else ())
+
+
+def _listen_address(service: Service) -> str:
+    """All addresses of the container, which publishes one; with the host's network, that one itself."""
+    return service.port.bind if service.container.network == "host" else "0.0.0.0"
+
+
+def listen_port(request: RenderRequest, service: Service) -> int:
+    """The server's port where it runs: the host's with the host's network, the container's own otherwise."""
+    if service.container.network == "host" and request.placed.port is not None:
+        return request.placed.port
+    return service.port.container or request.backend.port
+
+
+def _chat_template(request: RenderRequest, written: str | None) -> dict[str, str | None]:
+    """`path` of a file that is shipped, or `name` of one that the backend knows."""
+    is_file = written in request.project.files
+    return {"path": CHAT_TEMPLATE if is_file else None, "name": None if is_file else written}
+
+
+def _gpu_memory(request: RenderRequest, service: Service) -> int | None:
+    """Bytes of the smallest GPU of the replica; SpecError where `options.gpu_memory` needs it and no one knows."""
+    sizes = [gpu.memory_total for gpu in request.facts.gpus if gpu.uuid in request.placed.gpus]
+    known = [size for size in sizes if size]
+    if service.options.gpu_memory is not None and (not known or len(known) != len(request.placed.gpus)):
+        raise SpecError(
+            Diagnostic(
+                "gpu-memory-unknown",
+                f"`gpu_memory` of service `{request.service_name}`: the memory of its GPUs is not known",
+                request.project.where("services", request.service_name, "options", "gpu_memory"),
+                hint="use `gpu_memory_fraction`, or give the service a GPU",
+            )
+        )
+    return min(known) if known else None

@@ -1,0 +1,223 @@
+"""The fake engine's HTTP API on a Unix socket, as the Docker SDK and http.client speak it."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import io
+import json
+import re
+import socketserver
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.fakeengine import Answer, FakeContainer, FakeEngine
+
+API = "1.41"
+
+
+class EngineServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Serves until `end`; connections are dropped while `is_down`."""
+
+    daemon_threads = True
+
+    def __init__(self, socket: Path, engine: FakeEngine) -> None:
+        super().__init__(str(socket), EngineHandler)
+        self.engine = engine
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that left in the middle of an answer
+
+
+Route = Callable[["EngineHandler", str], None]
+
+
+class EngineHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: EngineServer
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._route()
+
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+
+    def _route(self) -> None:
+        url = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            self.body = self._chunks()
+        path = re.sub(r"^/v1\.\d+(?=/)", "", url.path)
+        self.server.engine.requests.append(f"{self.command} {path}")
+        try:
+            for method, pattern, route in ROUTES:
+                found = re.fullmatch(pattern, path)
+                if method == self.command and found:
+                    return route(self, unquote(found[1]) if found.groups() else "")
+            raise Answer(404, "page not found")
+        except Answer as answer:
+            self.send(answer.status, {"message": answer.message})
+
+    def _chunks(self) -> bytes:
+        data = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    # --- answers ---------------------------------------------------------------------
+
+    def send(self, status: int, data: Any = None, raw: bytes | None = None, **headers: str) -> None:
+        body = raw if raw is not None else b"" if data is None else json.dumps(data).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if status not in (204, 304):
+            kind = "application/json" if raw is None else "application/octet-stream"
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status not in (204, 304):
+            self.wfile.write(body)
+
+    def version(self, _: str) -> None:
+        self.send(200, {"ApiVersion": API, "MinAPIVersion": "1.12", "Version": "20.10.24", "Os": "linux"})
+
+    def ping(self, _: str) -> None:
+        self.send(200, raw=b"OK", API_Version=API)
+
+    def image(self, reference: str) -> None:
+        image = self.server.engine.image(reference)
+        names = [name for name, known in self.server.engine.images.items() if known.id == image.id]
+        config = {"Labels": dict(image.labels) or None, "Cmd": list(image.command)}
+        self.send(200, {"Id": image.id, "RepoTags": names, "RepoDigests": [], "Config": config, "Size": 1024})
+
+    def pull(self, _: str) -> None:
+        header = self.headers.get("X-Registry-Auth")
+        login = None
+        if header:
+            given = json.loads(base64.urlsafe_b64decode(header))
+            login = f"{given['username']}:{given['password']}"
+        name, tag = self.query["fromImage"].removeprefix("docker.io/library/"), self.query.get("tag", "latest")
+        messages = self.server.engine.pull(name, tag, login)
+        lines = b"".join(json.dumps(message).encode() + b"\r\n" for message in messages)
+        self.send(200, raw=lines)
+
+    def containers(self, _: str) -> None:
+        filters = json.loads(self.query.get("filters", "{}"))
+        self.send(200, self.server.engine.listing((filters.get("publish") or [None])[0]))
+
+    def create(self, _: str) -> None:
+        container = self.server.engine.create(self.query["name"], json.loads(self.body))
+        self.send(201, {"Id": container.id, "Warnings": []})
+
+    def inspect(self, reference: str) -> None:
+        self.send(200, self.server.engine.inspect(reference))
+
+    def start(self, reference: str) -> None:
+        self.send(204 if self.server.engine.start(reference) else 304)
+
+    def stop(self, reference: str) -> None:
+        self.send(204 if self.server.engine.stop(reference) else 304)
+
+    def pause(self, reference: str) -> None:
+        self.server.engine.pause(reference, paused=True)
+        self.send(204)
+
+    def unpause(self, reference: str) -> None:
+        self.server.engine.pause(reference, paused=False)
+        self.send(204)
+
+    def rename(self, reference: str) -> None:
+        self.server.engine.rename(reference, self.query["name"])
+        self.send(204)
+
+    def update(self, reference: str) -> None:
+        policy = json.loads(self.body).get("RestartPolicy") or {}
+        self.server.engine.find(reference).policy = policy.get("Name") or "no"
+        self.send(200, {"Warnings": None})
+
+    def remove(self, reference: str) -> None:
+        self.server.engine.remove(reference, self.query.get("force", "") in ("1", "True", "true"))
+        self.send(204)
+
+    def put_archive(self, reference: str) -> None:
+        self.server.engine.put_files(reference, self.body)
+        self.send(200)
+
+    def get_archive(self, reference: str) -> None:
+        info, data = self.server.engine.file(reference, self.query["path"])
+        stat = {"name": info.name, "size": len(data), "mode": info.mode, "mtime": "", "linkTarget": ""}
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            tar.addfile(info, io.BytesIO(data))
+        encoded = base64.b64encode(json.dumps(stat).encode()).decode()
+        self.send(200, raw=out.getvalue(), X_Docker_Container_Path_Stat=encoded)
+
+    def logs(self, reference: str) -> None:
+        container = self.server.engine.find(reference)
+        if self.query.get("follow") not in ("1", "True", "true"):
+            return self.send(200, raw=b"".join(self._frames(container)))
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        sent = 0
+        while True:
+            frames = self._frames(container)
+            self.wfile.write(b"".join(frames[sent:]))
+            sent = len(frames)
+            if container.ended.wait(0.05) or not container.is_live:
+                self.wfile.write(b"".join(self._frames(container)[sent:]))
+                self.close_connection = True
+                return None
+
+    def _frames(self, container: FakeContainer) -> list[bytes]:
+        lines = list(container.log)
+        if self.query.get("tail", "all") != "all" and self.query.get("follow") not in ("1", "True", "true"):
+            lines = lines[-int(self.query["tail"]) :]
+        stamped = self.query.get("timestamps") in ("1", "True", "true")
+        texts = [f"{time} {line}\n" if stamped else f"{line}\n" for time, line in lines]
+        return [b"\x01\0\0\0" + len(t.encode()).to_bytes(4, "big") + t.encode() for t in texts]
+
+    def stats(self, reference: str) -> None:
+        self.server.engine.find(reference)
+        self.send(200, {"blkio_stats": {"io_service_bytes_recursive": None}, "networks": {"eth0": {"rx_bytes": 0}}})
+
+
+ROUTES: tuple[tuple[str, str, Route], ...] = (
+    ("GET", r"/version", EngineHandler.version),
+    ("GET", r"/_ping", EngineHandler.ping),
+    ("HEAD", r"/_ping", EngineHandler.ping),
+    ("GET", r"/images/(.+)/json", EngineHandler.image),
+    ("POST", r"/images/create", EngineHandler.pull),
+    ("GET", r"/containers/json", EngineHandler.containers),
+    ("POST", r"/containers/create", EngineHandler.create),
+    ("GET", r"/containers/([^/]+)/json", EngineHandler.inspect),
+    ("POST", r"/containers/([^/]+)/start", EngineHandler.start),
+    ("POST", r"/containers/([^/]+)/stop", EngineHandler.stop),
+    ("POST", r"/containers/([^/]+)/pause", EngineHandler.pause),
+    ("POST", r"/containers/([^/]+)/unpause", EngineHandler.unpause),
+    ("POST", r"/containers/([^/]+)/rename", EngineHandler.rename),
+    ("POST", r"/containers/([^/]+)/update", EngineHandler.update),
+    ("DELETE", r"/containers/([^/]+)", EngineHandler.remove),
+    ("PUT", r"/containers/([^/]+)/archive", EngineHandler.put_archive),
+    ("GET", r"/containers/([^/]+)/archive", EngineHandler.get_archive),
+    ("GET", r"/containers/([^/]+)/logs", EngineHandler.logs),
+    ("GET", r"/containers/([^/]+)/stats", EngineHandler.stats),
+)

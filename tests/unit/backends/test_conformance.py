@@ -1,0 +1,137 @@
+"""Every backend that is found keeps the rules: its options, template, paths and goldens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer import backends
+from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretEnv, Switch
+from deployer.planning.render import render_container
+from deployer.planning.render_options import check_options
+from deployer.planning.render_template import builtin_template, compiled
+from deployer.spec.language.models import Category
+from deployer.spec.language.options import OPTION_NAMES
+from deployer.values.codec import from_data, to_data
+from deployer.values.container import ContainerSpec
+from deployer.values.images import parse_image
+from tests.support.rendering import model_facts, placed_request, project_of
+
+GOLDEN = Path(__file__).parents[2] / "contract" / "backends" / "golden"
+GPUS = ("GPU-aaaa", "GPU-bbbb")
+VALUES: dict[str, Any] = {
+    "context_length": 4096,
+    "tensor_parallel": 4,  # not what two GPUs give by themselves
+    "pipeline_parallel": 2,
+    "data_parallel": 2,
+    "expert_parallel": True,
+    "gpu_memory_fraction": 0.5,
+    "gpu_memory": "12g",
+    "dtype": "bfloat16",
+    "quantization": "awq",
+    "kv_cache_dtype": "fp8",
+    "max_concurrency": 7,
+    "max_batch_tokens": 1234,
+    "prefix_cache": False,
+    "cpu_offload": 3,
+    "chat_template": "chat.jinja",
+    "reasoning_parser": "deepseek_r1",
+    "tool_parser": "hermes",
+    "lora": {"math": "/data/loras/math"},
+    "speculative": {"model": "draft", "tokens": 4},
+    "trust_remote_code": True,
+    "api_key": [{"secret": "key"}],
+}
+BACKENDS = pytest.mark.parametrize("backend", backends.load_all(), ids=lambda b: b.name)
+
+
+def rendered(backend: Backend, options: dict[str, Any]) -> ContainerSpec:
+    project = project_of({"options": options}, {"chat.jinja": b"{{ messages }}"})
+    draft = model_facts("/srv/models/draft.gguf") if "speculative" in options else None
+    return render_container(placed_request(project, backend.name, gpus=GPUS, draft=draft))
+
+
+def suitable(backend: Backend, option: str) -> Any:
+    """A value of the option that this backend takes."""
+    values = getattr(backend.options[option], "values", None)
+    if values is None or not isinstance(VALUES[option], str) or VALUES[option] in values:
+        return VALUES[option]
+    return next(word for word, native in values.items() if native is not None)
+
+
+@BACKENDS
+def test_every_option_is_mapped_or_refused(backend: Backend) -> None:
+    assert set(backend.options) == set(OPTION_NAMES)
+    assert set(VALUES) == set(OPTION_NAMES)
+
+
+@BACKENDS
+@pytest.mark.parametrize("option", OPTION_NAMES)
+def test_an_option_changes_the_container_or_is_refused(backend: Backend, option: str) -> None:
+    mapping = backend.options[option]
+    value = suitable(backend, option)
+    refusals = check_options(project_of({"options": {option: value}}), "chat", backend)
+    if isinstance(mapping, Refused):
+        assert [d.code for d in refusals] == ["option-refused"]
+        assert mapping.reason in refusals[0].message
+        assert not mapping.reason.endswith(".")
+    else:
+        assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv)
+        assert not refusals
+        assert rendered(backend, {option: value}) != rendered(backend, {})
+
+
+@BACKENDS
+def test_values_that_ask_for_nothing_are_not_refused(backend: Backend) -> None:
+    for option, mapping in backend.options.items():
+        for value in mapping.unless if isinstance(mapping, Refused) else ():
+            assert check_options(project_of({"options": {option: value}}), "chat", backend) == ()
+
+
+@BACKENDS
+def test_flags_of_options_are_known_where_the_backend_says_which_it_has(backend: Backend) -> None:
+    mapped = [m for m in backend.options.values() if isinstance(m, Flag | Switch)]
+    names = {m.name for m in mapped if isinstance(m, Flag)} | {m.on for m in mapped if isinstance(m, Switch) and m.on}
+    long = {name for name in names if name.startswith("--")}
+    if any(r.since is None and r.gone is None for r in backend.flags.values()):
+        assert long <= set(backend.flags)
+
+
+@BACKENDS
+def test_template_images_paths_and_categories(backend: Backend) -> None:
+    compiled(backend.template, builtin_template(backend.template))
+    assert backend.template == f"{backend.name}.yaml.j2"
+    parse_image(backend.images.repository)
+    assert backend.images.gpu or backend.images.cpu
+    assert backend.api.health.startswith("/")
+    assert set(backend.categories) <= set(Category.__args__)
+    assert all(path.startswith("/") for path in backend.caches.values())
+    assert backend.ready_timeout > 0
+    assert backend.source
+
+
+@BACKENDS
+def test_there_is_a_golden(backend: Backend) -> None:
+    assert list((GOLDEN / backend.name).glob("*.txt")), f"{backend.name} has no golden docker run"
+
+
+@BACKENDS
+def test_a_rendered_container_survives_its_label(backend: Backend) -> None:
+    spec = rendered(backend, {"context_length": 4096, "api_key": [{"secret": "key"}]})
+    assert from_data(ContainerSpec, to_data(spec)) == spec
+
+
+def test_backends_are_found_by_any_name() -> None:
+    assert backends.names() == tuple(sorted(b.name for b in backends.load_all()))
+    for backend in backends.load_all():
+        for name in (backend.name, *backend.aliases, backend.name.upper()):
+            assert backends.find(name) is backend
+    assert backends.find("nope") is None
+    assert backends.aliases()["llama-server"] == "llama.cpp"
+
+
+def test_names_and_aliases_are_unique() -> None:
+    every = [name for backend in backends.load_all() for name in (backend.name, *backend.aliases)]
+    assert len(every) == len(set(every))
