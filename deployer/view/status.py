@@ -171,7 +171,7 @@ def render_status(status: Status) -> Page:
 def _render_service(name: str, service: ServiceStatus) -> Page:
     page = Page()
     style = Style.ADDED if service.ready >= service.desired else Style.ERROR
-    model = f"  {service.model or '?'} on {service.backend or 'a backend not chosen yet'}" if service.model else ""
+    model = "  " + " on ".join(part for part in (service.model, service.backend) if part)
     page.line(Span(name, Style.BOLD), "  ", Span(f"{service.ready} of {service.desired} ready", style), model)
     for replica in service.replicas:
         page.line(f"  {name}-{replica.replica}  ", "  ".join(_cells(replica)))

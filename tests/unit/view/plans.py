@@ -85,13 +85,9 @@ def everything() -> Plan:
             Cause.CHANGE,
             (Reason("spec-changed", "the spec was edited"),),
             (
-                FieldDiff(
-                    "command",
-                    ["--model", "/m", "--ctx-size", "4096", "--flash-attn"],
-                    ["--model", "/m", "--ctx-size", "8192", "-ngl", "-1"],
-                ),
+                FieldDiff("command.--ctx-size", "4096", "8192"),
+                FieldDiff("command.--flash-attn", True, None),
                 FieldDiff("env.HF_TOKEN", None, {"secret": "hf_token"}),
-                FieldDiff("files./opt/start.sh", {"data": "b25l", "mode": 420}, {"data": "dHdv", "mode": 420}),
                 FieldDiff("image", "llama.cpp:b4000", "llama.cpp:b4500"),
                 FieldDiff("shm_size", 67108864, None),
             ),

@@ -27,7 +27,7 @@ def test_the_plan_has_the_promised_keys() -> None:
     assert data["rollout"]["min_ready"] == {"chat": 1, "embed": 1, "rerank": 0}
     change = data["changes"][0]
     assert {"service", "replica", "host", "from_host", "action", "cause", "reasons", "diff"} <= set(change)
-    assert change["diff"][1] == {"path": "env.HF_TOKEN", "before": None, "after": {"secret": "hf_token"}}
+    assert change["diff"][2] == {"path": "env.HF_TOKEN", "before": None, "after": {"secret": "hf_token"}}
 
 
 def test_steps_and_placements() -> None:
