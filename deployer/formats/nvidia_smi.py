@@ -49,6 +49,8 @@ def parse_gpus(text: str, fields: tuple[str, ...]) -> GpuRows:
     """Of `--query-gpu=FIELDS --format=csv,noheader,nounits`; lines that are no row are left out."""
     driver: str | None = None
     found: dict[str, Gpu] = {}
+    if not {*BASE, "name"} <= set(fields):
+        return GpuRows()
     for line in lines(text, MAX_GPUS * 4):
         row = _row(line, fields)
         gpu = _gpu(row) if row is not None else None
