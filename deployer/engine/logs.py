@@ -15,6 +15,7 @@ from deployer.transport.base import Transport
 
 FRAME_HEADER = 8  # stream, three zeros, length (Docker Engine API, "Attach to a container", stream format)
 LONGEST_LINE = 1 << 16
+LARGEST_FRAME = 1 << 20
 PATIENCE = 1.0  # seconds between looks at whether the reader is still there
 
 
@@ -79,6 +80,9 @@ def _broken(host: str, cause: str) -> HostError:
 def read_frame(response: http.client.HTTPResponse) -> bytes:
     """The next frame's content, b"" at the end. Containers of ours have no TTY, so that every log is framed."""
     while len(header := response.read(FRAME_HEADER)) == FRAME_HEADER:
-        if content := response.read(int.from_bytes(header[4:], "big")):
+        size = int.from_bytes(header[4:], "big")
+        if size > LARGEST_FRAME:
+            raise ValueError("the log is not in frames")
+        if content := response.read(size):
             return content
     return b""

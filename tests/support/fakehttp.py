@@ -108,6 +108,11 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         config = {"Labels": dict(image.labels) or None, "Cmd": list(image.command)}
         self.send(200, {"Id": image.id, "RepoTags": names, "RepoDigests": [], "Config": config, "Size": 1024})
 
+    def untag(self, name: str) -> None:
+        if self.server.engine.images.pop(name, None) is None:
+            raise Answer(404, f"No such image: {name}")
+        self.send(200, [{"Untagged": name}])
+
     def pull(self, _: str) -> None:
         header = self.headers.get("X-Registry-Auth")
         login = None
@@ -205,6 +210,7 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     ("GET", r"/_ping", EngineHandler.ping),
     ("HEAD", r"/_ping", EngineHandler.ping),
     ("GET", r"/images/(.+)/json", EngineHandler.image),
+    ("DELETE", r"/images/(.+)", EngineHandler.untag),
     ("POST", r"/images/create", EngineHandler.pull),
     ("GET", r"/containers/json", EngineHandler.containers),
     ("POST", r"/containers/create", EngineHandler.create),

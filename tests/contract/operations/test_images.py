@@ -1,0 +1,74 @@
+"""Pulls: what is there stays, what is missing comes with progress, and every refusal says whose it is."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from docker.errors import ImageNotFound
+
+from deployer.spec.language import Registry
+from deployer.values.events import StepProgress
+from deployer.values.plan import PullImage
+from deployer.values.secrets import SecretRef
+from tests.contract.operations.bench import IMAGE, SECRETS, Bench
+from tests.contract.operations.conftest import PUSHED
+
+
+def login(secret: str) -> Registry:
+    return Registry(username="ops", password=SecretRef(secret))
+
+
+@pytest.fixture(autouse=True)
+def forget(bench: Bench) -> None:
+    for registry in (bench.open_registry, bench.closed_registry):
+        with contextlib.suppress(ImageNotFound):
+            bench.docker.remove_image(f"{registry}/{PUSHED}")
+
+
+def pull(registry: str, name: str = PUSHED) -> PullImage:
+    return PullImage(f"{registry}/{name}", registry)
+
+
+def test_an_image_that_is_there_is_kept(bench: Bench) -> None:
+    assert bench.perform(PullImage(IMAGE, "docker.io")) == "was there already"
+
+
+def test_an_image_is_pulled_with_progress_and_once(bench: Bench) -> None:
+    assert bench.perform(pull(bench.open_registry)) == ""
+    assert bench.docker.inspect_image(f"{bench.open_registry}/{PUSHED}")["Id"]
+    assert bench.perform(pull(bench.open_registry)) == "was there already"
+
+
+def test_an_unknown_tag(bench: Bench) -> None:
+    found = bench.failure(pull(bench.open_registry, "models/stub:none"))
+    assert found.code == "image-not-found"
+    assert "models/stub:none" in found.message
+    assert found.hint
+
+
+def test_a_registry_that_wants_a_login(bench: Bench) -> None:
+    found = bench.failure(pull(bench.closed_registry))
+    assert found.code == "registry-denied"
+    assert found.hint == f"give `registries.{bench.closed_registry}` a username and a password"
+
+
+def test_a_wrong_password_names_the_secret_and_not_its_value(bench: Bench) -> None:
+    bench.registries = {bench.closed_registry: login("wrong")}
+    found = bench.failure(pull(bench.closed_registry))
+    assert found.code == "registry-denied"
+    assert "`wrong`" in found.message
+    assert SECRETS["wrong"] not in repr(found)
+
+
+def test_the_right_password(bench: Bench) -> None:
+    bench.registries = {bench.closed_registry: login("login")}
+    assert bench.perform(pull(bench.closed_registry)) == ""
+    assert all(isinstance(event, StepProgress) for event in bench.events)
+
+
+def test_a_registry_that_is_not_there(bench: Bench) -> None:
+    found = bench.failure(pull("127.0.0.1:1"))
+    assert found.code == "registry-unreachable"
+    assert "127.0.0.1:1" in found.message
+    assert "connection refused" in found.message

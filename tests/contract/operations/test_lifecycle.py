@@ -1,0 +1,154 @@
+"""Start, stop, rename, update, remove: twice is as good as once, and never anybody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pytest
+
+from deployer.values.container import ContainerSpec
+from deployer.values.plan import (
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+    UpdateContainer,
+)
+from tests.contract.operations.bench import IMAGE, LABELLED, LABELLED_LABELS, Bench, eventually
+
+QUICK = 1.0  # seconds of grace
+
+
+def test_start_sets_the_policy_and_starts_once(bench: Bench) -> None:
+    name = bench.created(bench.server())
+    assert bench.perform(StartContainer(name, None, "always")) == ""
+    assert (bench.status(name), bench.policy(name)) == ("running", "always")
+    assert bench.perform(StartContainer(name, None, "always")) == "ran already"
+
+
+def test_a_paused_container_goes_on(bench: Bench) -> None:
+    name = bench.running()
+    bench.docker.pause(name)
+    bench.perform(StartContainer(name, None, "no"))
+    assert bench.status(name) == "running"
+
+
+def test_a_crash_loop_starts_anew(bench: Bench) -> None:
+    name = bench.created(ContainerSpec(IMAGE, env={"MODE": "exit"}))
+    bench.docker.update_container(name, restart_policy={"Name": "always"})
+    bench.docker.start(name)
+    eventually(lambda: bench.state(name)["RestartCount"] >= 2 and bench.status(name) == "restarting")
+    bench.perform(StartContainer(name, bench.state(name)["Id"], "no"))
+    assert bench.state(name)["RestartCount"] == 0
+
+
+def test_a_container_that_is_gone_cannot_be_started(bench: Bench) -> None:
+    assert bench.failure(StartContainer("suite_chat_0_0123456789ab", None, "no")).code == "container-missing"
+
+
+def test_a_port_that_another_container_has(bench: Bench) -> None:
+    holder = bench.foreign(
+        "holder", Cmd=["sleep", "100"], ExposedPorts={"80/tcp": {}},
+        HostConfig={"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(bench.port)}]}},
+    )  # fmt: skip
+    bench.docker.start(holder)
+    name = bench.created(bench.server())
+    found = bench.failure(StartContainer(name, None, "no"))
+    assert found.code == "port-taken"
+    assert found.message == f"port {bench.port} of the host is already taken by container `holder`"
+    assert bench.perform(RemoveContainer(name, None, QUICK)) == ""
+    assert bench.names() == {"holder"}
+
+
+def test_a_port_that_a_process_has(bench: Bench) -> None:
+    with contextlib.closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", bench.port))
+        taken.listen()
+        name = bench.created(bench.server())
+        found = bench.failure(StartContainer(name, None, "no"))
+    assert found.code == "port-taken"
+    assert str(bench.port) in found.message
+    assert "by process `python" in found.message or "by process `pytest" in found.message
+
+
+def test_a_command_that_the_image_lacks(bench: Bench) -> None:
+    name = bench.created(ContainerSpec(IMAGE, command=("llama-server", "-m", "x")))
+    found = bench.failure(StartContainer(name, None, "no"))
+    assert found.code == "bad-command"
+    assert "`llama-server`" in found.message
+
+
+def test_gpus_where_docker_has_none(bench: Bench) -> None:
+    name = bench.created(ContainerSpec(IMAGE, gpus=("GPU-0000",)))
+    found = bench.failure(StartContainer(name, None, "no"))
+    assert found.code == "gpu-runtime"
+    assert found.hint
+    assert "nvidia-ctk" in found.hint
+
+
+def test_stop_takes_the_policy_first_and_keeps_the_container(bench: Bench) -> None:
+    name = bench.created(bench.server())
+    bench.perform(StartContainer(name, None, "always"))
+    id = bench.state(name)["Id"]
+    assert bench.perform(StopContainer(name, id, QUICK)) == ""
+    assert (bench.status(name), bench.policy(name)) == ("exited", "no")
+    assert bench.perform(StopContainer(name, id, QUICK)) == "was stopped already"
+    bench.docker.remove_container(name)
+    assert bench.perform(StopContainer(name, id, QUICK)) == "was gone already"
+
+
+def test_another_container_under_the_name_is_not_stopped(bench: Bench) -> None:
+    name = bench.running()
+    assert bench.failure(StopContainer(name, "0" * 64, QUICK)).code == "container-moved"
+    assert bench.status(name) == "running"
+
+
+@pytest.mark.parametrize("operation", [StopContainer, RemoveContainer])
+def test_what_is_not_ours_is_not_touched(bench: Bench, operation: type[StopContainer]) -> None:
+    theirs = bench.foreign("theirs", Cmd=["sleep", "100"])
+    bench.docker.start(theirs)
+    assert bench.failure(operation("theirs", theirs, QUICK)).code == "not-ours"
+    assert bench.status("theirs") == "running"
+
+
+def test_labels_that_come_from_the_image_make_nothing_ours(bench: Bench) -> None:
+    name = f"suite_chat_0_{LABELLED_LABELS['deployer.revision']}"
+    theirs = bench.foreign(name, LABELLED)
+    assert bench.failure(RemoveContainer(name, theirs, QUICK)).code == "not-ours"
+    assert name in bench.names()
+
+
+def test_without_an_id_only_what_this_apply_made_is_removed(bench: Bench) -> None:
+    name = bench.running()
+    bench.apply = "a2"
+    assert bench.failure(RemoveContainer(name, None, QUICK)).code == "not-ours"
+    bench.apply = "a1"
+    assert bench.perform(RemoveContainer(name, None, QUICK)) == ""
+    assert bench.names() == set()
+    assert bench.perform(RemoveContainer(name, None, QUICK)) == "was gone already"
+
+
+def test_another_projects_container_is_not_ours(bench: Bench) -> None:
+    operation = bench.creation()
+    labels = {**operation.labels, "deployer.id": "another", "deployer.apply": "x"}
+    theirs = bench.foreign(operation.name, labels=labels)
+    assert bench.failure(RemoveContainer(operation.name, theirs, QUICK)).code == "not-ours"
+
+
+def test_a_rename_makes_room_and_can_be_taken_back(bench: Bench) -> None:
+    name = bench.created()
+    id = bench.state(name)["Id"]
+    away = RenameContainer(name, id, f"{name}.old")
+    assert bench.perform(away) == ""
+    assert bench.perform(away) == "was so already"
+    assert bench.names() == {f"{name}.old"}
+    assert bench.perform(RenameContainer(f"{name}.old", id, name)) == ""
+    assert bench.names() == {name}
+
+
+def test_an_update_sets_the_policy(bench: Bench) -> None:
+    name = bench.running()
+    assert bench.perform(UpdateContainer(name, None, "always")) == ""
+    assert bench.policy(name) == "always"
+    assert bench.perform(UpdateContainer(name, None, "always")) == "was so already"
