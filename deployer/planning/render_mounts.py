@@ -57,7 +57,7 @@ def parse_volume(text: str) -> Mount:
         raise ValueError(f"`{text}` has the unknown option `{unknown[0]}`; Docker knows " + ", ".join(OPTIONS))
     if not target.startswith("/"):
         raise ValueError(f"`{text}` goes to `{target}`, which is not an absolute path in the container")
-    if posixpath.normpath(target) == "/":
+    if _clean(target) == "/":
         raise ValueError(f"`{text}` would hide the whole image; mount it below `/`")
     is_bind = source.startswith("/")
     if not is_bind and ("/" in source or source.startswith((".", "~"))):
@@ -74,12 +74,17 @@ def parse_volume(text: str) -> Mount:
     )
 
 
+def _clean(target: str) -> str:
+    """One name for one place; `normpath` alone leaves two slashes at the front."""
+    return posixpath.normpath("/" + target.lstrip("/"))
+
+
 def merged_mounts(ours: Iterable[Mount], written: Iterable[Mount]) -> tuple[Mount, ...]:
     """Both, by target; what the spec writes replaces a mount of ours. ValueError where it writes one target twice."""
-    found = {posixpath.normpath(mount.target): mount for mount in ours}
+    found = {_clean(mount.target): mount for mount in ours}
     seen: set[str] = set()
     for mount in written:
-        target = posixpath.normpath(mount.target)
+        target = _clean(mount.target)
         if target in seen:
             raise ValueError(f"two volumes go to `{target}`")
         seen.add(target)

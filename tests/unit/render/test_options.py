@@ -1,0 +1,84 @@
+"""What a backend refuses of a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployer import backends
+from deployer.errors import Severity
+from deployer.planning.render_options import check_options
+from tests.support.rendering import project_of
+
+
+def found(service: dict[str, Any], backend: str = "vllm") -> list[tuple[str, str]]:
+    chosen = backends.find(backend)
+    assert chosen is not None
+    problems = check_options(project_of(service), "chat", chosen)
+    assert all("chat" in d.message for d in problems)
+    assert all(d.hint and not d.message.endswith(".") for d in problems)
+    return [(d.code, d.severity) for d in problems]
+
+
+def test_nothing_is_refused_of_nothing() -> None:
+    for name in backends.names():
+        assert found({}, name) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "backend", "code"),
+    [
+        ({"options": {"pipeline_parallel": 2}}, "llama.cpp", "option-refused"),
+        ({"options": {"kv_cache_dtype": "fp8"}}, "llama.cpp", "option-refused"),
+        ({"options": {"reasoning_parser": "qwen9"}}, "llama.cpp", "option-refused"),
+        ({"options": {"expert_parallel": True}}, "llama.cpp", "option-refused"),
+        ({"options": {"cpu_offload": "auto"}}, "vllm", "option-refused"),
+        ({"options": {"api_key": [{"secret": "a"}, {"secret": "b"}]}}, "vllm", "option-refused"),
+        ({"args": ["--enable-reasoning"]}, "vllm", "flag-removed"),
+        ({"args": ["--task=embed"]}, "vllm", "flag-removed"),
+        ({"args": ["--disable_log_requests"]}, "vllm", "flag-removed"),
+        ({"args": ["--runner", "pooling"], "version": "v0.9.2"}, "vllm", "flag-too-new"),
+        ({"args": ["--runner", "pooling"], "image": "docker.io/vllm/vllm-openai:v0.9.2"}, "vllm", "flag-too-new"),
+        ({"args": ["--runner"], "version": "v0.9.2", "image": "mine:1"}, "vllm", "flag-too-new"),
+        ({"args": ["--draft-max", 4]}, "llama.cpp", "flag-removed"),
+    ],
+)
+def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
+    assert found(service, backend) == [(code, Severity.ERROR)]
+
+
+@pytest.mark.parametrize(
+    ("service", "code"),
+    [
+        ({"args": ["--max-model-lem", 4096]}, "unknown-flag"),
+        ({"container": {"ipc": "host", "shm_size": "1g"}}, "shm-size-ignored"),
+    ],
+)
+def test_warnings(service: dict[str, Any], code: str) -> None:
+    assert found(service) == [(code, Severity.WARNING)]
+
+
+@pytest.mark.parametrize(
+    ("service", "backend"),
+    [
+        ({"options": {"pipeline_parallel": 1, "trust_remote_code": False, "expert_parallel": 1}}, "llama.cpp"),
+        ({"options": {"kv_cache_dtype": "auto", "cpu_offload": "auto"}}, "llama.cpp"),
+        ({"options": {"cpu_offload": 4}}, "vllm"),
+        ({"args": ["--task", "embed"], "version": "v0.9.2"}, "vllm"),
+        ({"args": ["--task", "embed"], "image": "vllm/vllm-openai:v0.9.2"}, "vllm"),
+        ({"args": ["--no-enable-prefix-caching", "--enforce-eager", "positional", "-1"]}, "vllm"),
+        ({"args": ["--max-cpu-loras", "--enable-lora-bias", "--data-parallel-external-lb"]}, "vllm"),
+        ({"args": ["--draft-max", 4], "version": "b4719"}, "llama.cpp"),
+    ],
+)
+def test_what_is_fine(service: dict[str, Any], backend: str) -> None:
+    assert found(service, backend) == []
+
+
+def test_the_successor_is_named() -> None:
+    chosen = backends.find("vllm")
+    assert chosen is not None
+    (problem,) = check_options(project_of({"args": ["--task", "embed"]}), "chat", chosen)
+    assert "0.13.0" in problem.message
+    assert problem.hint == "write `--runner` and `--convert`"
