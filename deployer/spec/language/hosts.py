@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
 
@@ -83,9 +83,13 @@ class Group(Section):
     defaults: dict[str, Any] = Field(default_factory=dict, description="any host key")
 
 
+def short_group(value: object) -> object:
+    return {"hosts": value} if isinstance(value, list | tuple) else value
+
+
 class Inventory(Section):
     """An inventory file; its keys may also stand in deploy.yaml, where they win key by key."""
 
     version: Literal[1] = 1
     hosts: dict[str, Host] = Field(default_factory=dict)
-    groups: dict[str, Group] = Field(default_factory=dict)
+    groups: dict[str, Annotated[Group, BeforeValidator(short_group)]] = Field(default_factory=dict)

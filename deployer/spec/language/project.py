@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from deployer.spec.language.backends import BackendPin
 from deployer.spec.language.base import NotYet, Secret, Section, Text, Texts
-from deployer.spec.language.hosts import Group, Host
+from deployer.spec.language.hosts import Group, Host, short_group
 from deployer.spec.language.models import Model
 from deployer.spec.language.services import Service
 
@@ -51,10 +51,6 @@ class Policy(Section):
 
 class Defaults(Section):
     service: dict[str, Any] = Field(default_factory=dict, description="under every service")
-
-
-def short_group(value: object) -> object:
-    return {"hosts": value} if isinstance(value, list | tuple) else value
 
 
 class DeploySpec(Section):
