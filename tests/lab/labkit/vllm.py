@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def put_image(lab: Lab, host: str) -> None:
         return
     root = environment()
     listing = cache_dir() / "vllm-files.txt"
-    listing.write_text("\n".join(sorted(set(_files(root)))))
+    listing.write_text("\n".join(sorted({os.path.normpath(path) for path in _files(root)})))
     environment_lines = f"PATH={root}/bin:/usr/bin:/bin"
     changes = [f"ENV {environment_lines}", 'ENTRYPOINT ["vllm", "serve"]', "WORKDIR /"]
     flags = [word for change in changes for word in ("--change", change)]
@@ -63,6 +64,8 @@ def put_image(lab: Lab, host: str) -> None:
     lab_environment = lab.environment()
     command = [SCRIPT, "exec", str(number(host)), "docker", "import", *flags, "-", IMAGE]
     done = subprocess.run(command, stdin=tar.stdout, env=lab_environment, capture_output=True, text=True, check=False)
+    assert tar.stdout is not None
+    tar.stdout.close()
     if tar.wait() or done.returncode:
         raise RuntimeError(f"docker import failed: {done.stderr}")
 
