@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from deployer.errors import Diagnostic, DockerError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0  # seconds to wait for the engine's answer, unless a call says otherwise
 DIAGNOSIS_TIMEOUT = 15.0
+NOT_FOUND = 127  # a shell's exit code for a command that is not there
 ENGINE_DOCS = "https://docs.docker.com/engine/install/"
 
 LOOK = """
@@ -23,12 +24,17 @@ if [ -S "$s" ]; then echo socket=yes; elif [ -e "$s" ]; then echo socket=no-sock
 if [ -r "$s" ] && [ -w "$s" ]; then echo access=yes; else echo access=no; fi
 if command -v docker >/dev/null 2>&1; then echo cli=yes; fi
 if command -v dockerd >/dev/null 2>&1; then echo daemon=yes; fi
+if curl -s -m 5 --unix-socket "$s" http://docker/_ping >/dev/null 2>&1; then echo answers=yes; fi
 echo "user=$(id -un)"
 """
 
 
 class NoForwarding(Exception):
     """The host's sshd forbids forwarding sockets, or does not know how."""
+
+
+class SocketRefused(Exception):
+    """The socket could not be reached, and sshd does not tell a forbidden one from one that is not there."""
 
 
 class Dialled(Protocol):
@@ -59,8 +65,12 @@ class EngineDoor:
         return self._transport.name
 
     @property
+    def socket(self) -> str:
+        return self._transport.host.docker.socket
+
+    @property
     def dial_argv(self) -> list[str]:
-        return ["docker", "-H", f"unix://{self._transport.host.docker.socket}", "system", "dial-stdio"]
+        return ["docker", "-H", f"unix://{self.socket}", "system", "dial-stdio"]
 
     def open(self, timeout: float | None) -> Stream:
         """A stream to the engine. DockerError says why there is none, now or at the first answer that is missing."""
@@ -70,6 +80,11 @@ class EngineDoor:
                 return self._direct(limit)
             except NoForwarding:
                 self.dials = True
+            except SocketRefused:
+                seen = self._look()
+                if not is_usable(seen):
+                    raise self.refusal(seen=seen) from None
+                self.dials = True
         return self._dialled(limit)
 
     def _dialled(self, timeout: float) -> Stream:
@@ -77,6 +92,7 @@ class EngineDoor:
 
         def explain() -> None:
             code, words = dialled.last_words()
+            self.dials = self._transport.host.become is not None
             raise self.refusal(words, code)
 
         dialled.stream.on_silence = explain
@@ -86,22 +102,27 @@ class EngineDoor:
         """Raises why the socket hung up or was not there."""
         raise self.refusal()
 
-    def refusal(self, words: bytes = b"", code: int | None = None) -> DockerError:
-        """Looks once at the host: is the socket there, may we, is Docker installed?"""
-        name, socket = self._transport.name, self._transport.host.docker.socket
+    def refusal(
+        self, words: bytes = b"", code: int | None = None, seen: Mapping[str, str] | None = None
+    ) -> DockerError:
+        """Why there is no engine: is the socket there, may we, is Docker installed? Looks, unless it was `seen`."""
         refused = sudo_refusal(words)
         if refused:
-            return sudo_denied(name, refused)
-        done = self._transport.run(["sh", "-c", LOOK, "deployer-look", socket], timeout=DIAGNOSIS_TIMEOUT)
-        seen = dict(line.split("=", 1) for line in done.stdout.decode("utf-8", "replace").splitlines() if "=" in line)
-        return DockerError(diagnose(name, socket, seen, tail(words) if code != 127 else (), code == 127))
+            return sudo_denied(self.host, refused)
+        lines = tail(words) if code != NOT_FOUND else ()
+        return DockerError(diagnose(self, self._look() if seen is None else seen, lines, code == NOT_FOUND))
+
+    def _look(self) -> dict[str, str]:
+        argv = ["sh", "-c", LOOK, "deployer-look", self.socket]
+        done = self._transport.run(argv, timeout=DIAGNOSIS_TIMEOUT)
+        return dict(line.split("=", 1) for line in done.stdout.decode("utf-8", "replace").splitlines() if "=" in line)
 
     def odd_answer(self, error: Exception) -> DockerError:
         cause = "it does not answer" if isinstance(error, TimeoutError) else "it does not answer as Docker does"
         return DockerError(
             Diagnostic(
                 "docker-down",
-                f"host `{self.host}`: something holds `{self._transport.host.docker.socket}`, but {cause}",
+                f"host `{self.host}`: something holds `{self.socket}`, but {cause}",
                 host=self.host,
                 hint="look at `sudo systemctl status docker` and `sudo journalctl -u docker` on the host",
             )
@@ -111,39 +132,28 @@ class EngineDoor:
         return StreamConnection(self.open, "docker", None, TIMEOUT)
 
 
-def diagnose(host: str, socket: str, seen: dict[str, str], words: tuple[str, ...], no_cli: bool) -> Diagnostic:
+def is_usable(seen: Mapping[str, str]) -> bool:
+    """Could `docker system dial-stdio` get through where the socket itself did not?"""
+    return seen.get("socket") == "yes" and seen.get("access") == "yes" and "cli" in seen
+
+
+def diagnose(door: EngineDoor, seen: Mapping[str, str], words: tuple[str, ...], no_cli: bool) -> Diagnostic:
     """From what was seen on the host to the error with its remedy."""
     user = one_line(seen.get("user", "")) or "the user"
-    installed = "cli" in seen or "daemon" in seen
-    if seen.get("socket") == "no" and not installed:
-        return Diagnostic(
-            "docker-missing",
-            f"host `{host}` has no Docker: neither `{socket}` nor the `docker` command is there",
-            evidence=words,
-            host=host,
-            hint=f"install Docker Engine on it: {ENGINE_DOCS}",
-        )
+
+    def diagnostic(code: str, message: str, hint: str) -> Diagnostic:
+        return Diagnostic(code, f"host `{door.host}`: {message}", evidence=words, host=door.host, hint=hint)
+
+    if seen.get("socket") == "no" and "cli" not in seen and "daemon" not in seen:
+        message = f"there is no Docker, neither `{door.socket}` nor the `docker` command"
+        return diagnostic("docker-missing", message, f"install Docker Engine on it: {ENGINE_DOCS}")
     if seen.get("socket") == "yes" and seen.get("access") != "yes":
-        return Diagnostic(
-            "docker-denied",
-            f"host `{host}`: user `{user}` may not use Docker's socket `{socket}`",
-            evidence=words,
-            host=host,
-            hint=f"`sudo usermod -aG docker {user}` on the host and log in anew, or set `become: sudo`",
-        )
-    if no_cli or (seen.get("socket") == "yes" and "cli" not in seen and words):
-        return Diagnostic(
-            "docker-missing",
-            f"host `{host}` has no `docker` command, which is needed where sshd forbids forwarding or `become` is set",
-            evidence=words,
-            host=host,
-            hint="install the Docker CLI on it, or set `AllowStreamLocalForwarding yes` in its sshd_config",
-        )
+        remedy = f"`sudo usermod -aG docker {user}` on the host and log in anew, or set `become: sudo`"
+        return diagnostic("docker-denied", f"user `{user}` may not use Docker's socket `{door.socket}`", remedy)
+    if no_cli or "answers" in seen:
+        message = "it has no `docker` command, which is needed where sshd forbids forwarding or `become` is set"
+        remedy = "install the Docker CLI on it, or set `AllowStreamLocalForwarding yes` in its sshd_config"
+        return diagnostic("docker-missing", message, remedy)
     state = "nothing answers at" if seen.get("socket") == "yes" else "there is no socket at"
-    return Diagnostic(
-        "docker-down",
-        f"host `{host}`: the Docker engine is not running, {state} `{socket}`",
-        evidence=words,
-        host=host,
-        hint="start it with `sudo systemctl start docker`, or set the host's `docker.socket`",
-    )
+    remedy = "start it with `sudo systemctl start docker`, or set the host's `docker.socket`"
+    return diagnostic("docker-down", f"the Docker engine is not running, {state} `{door.socket}`", remedy)

@@ -150,8 +150,9 @@ class Running:
                 self._words.append(line)
 
     def words(self) -> bytes:
-        """What ssh said, once it ended or after a moment."""
-        self._reader.join(1.0)
+        """What ssh said before it ended."""
+        process.end_group(self._process)
+        self._reader.join(2.0)
         return b"".join(self._words)
 
     @property
@@ -166,7 +167,8 @@ class Running:
                 seen = (seen + chunk)[-4096:]
                 if READY in seen:
                     return True
-        process.kill(self._process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(process.LINGER)  # its last words come after its output ended
         return False
 
     def argv(self, line: str) -> list[str]:
@@ -234,7 +236,10 @@ def short_folder() -> str:
 
 def is_dropped(words: bytes) -> bool:
     """sshd's MaxStartups closes, or resets, before it says who it is."""
-    return b"kex_exchange_identification" in words or b"Exceeded MaxStartups" in words
+    return (
+        re.search(rb"kex_exchange_identification|Exceeded MaxStartups|Connection (?:closed|reset) by", words)
+        is not None
+    )
 
 
 def failure(name: str, address: str, words: bytes) -> HostError:

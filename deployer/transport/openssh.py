@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deployer.transport import process
 from deployer.transport.base import Completed, ConnectOptions
-from deployer.transport.engine import EngineDoor, NoForwarding
+from deployer.transport.engine import EngineDoor, NoForwarding, SocketRefused
 from deployer.transport.failures import (
     command_failed,
     command_timeout,
@@ -144,7 +144,7 @@ class OpensshTransport:
                 if not answered:
                     self._explain(master)
                 self._proven = master
-            return Stream(master.connect(path, timeout), lambda: self._explain(master))
+            return Stream(master.connect(path, timeout), self._door.explain)
         except TimeoutError:
             raise
         except OSError:
@@ -156,7 +156,7 @@ class OpensshTransport:
             raise self._master.lost()
         if master.said(PROHIBITED):
             raise NoForwarding
-        raise self._door.refusal()
+        raise SocketRefused
 
     def _dial(self, argv: Sequence[str], timeout: float) -> process.ProcessDial:
         line = command_line(argv, self.host.become)

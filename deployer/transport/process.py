@@ -54,13 +54,18 @@ def start(
     )
 
 
-def kill(process: subprocess.Popen[bytes], wait: float = 5.0) -> None:
+def end_group(process: subprocess.Popen[bytes], wait: float = 5.0) -> None:
     """Ends the process, if it runs, and all it started; a `sudo` that runs as root only by its closed pipes."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(wait)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and closes its pipes."""
+    end_group(process)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.errors import HostError
 from deployer.transport.base import Completed, ConnectOptions
-from deployer.transport.engine import EngineDoor, NoForwarding
+from deployer.transport.engine import EngineDoor, NoForwarding, SocketRefused
 from deployer.transport.failures import (
     command_failed,
     command_timeout,
@@ -172,7 +172,7 @@ class SshTransport:
         except ChannelRefused as error:
             if error.code in (PROHIBITED, UNKNOWN_KIND):
                 raise NoForwarding from None
-            raise self._door.refusal() from error
+            raise SocketRefused from error
         return self._stream(channel, self._door.explain)
 
     def _dial(self, argv: Sequence[str], timeout: float) -> Dial:

@@ -43,7 +43,11 @@ class Stream:
         self.ended = True
         why, self.on_silence = self.on_silence, None
         if why is not None:
-            why()
+            try:
+                why()
+            except BaseException:
+                self._close_pipe()
+                raise
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
