@@ -63,7 +63,7 @@ class Rollout(Section):
         "rolling"
     )
     max_unavailable: int = Field(1, ge=0)
-    max_downtime: Duration | None = None
+    max_downtime: Annotated[Duration | None, NotYet("leave it out; a plan says which services go down")] = None
     on_failure: Literal["rollback", "stop"] = "rollback"
     keep_revisions: int = Field(1, ge=0)
 
