@@ -18,14 +18,20 @@ def conform(node: Node, shape: Shape) -> Node:
         return _text(node)
     if shape.kind is Kind.SECTION and shape.short is not None and not isinstance(node.value, dict):
         node = node.with_value({shape.short: node})
-    alone = shape.bare or (shape.kind is Kind.CHOICE and not isinstance(node.value, dict))
-    if alone and not isinstance(node.value, list):
+    if _is_only_item(node, shape):
         node = node.with_value([node])
     if isinstance(node.value, dict):
         return node.with_value(_entries(node, shape))
     if isinstance(node.value, list):
         return node.with_value([conform(item, shape.of(index)) for index, item in enumerate(node.value)])
     return node
+
+
+def _is_only_item(node: Node, shape: Shape) -> bool:
+    """Whether a list was written as its only item. A map may be one where items are no text."""
+    if isinstance(node.value, list) or not (shape.bare or shape.kind is Kind.CHOICE):
+        return False
+    return not isinstance(node.value, dict) or (shape.bare and shape.of(0).kind is not Kind.TEXT)
 
 
 def _entries(node: Node, shape: Shape) -> dict[str, Node]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from deployer.errors import Diagnostic, Problems, Severity, SpecError
+from deployer.errors import Diagnostic, Problems, Severity, SpecError, Where
 from deployer.spec.check import Checked, check_all
 from deployer.spec.check.literals import check_literals
 from deployer.spec.conform import conform
@@ -27,7 +27,7 @@ from deployer.spec.validate import validate
 from deployer.spec.written import NamedFiles, written_services
 
 MOST_SHOWN = 200
-EDITIONS = (1,)
+EDITIONS = frozenset({1})
 SPLIT_LAYERS = ("services", "profiles", "defaults", "backends")  # their `KEY+` wait for what is below them
 
 
@@ -75,7 +75,8 @@ class _Loading:
         root = _settled(substitution.apply(root))
         inventories = Inventories(self.files, substitution)
         named = root.map.get("inventory")
-        sources = inventories.load(named.items if named is not None else [], self.options.inventories)
+        names = [item for item in named.items if isinstance(item.value, str)] if named is not None else []
+        sources = inventories.load(names, self.options.inventories)
         for tree in (root, *sources):  # once more: a variable of the caller may have brought one in
             check_literals(tree, self.problems)
         complete = None not in documents and not inventories.failed
@@ -93,9 +94,11 @@ class _Loading:
         """A newer language: nothing else that could be said about the file would be true."""
         for document in documents:
             node = document.map.get("version")
-            if node is not None and type(node.value) is int and node.value not in EDITIONS:
+            if node is None or not isinstance(node.value, int):
+                continue
+            if node.value is True or node.value not in EDITIONS:
                 hint = "install a newer deployer, or write `version: 1`"
-                message = f"`version: {node.value}` is an edition of the language that this deployer does not know"
+                message = f"this deployer does not know edition `{str(node.value).lower()}` of the language"
                 self.problems.found[:] = [Diagnostic("unknown-edition", message, node.where, hint=hint)]
                 return True
         return False
@@ -201,9 +204,9 @@ def _identity(problem: Diagnostic) -> KeyPath:
     return (problem.code, problem.message, *place)
 
 
-def _place(problem: Diagnostic) -> tuple[bool, str, int, int, str]:
-    where = problem.where
-    return (True, where.file, where.line, where.column, problem.code) if where else (False, "", 0, 0, problem.code)
+def _place(problem: Diagnostic) -> tuple[str, int, int, bool, str]:
+    where = problem.where or Where("", 0, 0)
+    return (where.file, where.line, where.column, problem.severity is not Severity.ERROR, problem.code)
 
 
 def _masked(problem: Diagnostic) -> Diagnostic:

@@ -25,6 +25,7 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
     None where nothing could be made of it. `partial`: keys that are missing may come from elsewhere.
     """
     shape = section(model)
+    pruned: set[KeyPath] = set()
     for _ in range(ROUNDS):
         try:
             return model.model_validate(data_of(root, shape), strict=True)
@@ -34,8 +35,12 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
         if reread is not None:
             root = reread
             continue
-        problems.extend([m.diagnostic for m in found if not (partial and m.is_missing)])
-        root = _without(root, {_whole(m.path) for m in found})
+        said = [m for m in found if m.path not in pruned and not (partial and m.is_missing)]
+        problems.extend([m.diagnostic for m in said])
+        wrong = {_whole(m.path) for m in found}
+        values = [_whole(m.path) for m in found if m.diagnostic.code != "unknown-key"]
+        pruned |= {path[:end] for path in values for end in range(len(path) + 1)}  # what they lack now is our doing
+        root = _without(root, wrong)
         root = root.with_value({**root.map, **{key: node for m in found for key, node in m.filled.items()}})
     return None
 

@@ -76,7 +76,7 @@ def wrong_value(node: Node, complaints: Sequence[Mapping[str, Any]], shape: Shap
     """One diagnostic for all that is wrong with one value."""
     name = render_path(node.path)
     where = node.where
-    if any(TYPES.get(c["type"]) == SECRET_EXPECTED for c in complaints):
+    if all(TYPES.get(c["type"]) == SECRET_EXPECTED for c in complaints):
         if not isinstance(node.value, dict):  # a password, perhaps: its line is not shown
             where = replace(where, text=shown(where.text.partition(":")[0]) + ": ***")
         hint = "put it under `secrets` and write `{secret: NAME}` here"

@@ -32,13 +32,13 @@ class Checked:
         node = self.root.at(section)
         return tuple(node.map) if node is not None else ()
 
-    def where(self, path: KeyPath) -> Where | None:
+    def where(self, path: KeyPath) -> Where:
         """The place of a key, or of the nearest part of its path that was written."""
         for end in range(len(path), 0, -1):
             node = self.root.at(*path[:end])
             if node is not None:
                 return node.where
-        return None
+        return self.root.where
 
     def error(self, code: str, message: str, path: KeyPath, hint: str) -> None:
         self.problems.add(Diagnostic(code, message, self.where(path), hint=hint))

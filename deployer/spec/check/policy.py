@@ -11,7 +11,7 @@ from deployer.spec.suggestions import listing
 
 
 def check_policy(checked: Checked) -> None:
-    if checked.spec.id is None:
+    if checked.spec.id is None and checked.root.at("id") is None:
         message = f"the project has no `id`: hosts know it by the name `{checked.spec.project}` alone"
         checked.warn("no-id", message, ("project",), "add an `id`, a random word such as `7f3a9c1e`")
     for name, service in checked.spec.services.items():
@@ -21,7 +21,7 @@ def check_policy(checked: Checked) -> None:
 
 def _check_open_ports(checked: Checked) -> None:
     """One warning for each place that opens ports: a single default may open all of them."""
-    found: dict[Where | None, list[str]] = {}
+    found: dict[Where, list[str]] = {}
     for name, service in checked.spec.services.items():
         if _is_open(service) and not service.options.api_key:
             found.setdefault(checked.where(("services", name, "port", "bind")), []).append(name)
