@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from deployer.cli.options import Shared, shared_options
+from deployer.errors import DeployerError, Diagnostic
 
 
 @click.command(short_help="Print everything observed on the hosts, as JSON.")
@@ -33,4 +34,5 @@ def write_file(path: str, text: str) -> None:
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.UsageError(f"cannot write `{path}`: {error.strerror}") from error
+        message = f"`{path}` cannot be written: {error.strerror}"
+        raise DeployerError(Diagnostic("cannot-write", message, hint="name another file")) from None

@@ -10,7 +10,8 @@ def render_bytes(count: float) -> str:
     unit = 0
     while abs(count) >= 1024 and unit < len(UNITS) - 1:
         count, unit = count / 1024, unit + 1
-    return f"{count:.0f} {UNITS[unit]}" if unit == 0 or count >= 100 else f"{count:.1f} {UNITS[unit]}"
+    digits = 0 if unit == 0 or count >= 100 else 1
+    return f"{count:.{digits}f}".removesuffix(".0") + f" {UNITS[unit]}"
 
 
 def render_seconds(seconds: float) -> str:

@@ -95,7 +95,7 @@ def render_event(event: Event) -> Page:
             page.line(f"{host}: ", Span("FAILED", Style.ERROR), f" {what} ({render_seconds(seconds)})")
             page.extend(prefixed(host, render_diagnostic(diagnostic)))
         case StepSkipped(host=host, what=what, because=because):
-            page.line(f"{host}: ", Span("skipped", Style.WARNING), f" {what} (because of {because})")
+            page.line(f"{host}: ", Span("skipped", Style.WARNING), f" {what} ({_why(because)})")
         case StepUndone():
             page.extend(_render_undone(event))
         case Note(host=host, what=what):
@@ -103,6 +103,10 @@ def render_event(event: Event) -> Page:
         case _:
             assert_never(event)
     return page
+
+
+def _why(because: str) -> str:
+    return because if because == "interrupted" else f"because of step {because}"
 
 
 def _render_undone(event: StepUndone) -> Page:

@@ -39,7 +39,7 @@ def test_a_long_value_is_cut() -> None:
         (FieldDiff("command.[0]", "serve", "run"), "command.[0]  serve → run"),
         (FieldDiff("env.A", "1", None), "env.A  - 1"),
         (FieldDiff("privileged", False, True), "privileged  false → true"),
-        (FieldDiff("shm_size", 64 << 20, 16 << 30), "shm_size  64.0 MiB → 16.0 GiB"),
+        (FieldDiff("shm_size", 64 << 20, 16 << 30), "shm_size  64 MiB → 16 GiB"),
     ],
 )
 def test_lines(diff: FieldDiff, line: str) -> None:

@@ -93,7 +93,7 @@ def test_a_pull_tells_bytes() -> None:
             (10, None),
         ]
     )
-    assert lines[1] == "a: still: pull i, 3 of 7 layers: 120 MiB of 1.0 GiB, 10 s"
+    assert lines[1] == "a: still: pull i, 3 of 7 layers: 120 MiB of 1 GiB, 10 s"
 
 
 def test_every_line_begins_with_its_host() -> None:
@@ -174,6 +174,6 @@ def test_a_row_tells_how_far_a_step_is() -> None:
     running = Running("1", "a", "pull i", since=0, spoken=0)
     assert row_of(running, 5) == ("a", "pull i", "5.0 s")
     running.progress = StepProgress("1", "a", "pull i", 1024, 2048)
-    assert row_of(running, 5)[2] == "[############............] 1.0 KiB of 2.0 KiB  5.0 s"
+    assert row_of(running, 5)[2] == "[############............] 1 KiB of 2 KiB  5.0 s"
     running.waiting = StepWaiting("1", "a", "wait", 5, 60, "log \x1b[2J")
     assert row_of(running, 5)[2] == "5.0 s of at most 1m 00s  log "

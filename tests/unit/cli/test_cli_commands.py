@@ -1,0 +1,150 @@
+"""Commands that need no host, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from deployer.cli.app import run
+from deployer.cli.applying import Wish, exit_code, refuse_protected
+from deployer.cli.plan import exit_code as plan_exit_code
+from deployer.errors import Diagnostic, RefusedError, Severity
+from deployer.values.events import ApplyResult
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, Plan, Reason
+from deployer.view.output_schemas import output_schema
+from tests.unit.view.plans import a_plan, creation, impossible
+
+SPEC = """\
+version: 1
+project: demo
+id: unit
+secrets: {key: {env: DEMO_KEY}}
+hosts: {here: {connection: local}}
+models: {tiny: {source: "file:///srv/models/tiny.gguf"}}
+profiles: {small: {options: {context_length: 256}}}
+services:
+  chat: {model: tiny, profiles: [small], options: {api_key: {secret: key}}, replicas: 2}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deploy.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_validate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "deploy.yaml is valid: project `demo` with 1 service, 1 model, 1 host\n"
+    assert captured.err == ""
+
+
+def test_an_invalid_spec_is_told_to_people_and_to_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "deploy.yaml").write_text(SPEC.replace("replicas", "replcas"))
+    assert run(["validate", "--json"]) == 1
+    captured = capsys.readouterr()
+    data = json.loads(captured.out)
+    jsonschema.validate(data, output_schema("problems"))
+    assert [p["code"] for p in data["problems"]] == ["unknown-key"]
+    assert "error[unknown-key]" in captured.err
+    assert "did you mean `replicas`?" in captured.err
+
+
+def test_render_prints_commands_without_labels_or_secrets(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_KEY", "canary-1234")
+    assert run(["render"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("docker run") == 2
+    assert "# chat-1 on here" in out
+    assert "--label" not in out
+    assert "canary" not in out
+    assert run(["render", "--labels"]) == 0
+    assert "deployer.revision" in capsys.readouterr().out
+
+
+def test_render_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["render", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [r["replica"] for r in data["replicas"]] == [0, 1]
+    assert "docker run" in data["replicas"][0]["docker_run"]
+
+
+def test_explain_says_where_a_value_comes_from(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["render", "--explain"]) == 0
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "context_length" in line]
+    assert "256" in line
+    assert "profile small, deploy.yaml:7" in line
+    assert run(["render", "--explain", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)["services"]["chat"]["options.context_length"]
+    assert (value["value"], value["layer"]) == (256, "profile small")
+
+
+def test_schema_accepts_the_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.validate({"version": 1, "project": "x", "services": {}}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"version": 1, "project": "x", "services": {}, "nope": 1}, schema)
+
+
+def test_a_file_outside_the_folder_is_not_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = folder.parent / "outside.jinja"
+    secret.write_text("canary-5678")
+    (folder / "deploy.yaml").write_text(SPEC.replace("replicas: 2", f'container: {{files: {{/x: "{secret}"}}}}'))
+    assert run(["render"]) == 1
+    captured = capsys.readouterr()
+    assert "canary" not in captured.out + captured.err
+    assert "error[outside-folder]" in captured.err
+
+
+DRIFT = Change(ReplicaKey("chat", 0), "a", Action.START, Cause.DRIFT)
+
+
+@pytest.mark.parametrize(
+    ("plan", "plain", "detailed"),
+    [
+        (a_plan(), 0, 0),
+        (creation(), 0, 2),
+        (a_plan(changes=(DRIFT,)), 0, 4),
+        (a_plan(changes=(DRIFT, *creation().changes)), 0, 2),
+        (a_plan(changes=(Change(ReplicaKey("chat", 0), "a", Action.REPLACE, Cause.DEFAULT),)), 0, 0),
+        (impossible(), 1, 1),
+    ],
+)
+def test_exit_codes_of_plan(plan: Plan, plain: int, detailed: int) -> None:
+    assert plan_exit_code(plan, detailed=False) == plain
+    assert plan_exit_code(plan, detailed=True) == detailed
+
+
+PROBLEM = Diagnostic("x", "x")
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (ApplyResult("a"), 0),
+        (ApplyResult("a", problems=(PROBLEM,)), 1),
+        (ApplyResult("a", problems=(Diagnostic("x", "x", severity=Severity.WARNING),)), 0),
+        (ApplyResult("a", interrupted=True, problems=(PROBLEM,)), 130),
+    ],
+)
+def test_exit_codes_of_apply(result: ApplyResult, code: int) -> None:
+    assert exit_code(result) == code
+
+
+def test_a_protected_service_is_removed_only_by_name() -> None:
+    reasons = (Reason("not-in-spec", "is no longer in the spec"), Reason("protected", "its service is protected"))
+    plan = a_plan(changes=(Change(ReplicaKey("chat", 0), "a", Action.REMOVE, Cause.CHANGE, reasons),))
+    with pytest.raises(RefusedError) as caught:
+        refuse_protected(plan, Wish(yes=True, lock_wait=0))
+    assert caught.value.diagnostics[0].hint == "give `--allow-remove chat` if that is what you want"
+    refuse_protected(plan, Wish(yes=True, lock_wait=0, allow_remove=("chat",)))
