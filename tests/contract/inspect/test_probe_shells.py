@@ -1,0 +1,224 @@
+"""The probe under the shells that hosts have, with tools that are there, fail, hang or are missing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
+from deployer.formats.sockets import SocketOwner
+
+CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin")
+BUSYBOX = shutil.which("busybox")
+MARKER = "f00d" * 8
+SHELLS = [shell for shell in (("dash",), ("busybox", "sh"), ("bash", "--posix")) if shutil.which(shell[0])]
+ROWS = """0, GPU-aaaa, 550.90.07, 00000000:18:00.0, 81559, 4, 551, Disabled, 9.0, NVIDIA H100 80GB HBM3
+1, GPU-bbbb, 550.90.07, 00000000:2A:00.0, 81559, 4, 551, Disabled, 9.0, NVIDIA H100 80GB HBM3"""
+SMI = f"""#!/bin/sh
+case $* in
+*gpu_recovery_action*) echo 'Field "gpu_recovery_action" is not a valid field to query.'; exit 2 ;;
+*query-gpu*) echo '{ROWS}' ;;
+*query-compute-apps*) echo "GPU-bbbb, $PPID, 100, python3" ;;
+*topo*) printf '\\tGPU0\\tGPU1\\nGPU0\\t X \\tNV18\\nGPU1\\tNV18\\t X \\n' ;;
+*) echo '| NVIDIA-SMI 550.90.07   Driver Version: 550.90.07   CUDA Version: 12.4 |' ;;
+esac
+"""
+HOSTILE = [
+    "it's",
+    'a"b',
+    "$(touch pwned)",
+    "`touch pwned`",
+    "-n",
+    "a\nb",
+    "\u6a21\u578b",
+    "*",
+    "a b  c",
+    "\\",
+    "~",
+    "!x",
+]
+
+
+@pytest.fixture(params=SHELLS, ids=[shell[0] for shell in SHELLS])
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    return list(request.param)
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder for stand-ins of tools, first on the path."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    return folder
+
+
+def put_tool(tools: Path, name: str, text: str) -> None:
+    (tools / name).write_text(text)
+    (tools / name).chmod(0o755)
+
+
+def probe(shell: list[str], paths: list[str], tools: Path, user: str | None = None, *, gpus: bool = True) -> Probed:
+    asked = asked_paths(paths)
+    done = subprocess.run(
+        [*shell, "-s"],
+        input=probe_script(MARKER, asked, gpus=gpus),
+        env={"PATH": f"{tools}:/usr/bin:/bin", "HOME": "/root"},
+        user=user,
+        cwd=tools,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == b"", "the probe keeps what goes wrong to itself"
+    return parse_probe(done.stdout, MARKER, asked)
+
+
+def test_who_and_what_the_host_is(shell: list[str], tools: Path) -> None:
+    found = probe(shell, [], tools)
+    assert (found.uname.system, found.uname.hostname) == ("Linux", os.uname().nodename)
+    assert (found.user.uid, found.user.gid) == (os.geteuid(), os.getegid())
+    assert found.cpus == len(os.sched_getaffinity(0))
+    assert found.memory[0] >= found.memory[1] > 0
+    assert found.time[:4].isdigit()
+    assert found.time.endswith("Z")
+    assert found.os
+    assert found.ephemeral_ports[0] < found.ephemeral_ports[1]
+
+
+def test_paths_of_any_name(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in HOSTILE:
+        (models / name).write_bytes(b"12345")
+    (models / "folder").mkdir()
+    (models / "link").symlink_to(models / "it's")
+    (models / "dangling").symlink_to("/nowhere")
+    os.mkfifo(models / "pipe")
+    names = [*HOSTILE, "folder", "link", "dangling", "pipe", "missing\n'x"]
+    found = probe(shell, [str(models), *(str(models / name) for name in names)], tools).paths
+    for name in HOSTILE:
+        fact = found[str(models / name)]
+        assert (fact.kind, fact.size, fact.real) == ("file", 5, str(models / name))
+    kinds = {name: found[str(models / name)].kind for name in names[len(HOSTILE) :]}
+    assert kinds == {
+        "folder": "directory", "link": "file", "dangling": "missing", "pipe": "other", "missing\n'x": "missing",
+    }  # fmt: skip
+    assert found[str(models / "link")].real == str(models / "it's")
+    assert set(found[str(models)].entries) == {*HOSTILE, "folder", "link", "dangling", "pipe"}
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_at_most_a_thousand_entries(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    for number in range(1200):
+        (tmp_path / f"shard-{number:04}").touch()
+    assert len(probe(shell, [str(tmp_path)], tools).paths[str(tmp_path)].entries) == 1000
+
+
+def test_disks_under_paths_that_may_not_be_there_yet(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    wanted = str(tmp_path / "not" / "yet")
+    (disk,) = probe(shell, [wanted], tools).disks
+    usage = shutil.disk_usage(tmp_path)
+    assert (disk.path, disk.total) == (wanted, usage.total)
+    assert abs(disk.free - usage.free) < 1 << 30
+
+
+def test_listeners_with_their_owners(shell: list[str], tools: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        for _ in range(2):
+            found = probe(shell, [], tools)
+            for one, protocol in ((server, "tcp"), (udp, "udp")):
+                (seen,) = [s for s in found.sockets if s.port == one.getsockname()[1] and s.protocol == protocol]
+                assert seen.address == "127.0.0.1"
+                assert found.owners[seen.inode].pid == os.getpid()
+            put_tool(tools, "ss", "#!/bin/sh\nexit 1\n")  # the second time without `ss`
+        assert isinstance(found.owners[seen.inode], SocketOwner)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may look into."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_another_user_sees_less_and_it_says_so(shell: list[str], open_folder: Path) -> None:
+    private = open_folder / "private"
+    private.mkdir(mode=0o700)
+    (private / "model.gguf").write_bytes(b"1")
+    asked = [str(private), str(private / "model.gguf"), str(private / "no")]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = probe(shell, asked, open_folder, user="nobody")
+        (seen,) = [s for s in found.sockets if s.port == server.getsockname()[1]]
+    assert found.user.uid == pwd.getpwnam("nobody").pw_uid
+    assert [fact.kind for fact in found.paths.values()] == ["denied", "denied", "denied"]
+    assert found.state_writable is False
+    assert seen.inode not in found.owners
+
+
+def test_gpus_of_an_older_driver(shell: list[str], tools: Path) -> None:
+    put_tool(tools, "nvidia-smi", SMI)
+    gpu = probe(shell, [], tools).gpu
+    assert [g.uuid for g in gpu.gpus] == ["GPU-aaaa", "GPU-bbbb"]
+    assert (gpu.driver, gpu.cuda, gpu.problem, gpu.source) == ("550.90.07", "12.4", None, "nvidia-smi")
+    assert gpu.topology == {"GPU-aaaa": {"GPU-bbbb": "NV18"}, "GPU-bbbb": {"GPU-aaaa": "NV18"}}
+    assert [(p.gpu, p.name, p.memory_used) for p in gpu.processes] == [("GPU-bbbb", "python3", 100 << 20)]
+
+
+def test_gpus_are_not_asked_for_when_they_are_known(shell: list[str], tools: Path) -> None:
+    put_tool(tools, "nvidia-smi", f"#!/bin/sh\ntouch {tools}/called\n")
+    assert probe(shell, [], tools, gpus=False).gpu.gpus == ()
+    assert not (tools / "called").exists()
+
+
+def test_a_driver_that_does_not_work_is_a_fact(shell: list[str], tools: Path) -> None:
+    words = "Failed to initialize NVML: Driver/library version mismatch"
+    put_tool(tools, "nvidia-smi", f"#!/bin/sh\necho '{words}'\nexit 18\n")
+    gpu = probe(shell, [], tools).gpu
+    assert (gpu.problem, gpu.gpus) == (words, ())
+
+
+def test_nvidia_smi_that_reads_stdin_floods_and_lies(shell: list[str], tools: Path) -> None:
+    put_tool(
+        tools, "nvidia-smi", f"#!/bin/sh\ncat >/dev/null\necho '{MARKER[:-1]} id'\nyes '0, GPU-x' | head -n 200000\n"
+    )
+    began = time.monotonic()
+    found = probe(shell, [], tools)
+    assert found.gpu.gpus == ()
+    assert found.user.uid == os.geteuid()
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or CHROOT is None or BUSYBOX is None, reason="needs root, chroot and busybox")
+def test_hardly_any_tools_and_no_proc(tmp_path: Path) -> None:
+    """A root file system that holds a static busybox and nothing else."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "srv").mkdir()
+    shutil.copy(str(BUSYBOX), tmp_path / "bin" / "busybox")
+    for applet in ("sh", "uname", "id", "cat", "date", "df", "readlink", "head", "sed", "sort", "cut"):
+        (tmp_path / "bin" / applet).symlink_to("busybox")
+    done = subprocess.run(
+        [str(CHROOT), tmp_path, "/bin/sh", "-s"],
+        input=probe_script(MARKER, ["/srv", "/none"]),
+        env={"PATH": "/bin"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if b"not found" in done.stderr or not done.stdout:
+        pytest.skip("this busybox is not static")
+    found = parse_probe(done.stdout, MARKER, ("/srv", "/none"))
+    assert (found.user.uid, found.uname.system, found.memory, found.sockets) == (0, "Linux", (0, 0), ())
+    assert [fact.kind for fact in found.paths.values()] == ["directory", "missing"]
