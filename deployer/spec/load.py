@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from deployer.errors import Diagnostic, Problems, Severity, SpecError, Where
+from deployer.errors import Diagnostic, Problems, Severity, SpecError
 from deployer.spec.check import Checked, check_all
 from deployer.spec.check.literals import check_literals
 from deployer.spec.conform import conform
@@ -18,15 +18,15 @@ from deployer.spec.inventory import Inventories
 from deployer.spec.language import DeploySpec, Host, Service
 from deployer.spec.layers import Layers
 from deployer.spec.merge import merge, settle
-from deployer.spec.nodes import KeyPath, Node, mask_secrets
+from deployer.spec.nodes import Node
 from deployer.spec.origins import Origins, Positions
 from deployer.spec.project import Project
+from deployer.spec.report import reported
 from deployer.spec.shape import HOST, SERVICE, SPEC, Kind
 from deployer.spec.substitution import Substitution
 from deployer.spec.validate import validate
 from deployer.spec.written import NamedFiles, written_services
 
-MOST_SHOWN = 200
 EDITIONS = frozenset({1})
 SPLIT_LAYERS = ("services", "profiles", "defaults", "backends")  # their `KEY+` wait for what is below them
 
@@ -50,7 +50,7 @@ def load(files: Sequence[str], read: Callable[[str], bytes], options: LoadOption
     roots = tuple(posixpath.dirname(file) for file in (*files, *options.inventories))
     source = Files(read, options.user_home, options.confined, roots)
     project = _Loading(source, options).load(files)
-    found = _sorted(source.problems.found)
+    found = reported(source.problems.found)
     if project is None or any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
     return replace(project, warnings=found)
@@ -185,34 +185,3 @@ def _with_merged_services(root: Node, layers: Layers) -> Node:
         if key in entries:
             entries[key] = settle(entries[key], SPEC.of(key))
     return root.with_value(entries)
-
-
-def _sorted(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Each problem once, in the order of the text, errors of the whole file first; secrets masked."""
-    unique = {_identity(problem): problem for problem in reversed(problems)}
-    ordered = sorted(unique.values(), key=_place)
-    if len(ordered) > MOST_SHOWN:
-        more = len(ordered) - MOST_SHOWN
-        note = Diagnostic("more-problems", f"{more:,} more problems are not shown", hint="correct these first")
-        ordered = [*ordered[:MOST_SHOWN], note]
-    return tuple(_masked(problem) for problem in ordered)
-
-
-def _identity(problem: Diagnostic) -> KeyPath:
-    where = problem.where
-    place = (where.file, where.line, where.column) if where else ()
-    return (problem.code, problem.message, *place)
-
-
-def _place(problem: Diagnostic) -> tuple[str, int, int, bool, str]:
-    where = problem.where or Where("", 0, 0)
-    return (where.file, where.line, where.column, problem.severity is not Severity.ERROR, problem.code)
-
-
-def _masked(problem: Diagnostic) -> Diagnostic:
-    return replace(
-        problem,
-        message=mask_secrets(problem.message),
-        evidence=tuple(mask_secrets(line) for line in problem.evidence),
-        hint=mask_secrets(problem.hint) if problem.hint else None,
-    )

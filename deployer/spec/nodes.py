@@ -155,7 +155,7 @@ def rebased(node: Node, path: KeyPath) -> Node:
         value = {key: rebased(child, (*path, key)) for key, child in value.items()}
     elif isinstance(value, list):
         value = [rebased(child, (*path, index)) for index, child in enumerate(value)]
-    return replace(node, path=path, value=value)
+    return Node(value, node.source, node.line, node.column, path, node.layer, node.written)
 
 
 def relabelled(node: Node, layer: str) -> Node:

@@ -18,7 +18,8 @@ from pydantic import BaseModel, BeforeValidator
 from deployer.spec.language import DeploySpec, Group, Host, Inventory, Options, Service
 from deployer.spec.language.base import listed, parse_text, secret_or_text
 from deployer.spec.language.container import SecretFileOptions, ShippedFileOptions, short_file, short_secret_file
-from deployer.spec.language.project import Defaults, SecretSource, short_group
+from deployer.spec.language.hosts import short_group
+from deployer.spec.language.project import Defaults, SecretSource
 from deployer.spec.language.services import ServedModel, short_port
 
 SHORT_FORMS = {short_port: "number", short_file: "path", short_secret_file: "secret", short_group: "hosts"}
