@@ -45,7 +45,7 @@ def run_apply(shared: Shared, wish: Wish) -> int:
 
 
 def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
-    with workflow.Session.open(shared.inputs) as session:
+    with workflow.Session.open(shared.inputs, shared.report) as session:
         planned = session.plan(destroy=wish.destroy)
         plan = planned.plan
         audience.show(plan)

@@ -19,7 +19,7 @@ def command(shared: Shared, output: str | None) -> int:
     from deployer.view.facts import facts_json
     from deployer.view.json_text import render_json
 
-    with workflow.Session.open(shared.inputs) as session:
+    with workflow.Session.open(shared.inputs, shared.report) as session:
         observed = session.observe()
     text = render_json(facts_json(observed, __version__))
     if output is None:

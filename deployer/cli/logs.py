@@ -25,7 +25,7 @@ def command(shared: Shared, name: str, follow: bool, tail: int | None, since: st
 
     which = Which(name, follow, tail, _seconds(since))
     failed = False
-    with workflow.Session.open(shared.inputs) as session:
+    with workflow.Session.open(shared.inputs, shared.report) as session:
         meant = chosen(session.observe(), name)
         width = max(len(str(item.recorded.key)) for item in meant) if len(meant) > 1 else 0
         for line in read_logs(session, meant, which):

@@ -12,6 +12,7 @@ import click
 
 from deployer.cli.console import Console
 from deployer.errors import DeployerError
+from deployer.values.events import Event
 from deployer.workflow import Inputs
 
 Command = Callable[..., int]
@@ -26,6 +27,12 @@ class Shared:
     console: Console
     json: bool
     verbose: bool
+
+    def report(self, event: Event) -> None:
+        """What happens before an apply begins: a line on stderr."""
+        from deployer.view.progress.plain import render_event
+
+        self.console.progress(render_event(event))
 
 
 def shared_options(*, hosts: bool) -> Callable[[Command], Command]:

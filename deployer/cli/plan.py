@@ -20,7 +20,7 @@ def command(shared: Shared, steps: bool, detailed_exitcode: bool) -> int:
     from deployer.view.plan_json import plan_json
     from deployer.view.plan_text import render_plan
 
-    with workflow.Session.open(shared.inputs) as session:
+    with workflow.Session.open(shared.inputs, shared.report) as session:
         plan = session.plan().plan
     shared.console.problems(plan.problems)
     if shared.json:

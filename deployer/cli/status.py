@@ -14,7 +14,7 @@ def command(shared: Shared) -> int:
     from deployer import workflow
     from deployer.view.status import Seen, render_status, status_json, status_of
 
-    with workflow.Session.open(shared.inputs) as session:
+    with workflow.Session.open(shared.inputs, shared.report) as session:
         planned = session.plan()
         health = session.health(planned)
     status = status_of(Seen(planned.project, planned.observed, planned.plan, health))

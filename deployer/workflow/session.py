@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
+from deployer.workflow.looking import Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from deployer.values.plan import Plan
     from deployer.values.resolved import Resolved
     from deployer.workflow.orders import Orders
+
+Report = Callable[[Event], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +40,20 @@ class Planned:
 class Session:
     """A project and its hosts. Use it in a `with`."""
 
-    def __init__(self, project: Project, fleet: Fleet, secrets: SecretStore) -> None:
+    def __init__(self, project: Project, fleet: Fleet, secrets: SecretStore, report: Report) -> None:
         self.project, self.fleet, self.secrets = project, fleet, secrets
+        self._report = report
 
     @classmethod
-    def open(cls, inputs: Inputs) -> Session:
-        """SpecError for a bad spec; no host is reached yet."""
+    def open(cls, inputs: Inputs, report: Report) -> Session:
+        """SpecError for a bad spec; no host is reached yet. `report` is told of waits, from any thread."""
         from deployer.engine.secrets import SecretStore
         from deployer.transport.base import ConnectOptions
         from deployer.transport.fleet import Fleet
 
         project = load(inputs)
         fleet = Fleet(project.spec.hosts, ConnectOptions(ssh_config=inputs.ssh_config))
-        return cls(project, fleet, SecretStore.of(project, inputs.environment))
+        return cls(project, fleet, SecretStore.of(project, inputs.environment), report)
 
     def __enter__(self) -> Session:
         return self
@@ -64,7 +70,8 @@ class Session:
         from deployer.planning.questions import questions
 
         asked = {name: Question(paths) for name, paths in questions(self.project).items()}
-        return observe(self.fleet, asked, Identity(self.project.spec.project, self.project.spec.id))
+        hosts = Spoken(self.fleet, self._report)
+        return observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
 
     def plan(self, *, destroy: bool = False) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing."""
@@ -81,6 +88,7 @@ class Session:
         """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""
         from deployer.workflow.applying import apply
 
+        self._report = orders.report
         return apply(self, planned, orders)
 
     def health(self, planned: Planned) -> Mapping[str, str]:

@@ -1,0 +1,52 @@
+"""A look at many hosts that is never silent: says which of them it still waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from deployer.values.events import Event, Note
+
+if TYPE_CHECKING:
+    from deployer.engine.observe import Hosts
+    from deployer.errors import HostError
+    from deployer.transport.base import Transport
+
+T = TypeVar("T")
+SAY_EVERY = 10.0  # seconds
+MOST_NAMED = 8  # hosts
+
+
+class Spoken:
+    """Hosts, as `engine.observe` wants them, that report what is still waited for."""
+
+    def __init__(self, hosts: Hosts, report: Callable[[Event], object], every: float = SAY_EVERY) -> None:
+        self._hosts, self._report, self._every = hosts, report, every
+
+    def map(self, names: Iterable[str], work: Callable[[Transport], T], limit: int = 32) -> dict[str, T | HostError]:
+        pending = dict.fromkeys(names)
+        done = threading.Event()
+
+        def look(transport: Transport) -> T:
+            try:
+                return work(transport)
+            finally:
+                pending.pop(transport.name, None)
+
+        def say() -> None:
+            began = time.monotonic()
+            while not done.wait(self._every):
+                self._report(Note(still_looking(sorted(pending), time.monotonic() - began)))
+
+        threading.Thread(target=say, name="looking", daemon=True).start()
+        try:
+            return self._hosts.map(list(pending), look, limit)
+        finally:
+            done.set()
+
+
+def still_looking(hosts: list[str], seconds: float) -> str:
+    named = ", ".join(hosts[:MOST_NAMED]) + (f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else "")
+    return f"still looking at {named or 'the hosts'} ({seconds:.0f} s)"

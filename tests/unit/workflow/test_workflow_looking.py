@@ -1,0 +1,46 @@
+"""A look at the hosts names those it still waits for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from deployer.values.events import Event, Note
+from deployer.workflow.looking import Spoken, still_looking
+
+
+class OneSlow:
+    """Hosts of which one does not answer until it is told to."""
+
+    def __init__(self, go_on: threading.Event) -> None:
+        self._go_on = go_on
+
+    def map(self, names: Iterable[str], work: Callable[[Any], Any], limit: int = 32) -> dict[str, Any]:
+        found = {}
+        for name in sorted(names):
+            if name == "slow":
+                assert self._go_on.wait(10)
+            found[name] = work(SimpleNamespace(name=name))
+        return found
+
+
+def test_it_names_only_the_hosts_that_are_missing() -> None:
+    go_on = threading.Event()
+    said: list[str] = []
+
+    def report(event: Event) -> None:
+        assert isinstance(event, Note)
+        said.append(event.what)
+        go_on.set()
+
+    found = Spoken(OneSlow(go_on), report, every=0.05).map(["quick", "slow"], lambda host: host.name)
+    assert found == {"quick": "quick", "slow": "slow"}
+    assert said[0].startswith("still looking at slow (")
+
+
+def test_many_hosts_are_counted() -> None:
+    assert still_looking([f"h{i}" for i in range(10)], 20.4) == (
+        "still looking at h0, h1, h2, h3, h4, h5, h6, h7 and 2 more (20 s)"
+    )
