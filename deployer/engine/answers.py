@@ -10,7 +10,7 @@ from typing import Any
 
 MAX_ANSWER = 10_000  # characters of an answer that are looked at
 SHORTEST_VECTOR = 8
-MANY_BROKEN = 0.2  # share of U+FFFD above which a text counts as broken
+MANY_BROKEN = 0.5  # share of U+FFFD above which a text counts as broken
 
 
 class BadAnswer(Exception):

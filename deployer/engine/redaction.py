@@ -65,7 +65,8 @@ def clean(text: str) -> str:
     """A line as a terminal may show it: of what a carriage return overwrote the last, no escapes, nothing invisible."""
     parts = [part for part in text.replace("\n", " ").split("\r") if part.strip()]
     shown = ESCAPES.sub("", parts[-1] if parts else "").replace("\t", "    ")
-    return "".join(c for c in shown if unicodedata.category(c) not in HIDDEN).rstrip()
+    spaced = (" " if unicodedata.category(c) == "Zs" else c for c in shown)
+    return "".join(c for c in spaced if unicodedata.category(c) not in HIDDEN).rstrip()
 
 
 def _patterns(value: str) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What runs inside the fake host's containers: the same small model server as `stub.sh`, driven by the same variables."""
+"""What runs inside the fake host's containers: the same small model server as `stub.sh`, by the same variables."""
 
 from __future__ import annotations
 

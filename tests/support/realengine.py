@@ -1,4 +1,4 @@
-"""A dockerd, two registries and an sshd of our own on this machine, in a temporary directory: for tests that need real ones.
+"""A dockerd, registries and an sshd of our own on this machine, for tests that need real ones.
 
 Nothing of the machine's own Docker is touched: own socket, own data, own bridge. Needs root.
 """
@@ -95,7 +95,7 @@ def dockerd(directory: Path, network: int) -> Iterator[Path]:
             *("dockerd", "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"),
             *("--pidfile", f"{directory}/pid", "--config-file", f"{directory}/daemon.json"),
             *("-H", f"unix://{socket_path}", "--bridge", name, "--iptables=false", "--ip-masq=false"),
-            *("--ip-forward=false", "--log-level", "warn", "--cgroup-parent", f"/{name}"),
+            *("--ip-forward=false", "--log-level", "warn"),
         ]
         with running(argv, directory / "dockerd.log") as process:
             try:

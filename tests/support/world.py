@@ -1,0 +1,282 @@
+"""A small world of hosts for laws of plans: holds containers and claims, knows nothing of how plans are made."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from deployer.values.codec import from_data
+from deployer.values.container import ContainerSpec
+from deployer.values.facts import (
+    DockerFacts,
+    Gpu,
+    GpuFacts,
+    HostFacts,
+    ImageFact,
+    Listener,
+    ObservedContainer,
+    ObservedState,
+    PathFact,
+    Recorded,
+)
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import (
+    AwaitReady,
+    CreateContainer,
+    MakeDirectory,
+    Operation,
+    Probe,
+    PullImage,
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+    UpdateContainer,
+)
+
+HOLDING = ("running", "restarting", "paused")
+IDENTITY = ("lab", "1")  # project and id
+
+
+class LawBroken(AssertionError):
+    """The plan did something it must never do."""
+
+
+class StepFails(Exception):
+    """A step failed as steps do: the plan has to cope."""
+
+
+@dataclass
+class Box:
+    """One container of somebody's project. `apply`: which apply made it."""
+
+    id: str
+    name: str
+    spec: ContainerSpec
+    labels: dict[str, str]
+    apply: int = 0
+    status: str = "created"
+    restart: str = "no"
+    started: int = 0
+
+    @property
+    def key(self) -> ReplicaKey:
+        return ReplicaKey(self.labels["deployer.service"], int(self.labels["deployer.replica"]))
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.labels["deployer.project"], self.labels["deployer.id"]
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.labels["deployer.secrets"])
+        return found
+
+    @property
+    def holds(self) -> bool:
+        return self.status in HOLDING
+
+    def claims(self) -> set[tuple[str, str]]:
+        ports = {("port", str(p.host)) for p in self.spec.ports}
+        if self.spec.network == "host":
+            ports.add(("port", self.spec.command[self.spec.command.index("--port") + 1]))
+        return {("gpu", g) for g in self.spec.gpus} | ports
+
+    def observed(self, identity: tuple[str, str]) -> ObservedContainer:
+        return ObservedContainer(
+            id=self.id,
+            name=self.name,
+            image=self.spec.image,
+            image_id="sha256:0",
+            status=self.status,  # type: ignore[arg-type]
+            recorded=self._recorded() if self.identity == identity else None,
+            exit_code=None if self.holds else 0,
+            started_at=f"2026-01-01T00:{self.started // 60:02}:{self.started % 60:02}Z" if self.started else "",
+            restart_policy=self.restart,
+            ports=tuple((p.bind, p.host, p.protocol) for p in self.spec.ports),
+            gpus=self.spec.gpus,
+            network=self.spec.network,
+            labelled_project=self.identity[0],
+            labelled_id=self.identity[1],
+        )
+
+    def _recorded(self) -> Recorded:
+        return Recorded(
+            project=self.identity[0],
+            id=self.identity[1],
+            key=self.key,
+            member=0,
+            role=self.labels["deployer.role"],
+            revision=self.labels["deployer.revision"],
+            spec=from_data(ContainerSpec, json.loads(self.labels["deployer.spec"])),
+            decisions=json.loads(self.labels["deployer.decisions"]),
+            secrets=self.secrets,
+        )
+
+
+def never_bad(box: Box) -> bool:
+    return False
+
+
+def never_fails(host: str, operation: Operation) -> str | None:
+    return None
+
+
+@dataclass
+class World:
+    """`gpus`: how many a host has. `foreign`: ports and GPU indexes others hold. `bad`: containers that never answer.
+    `fails`: operations that fail `before` or `after` they took effect. `apply`: the number of the one that goes on."""
+
+    gpus: dict[str, int]
+    foreign_ports: dict[str, set[int]] = field(default_factory=dict)
+    foreign_gpus: dict[str, set[int]] = field(default_factory=dict)
+    bad: Callable[[Box], bool] = never_bad
+    fails: Callable[[str, Operation], str | None] = never_fails
+    boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
+    images: dict[str, set[str]] = field(default_factory=dict)
+    apply: int = 0
+    clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        for host in self.gpus:
+            self.boxes.setdefault(host, {})
+            self.images.setdefault(host, set())
+
+    @property
+    def all_boxes(self) -> list[Box]:
+        """In the order of hosts and names."""
+        return [box for _, boxes in sorted(self.boxes.items()) for _, box in sorted(boxes.items())]
+
+    # --- observation ------------------------------------------------------------
+
+    def observe(self, paths: Iterable[str] = (), identity: tuple[str, str] = IDENTITY) -> ObservedState:
+        return ObservedState({host: self.facts(host, paths, identity) for host in self.gpus})
+
+    def facts(self, host: str, paths: Iterable[str], identity: tuple[str, str] = IDENTITY) -> HostFacts:
+        others = tuple(
+            ObservedContainer(f"f{i}", f"other-{i}", "x", "sha256:1", "running", gpus=(str(i),))
+            for i in sorted(self.foreign_gpus.get(host, ()))
+        )
+        listeners = [
+            Listener("0.0.0.0", port, "tcp", "process nginx (pid 7)") for port in self.foreign_ports.get(host, ())
+        ]
+        for box in self.boxes[host].values():
+            if box.holds:
+                ports = [int(name) for kind, name in box.claims() if kind == "port"]
+                listeners += [Listener("127.0.0.1", port, "tcp", f"container {box.name}") for port in ports]
+        return HostFacts(
+            name=host, hostname=host, os="Debian", kernel="6", arch="x86_64", uid=0, gid=0, user="root", cpus=2,
+            memory_total=1, memory_available=1, time="2026-01-01T00:00:00Z", docker=DockerFacts("27", "1.47"),
+            gpu=GpuFacts(gpus=self._cards(host)),
+            listeners=tuple(listeners),
+            paths={path: PathFact(path, "file", size=1) for path in paths},
+            containers=tuple(b.observed(identity) for b in self.boxes[host].values()) + others,
+            images=tuple(ImageFact("sha256:0", tags=(name,)) for name in sorted(self.images[host])),
+        )  # fmt: skip
+
+    def _cards(self, host: str) -> tuple[Gpu, ...]:
+        return tuple(Gpu(i, f"GPU-{host}-{i}", "NVIDIA H100", 80 << 30) for i in range(self.gpus[host]))
+
+    # --- operations ----------------------------------------------------------------
+
+    def perform(self, host: str, operation: Operation) -> None:
+        """One operation, as the engine does it. StepFails where that would fail."""
+        failure = self.fails(host, operation)
+        if failure == "before":
+            raise StepFails(f"{operation.op} fails")
+        self._perform(host, operation)
+        if failure == "after":
+            raise StepFails(f"{operation.op} fails once it has its effect")
+
+    def _perform(self, host: str, operation: Operation) -> None:  # noqa: C901
+        match operation:
+            case PullImage(image=image):
+                self.images[host].add(image)
+            case MakeDirectory():
+                pass
+            case CreateContainer():
+                self._create(host, operation)
+            case StartContainer(restart=restart):
+                self._start(host, self._find(host, operation.name, operation.id), restart)
+            case StopContainer():
+                box = self._mine(host, operation.name, operation.id)
+                if box is not None:
+                    box.restart = "no"
+                    box.status = "exited" if box.status != "created" else "created"
+            case RemoveContainer():
+                box = self._mine(host, operation.name, operation.id)
+                if box is not None:
+                    del self.boxes[host][box.name]
+            case UpdateContainer(restart=restart):
+                self._find(host, operation.name, operation.id).restart = restart
+            case RenameContainer(to=to):
+                self._rename(host, operation.name, operation.id, to)
+            case AwaitReady(name=name) | Probe(name=name):
+                box = self._find(host, name, None)
+                if box.status != "running" or self.bad(box):
+                    raise StepFails(f"{name} does not answer")
+
+    def _create(self, host: str, operation: CreateContainer) -> None:
+        if operation.spec.image not in self.images[host]:
+            raise StepFails(f"image {operation.spec.image} is not there")
+        labels = dict(operation.labels)
+        old = self.boxes[host].get(operation.name)
+        if old is not None and old.holds:
+            if old.labels["deployer.revision"] == labels["deployer.revision"]:
+                return
+            raise StepFails(f"{operation.name} runs")
+        made = Box(f"id{next(self.clock)}", operation.name, operation.spec, labels, self.apply)
+        self.boxes[host][operation.name] = made
+
+    def _known(self, host: str, name: str, id_: str | None) -> Box | None:
+        by_id = [b for b in self.boxes[host].values() if b.id == id_]
+        return by_id[0] if by_id else (self.boxes[host].get(name) if id_ is None else None)
+
+    def _mine(self, host: str, name: str, id_: str | None) -> Box | None:
+        """Without an id from the plan, only what this apply made may be stopped or removed."""
+        box = self._known(host, name, id_)
+        if box is not None and id_ is None and box.apply != self.apply:
+            raise StepFails(f"{name} is from another apply")
+        return box
+
+    def _find(self, host: str, name: str, id_: str | None) -> Box:
+        box = self._known(host, name, id_)
+        if box is None:
+            raise StepFails(f"no container {name}")
+        return box
+
+    def _rename(self, host: str, name: str, id_: str | None, to: str) -> None:
+        box = self._find(host, name, id_)
+        if box.name == to:
+            return
+        if to in self.boxes[host]:
+            raise StepFails(f"name {to} is taken")
+        del self.boxes[host][box.name]
+        box.name = to
+        self.boxes[host][to] = box
+
+    def _start(self, host: str, box: Box, restart: str) -> None:
+        self._check_claims(host, box)
+        if box.status != "running":
+            box.started = next(self.clock)
+        box.status, box.restart = "running", restart
+
+    def _check_claims(self, host: str, box: Box) -> None:
+        for other in self.boxes[host].values():
+            if other is not box and other.holds and other.claims() & box.claims():
+                raise LawBroken(f"{box.name} and {other.name} claim {other.claims() & box.claims()} of {host}")
+        for kind, name in box.claims():
+            taken = {f"GPU-{host}-{i}" for i in self.foreign_gpus.get(host, ())}
+            if (kind == "gpu" and name in taken) or (kind == "port" and int(name) in self.foreign_ports.get(host, ())):
+                raise LawBroken(f"{box.name} takes {kind} {name} from somebody else")
+
+    def ready(self, service: str, identity: tuple[str, str] = IDENTITY) -> int:
+        """Verified replicas of a service that answer."""
+        return len({
+            box.key
+            for box in self.all_boxes
+            if box.identity == identity and box.key.service == service
+            and box.status == "running" and box.restart == box.spec.restart and not self.bad(box)
+        })  # fmt: skip

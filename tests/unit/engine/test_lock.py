@@ -1,0 +1,270 @@
+"""The lease's script, run by this machine's own shell in a temporary directory, and the leases made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployer.engine.lease import Leases, LockWait, acquire
+from deployer.engine.lock import LEASE, Held, Holder, HostLock, parse_held
+from deployer.errors import HostError, OperationError, RefusedError
+from deployer.spec.language import Host
+from deployer.transport.local import LocalTransport
+from deployer.values.events import Note
+from deployer.values.names import STATE_DIR
+
+
+def host(name: str = "here") -> LocalTransport:
+    return LocalTransport(name, Host.model_validate({"connection": "local"}))
+
+
+def holder(apply: str = "a1", who: str = "ops@lap\"top' $(id) pid 1") -> Holder:
+    return Holder("lab", apply, who)
+
+
+def lock(directory: Path, apply: str = "a1") -> HostLock:
+    return HostLock(host(), holder(apply), str(directory))
+
+
+def file(directory: Path) -> Path:
+    return directory / "lab" / "lock"
+
+
+def test_a_lock_is_taken_once(tmp_path: Path) -> None:
+    assert lock(tmp_path).take() is None
+    held = lock(tmp_path, "a2").take()
+    assert held is not None
+    assert held.who == holder().who
+    assert held.since.endswith("Z")
+    assert LEASE - 5 < held.remains <= LEASE
+    assert lock(tmp_path).take() is None, "ours may be taken again"
+    assert set(json.loads(file(tmp_path).read_text())) == {"holder", "apply", "since", "expires"}
+
+
+def test_many_take_it_and_one_gets_it(tmp_path: Path) -> None:
+    results: list[Held | None] = []
+    threads = [threading.Thread(target=lambda n=n: results.append(lock(tmp_path, f"a{n}").take())) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count(None) == 1
+    assert sorted(os.listdir(tmp_path / "lab")) == ["lock"]
+
+
+def test_renewing_and_releasing_is_for_the_holder(tmp_path: Path) -> None:
+    mine, theirs = lock(tmp_path), lock(tmp_path, "a2")
+    mine.take()
+    before = file(tmp_path).read_text()
+    assert mine.renew()
+    assert not theirs.renew()
+    theirs.release()
+    assert json.loads(file(tmp_path).read_text())["since"] == json.loads(before)["since"]
+    mine.release()
+    assert not file(tmp_path).exists()
+    assert not mine.renew()
+    assert theirs.take() is None
+
+
+def test_a_lease_that_ran_out_is_taken_over_by_one(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    text = json.loads(file(tmp_path).read_text())
+    file(tmp_path).write_text(json.dumps(text | {"expires": "2020-01-01T00:00:00Z"}))
+    seen = [lock(tmp_path, f"b{n}").take() for n in range(3)]
+    assert all(held is not None and held.remains == 0 for held in seen)
+    assert lock(tmp_path, "b0").take(seen[0]) is None
+    assert lock(tmp_path, "b1").take(seen[1]) is not None, "what b1 saw is no longer there"
+    assert not lock(tmp_path).renew()
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda path: path.write_bytes(b"\0\xffgarbage" * 1000),
+        lambda path: path.write_text(""),
+        lambda path: path.mkdir(),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: os.mkfifo(path),
+        lambda path: path.write_text('{"expires": "9999-12-31T23:59:59Z", "holder": ["x"], "apply": 3}'),
+    ],
+)
+def test_what_was_planted_is_no_denial(tmp_path: Path, plant: Callable[[Path], object]) -> None:
+    file(tmp_path).parent.mkdir()
+    plant(file(tmp_path))
+    held = lock(tmp_path).take()
+    assert held is not None
+    assert held.remains > 0
+    os.utime(file(tmp_path), (1, 1), follow_symlinks=False)
+    later = lock(tmp_path).take()
+    assert later is not None
+    assert later.remains == 0
+    assert lock(tmp_path).take(later) is None
+    assert lock(tmp_path).renew()
+
+
+def test_a_lock_from_the_future_counts_for_nothing(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    os.utime(file(tmp_path), (4e9, 4e9))
+    held = lock(tmp_path, "a2").take()
+    assert held is not None
+    assert held.remains == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(HostError) as caught:
+        lock(tmp_path).take()
+    assert caught.value.diagnostic.code == "state-dir-denied"
+
+
+def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("in the way")
+    with pytest.raises(HostError) as caught:
+        lock(tmp_path).take()
+    found = caught.value.diagnostic
+    assert found.code == "state-dir-denied"
+    assert found.hint
+    assert "sudo install -d -o $USER /var/lib/deployer" in found.hint
+    assert found.evidence
+
+
+@pytest.mark.parametrize(
+    "answer", [b"held", b"held x y", b"held 1 2 c9\n" + b"[" * 9000, b"held " + b"9" * 30 + b" 1 c"]
+)
+def test_odd_answers_are_parsed(answer: bytes) -> None:
+    assert parse_held(answer).who == "somebody"
+
+
+# --- leases ----------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass only by `pause`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.then: Callable[[], object] = lambda: None
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+        self.then()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def leases(directory: Path, *hosts: str, apply: str = "a1", wait: LockWait | None = None) -> Leases:
+    made = Leases(
+        {name: host(name) for name in hosts}, holder(apply, f"who-{apply}"), wait or LockWait(), str(directory)
+    )
+    made.take_all(hosts)
+    return made
+
+
+def directories(tmp_path: Path) -> list[Path]:
+    return sorted(tmp_path.rglob("lock"))
+
+
+def test_leases_are_taken_and_given_back(tmp_path: Path) -> None:
+    with leases(tmp_path, "a") as held:
+        held.fence("a")
+        assert directories(tmp_path)
+        with pytest.raises(OperationError) as caught:
+            held.fence("b")
+        assert caught.value.diagnostic.code == "lock-lost"
+    assert not directories(tmp_path)
+
+
+def test_a_second_apply_is_refused_and_told_for_whom(tmp_path: Path) -> None:
+    with leases(tmp_path, "a"), pytest.raises(RefusedError) as caught:
+        leases(tmp_path, "a", apply="a2")
+    assert "by who-a1 since 20" in caught.value.diagnostics[0].message
+
+
+def test_a_second_apply_waits_and_says_so(tmp_path: Path) -> None:
+    first, clock, notes = leases(tmp_path, "a"), Clock(), list[Note]()
+
+    def give_back() -> None:
+        if clock.now > 25:
+            first.release()
+
+    clock.then = give_back
+    wait = LockWait(60, notes.append, clock.pause, clock)
+    with leases(tmp_path, "a", apply="a2", wait=wait) as second:
+        assert second.hosts == ("a",)
+    assert 25 < clock.now < 35
+    assert [note.host for note in notes] == ["a", "a", "a"]
+    assert "who-a1" in notes[0].what
+
+
+def test_a_lock_that_never_changes_is_dead_whatever_its_clock_says(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    clock = Clock()
+    with leases(tmp_path, "a", apply="a2", wait=LockWait(300, pause=clock.pause, clock=clock)):
+        assert LEASE < clock.now < 2 * LEASE
+
+
+def test_a_lock_that_is_renewed_is_waited_for_until_the_time_is_up(tmp_path: Path) -> None:
+    first, clock = lock(tmp_path), Clock()
+    first.take()
+
+    def renew() -> None:
+        text = json.loads(file(tmp_path).read_text())
+        file(tmp_path).write_text(json.dumps(text | {"beat": clock.now}, separators=(",", ":")))
+
+    clock.then = renew
+    with pytest.raises(RefusedError):
+        leases(tmp_path, "a", apply="a2", wait=LockWait(200, pause=clock.pause, clock=clock))
+    assert clock.now >= 200
+
+
+def test_one_host_that_is_taken_gives_all_others_back(tmp_path: Path) -> None:
+    transports = {name: Moved(name, tmp_path / name) for name in "abc"}
+    HostLock(transports["b"], holder("other"), "/state").take()
+    with pytest.raises(RefusedError):
+        Leases(transports, holder(), LockWait(), "/state").take_all("abc")
+    assert [path.parts[-4] for path in directories(tmp_path)] == ["b"]
+
+
+def test_a_lease_that_somebody_took_over_fences_the_host(tmp_path: Path) -> None:
+    held = leases(tmp_path, "a")
+    file(tmp_path).write_text('{"apply":"a9"}')
+    held._renew("a")
+    with pytest.raises(OperationError) as caught:
+        held.fence("a")
+    assert "another apply" in caught.value.diagnostic.message
+    held.release()
+    assert file(tmp_path).read_text() == '{"apply":"a9"}'
+
+
+def test_a_lease_that_was_not_renewed_in_time_fences_the_host(tmp_path: Path) -> None:
+    clock = Clock()
+    with leases(tmp_path, "a", wait=LockWait(pause=clock.pause, clock=clock)) as held:
+        held.fence("a")
+        clock.now += LEASE + 1
+        with pytest.raises(OperationError):
+            held.fence("a")
+
+
+class Moved(LocalTransport):
+    """A host with directories for state of its own."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        super().__init__(name, Host.model_validate({"connection": "local"}))
+        self.root = root
+
+    def run(self, argv, *, stdin=b"", timeout=60.0):  # type: ignore[no-untyped-def]
+        moved = [f"{self.root}{word}" if word.startswith(("/state", STATE_DIR)) else word for word in argv]
+        return super().run(moved, stdin=stdin, timeout=timeout)
+
+
+def test_acquire_is_the_way_in(tmp_path: Path) -> None:
+    with acquire({"a": Moved("a", tmp_path)}, ["a"], holder()):
+        assert (tmp_path / "var/lib/deployer/lab/lock").exists()
+    assert not (tmp_path / "var/lib/deployer/lab/lock").exists()
