@@ -171,11 +171,10 @@ class _Run:
             self._changed.add(step.id)
         for dependent in self._dependents[step.id]:
             self._left[dependent.id] -= 1
-            if self._left[dependent.id] == 0:
-                if dependent.id not in self._outcomes:
-                    self._enqueue(dependent)
-                else:
-                    self._undo_begun(dependent)
+            if dependent.id in self._outcomes:
+                self._undo_begun(dependent, step)
+            elif self._left[dependent.id] == 0:
+                self._enqueue(dependent)
 
     def _skip_dependents(self, failed: Step, because: str) -> None:
         todo = list(self._dependents[failed.id])
@@ -189,6 +188,7 @@ class _Run:
         outcome = StepSkipped(step.id, step.host, operation_text(step.operation), because)
         self._outcomes[step.id] = outcome
         self._report(outcome)
+        self._undo_begun(step, *(self._steps[need] for need in step.needs))
 
     # --- the user asks to stop ---------------------------------------------------
 
@@ -203,13 +203,11 @@ class _Run:
         for step in self._steps.values():
             if step.id not in self._started and step.id not in self._outcomes:
                 self._skip(step, INTERRUPTED)
-                if self._left[step.id] == 0:
-                    self._undo_begun(step)
 
-    def _undo_begun(self, step: Step) -> None:
-        """A step that the interrupt kept from starting: what earlier steps changed on its way is undone."""
-        if not self._changed.isdisjoint(step.needs):
-            self._undo(step)
+    def _undo_begun(self, skipped: Step, *needs: Step) -> None:
+        """A step that will not start any more: what these earlier steps changed on its way is undone."""
+        if any(need.id in self._changed for need in needs):
+            self._undo(skipped)
 
 
 def _lane(step: Step) -> Hashable:
