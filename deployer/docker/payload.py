@@ -44,7 +44,8 @@ def create_body(spec: ContainerSpec, labels: Mapping[str, str], image: str, env:
     refused = refused_extra(spec.extra)
     if refused is not None:
         raise ValueError(refused)
-    return merged(body, spec.extra)
+    found: dict[str, Any] = merged(body, spec.extra)
+    return found
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -86,8 +87,11 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is not said; an empty entrypoint is said."""
-    empty: tuple[object, ...] = (None, {}, [], False)
-    return {key: value for key, value in fields.items() if key == "Entrypoint" and value == [] or value not in empty}
+    return {key: value for key, value in fields.items() if _is_said(value) or (key == "Entrypoint" and value == [])}
+
+
+def _is_said(value: object) -> bool:
+    return value is not None and value is not False and value != {} and value != []
 
 
 def _port(binding: PortBinding) -> str:
@@ -198,7 +202,7 @@ def _content(file: SecretFile, secrets: Mapping[str, Secret]) -> bytes:
 
 
 def _add(tar: tarfile.TarFile, path: str, data: bytes, owned: tuple[int, int, int]) -> None:
-    if not path.startswith("/") or path.endswith("/") or posixpath.normpath(path) != path:
+    if path.endswith("/") or posixpath.normpath("/" + path.lstrip("/")) != path:
         raise ValueError(f"`{path}` is not the absolute path of a file")
     entry = tarfile.TarInfo(path.lstrip("/"))
     entry.size = len(data)

@@ -124,14 +124,14 @@ def _content(request: RenderRequest, target: str, path: str | None) -> bytes:
 
 
 def _absolute(request: RenderRequest, target: str) -> str:
-    clean = posixpath.normpath(target)
-    if not target.startswith("/") or target.endswith("/") or clean != target:
+    clean = _clean(target)
+    if clean != target or clean == "/":
         raise SpecError(
             Diagnostic(
                 "bad-file-target",
                 f"`{target}` is not the absolute path of a file in the container (service `{request.service_name}`)",
                 request.project.where("services", request.service_name, "container"),
-                hint=f"write it as `/{clean.lstrip('/.')}`",
+                hint="write it as `/opt/app/start.sh`, without `..`",
             )
         )
     return target
