@@ -65,7 +65,7 @@ class Scene:
     events: list[Event] = field(default_factory=list)
     performed: list[str] = field(default_factory=list)
     interrupt: InterruptFlag = field(default_factory=InterruptFlag)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def perform(self, host: str, operation: Operation, watch: Watch) -> str:
         name = name_of(operation)
@@ -204,7 +204,7 @@ def test_one_interrupt_finishes_what_runs_abandons_waits_and_undoes_what_was_beg
         step("stop-old"),
         step("start-new", "stop-old", undo=("new", "old")),
         step("await-new", "start-new", undo=("never",)),
-        step("later", operation=MakeDirectory("later"), host="c", *("stop-old",)),
+        step("later", "stop-old", operation=MakeDirectory("later"), host="c"),
     )
     assert isinstance(outcomes["stop-old"], StepDone)
     for id in ("waiting", "after-wait", "start-new", "await-new", "later"):
