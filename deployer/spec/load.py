@@ -10,6 +10,7 @@ from functools import reduce
 from deployer.errors import Diagnostic, Problems, Severity, SpecError
 from deployer.spec.check import Checked, check_all
 from deployer.spec.check.literals import check_literals
+from deployer.spec.check.support import check_part
 from deployer.spec.conform import conform
 from deployer.spec.document import parse_document
 from deployer.spec.files import Files
@@ -22,7 +23,7 @@ from deployer.spec.nodes import Node
 from deployer.spec.origins import Origins, Positions
 from deployer.spec.project import Project
 from deployer.spec.report import reported
-from deployer.spec.shape import HOST, SERVICE, SPEC, Kind
+from deployer.spec.shape import SPEC, Kind, section
 from deployer.spec.substitution import Substitution
 from deployer.spec.validate import validate
 from deployer.spec.written import NamedFiles, written_services
@@ -136,15 +137,19 @@ class _Loading:
 
     def _validate_parts(self, root: Node) -> None:
         """Profiles and defaults by themselves: what no service and no host uses is still read by people."""
-        profiles, defaults = root.map.get("profiles"), root.at("defaults", "service")
-        for part in (*(profiles.map.values() if profiles else ()), *([defaults] if defaults else ())):
-            if isinstance(part.value, dict):
-                validate(Service, settle(part, SERVICE), self.problems, partial=True)
-        groups = root.map.get("groups")
+        profiles, groups = root.map.get("profiles"), root.map.get("groups")
+        services = [*(profiles.map.values() if profiles else ()), root.at("defaults", "service")]
+        for part in services:
+            self._validate_part(part, Service)
         for group in groups.map.values() if groups else ():
-            part = group.map.get("defaults")
-            if part is not None and isinstance(part.value, dict):
-                validate(Host, settle(part, HOST), self.problems, partial=True)
+            self._validate_part(group.map.get("defaults"), Host)
+
+    def _validate_part(self, part: Node | None, model: type[Service] | type[Host]) -> None:
+        if part is not None and isinstance(part.value, dict):
+            settled = settle(part, section(model))
+            value = validate(model, settled, self.problems, partial=True)
+            if value is not None:
+                check_part(settled, value, self.problems)
 
 
 def known_backends() -> dict[str, str]:

@@ -24,6 +24,7 @@ class Mismatch:
     diagnostic: Diagnostic
     filled: Mapping[str, Node] = field(default_factory=dict)
     is_missing: bool = False
+    is_broken: bool = False  # it was reported before
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def _mismatch(group: list[Located], root: Node, *, worded: bool) -> Mismatch:
         return Mismatch(first.path, unworded(first.node), filled)
     if first.kind == "extra_forbidden":
         return Mismatch(first.path, unknown_key(first.node, str(first.path[-1]), first.parent.fields), filled)
-    return Mismatch(first.path, wrong_value(first.node, [item.complaint for item in group], first.shape), filled)
+    wrong = wrong_value(first.node, [item.complaint for item in group], first.shape)
+    return Mismatch(first.path, wrong, filled, is_broken=first.node.is_broken)
 
 
 def _placeholders(root: Node, keys: Sequence[str]) -> dict[str, Node]:

@@ -69,7 +69,8 @@ class Node:
     """`line` and `column` are those of the key, or of the item in a list; `path` is the key path in its own file.
 
     `written` is the scalar's text where the value lost something of it (`1.10`, `0x1f`). `over` is the node of a
-    lower layer that this one replaced. `from_variable`: the text was one whole `${var.NAME}`.
+    lower layer that this one replaced. `from_variable`: the text was one whole `${var.NAME}`. `is_broken`: a problem
+    of this value was reported already, and what follows from it is not.
     """
 
     value: Scalar | dict[str, Node] | list[Node]
@@ -81,6 +82,7 @@ class Node:
     written: str | None = None
     over: Node | None = None
     from_variable: bool = False
+    is_broken: bool = False
 
     @property
     def where(self) -> Where:
@@ -135,6 +137,7 @@ class Node:
             self.written,
             self.over,
             self.from_variable,
+            self.is_broken,
         )
 
     def walk(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:

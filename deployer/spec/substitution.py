@@ -121,7 +121,7 @@ class Substitution:
         assert isinstance(node.value, str)
         if path[:1] == ("vars",):
             return node.with_value(self._variable_text(node))
-        rendered = is_rendered(path)
+        rendered, known = is_rendered(path), len(self.problems.found)
         parts: list[str | _Name] = []
         for part in _parts(node.value):
             value = part if isinstance(part, str) else self._value(part, node, rendered)
@@ -130,7 +130,9 @@ class Substitution:
             else:
                 parts.append(value)
         text = _escaped(parts) if rendered else "".join(part for part in parts if isinstance(part, str))
-        return replace(node, value=text, written=None, from_variable=WHOLE_VARIABLE.match(node.value) is not None)
+        whole = WHOLE_VARIABLE.match(node.value) is not None
+        broken = len(self.problems.found) > known
+        return replace(node, value=text, written=None, from_variable=whole, is_broken=broken)
 
     def _value(self, name: _Name, node: Node, rendered: bool) -> str | _Name:
         """What a name stands for at load time: itself, where it is for rendering."""

@@ -35,7 +35,7 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
         if reread is not None:
             root = reread
             continue
-        said = [m for m in found if m.path not in pruned and not (partial and m.is_missing)]
+        said = [m for m in found if not (m.path in pruned or m.is_broken or (partial and m.is_missing))]
         problems.extend([m.diagnostic for m in said])
         wrong = {_whole(m.path) for m in found}
         values = [_whole(m.path) for m in found if m.diagnostic.code != "unknown-key"]

@@ -34,6 +34,8 @@ class NamedFiles:
         return {path: hashlib.sha256(self.contents[path]).hexdigest() for path in named if path in self.contents}
 
     def _read(self, node: Node, what: str) -> None:
+        if node.is_broken:
+            return
         path = str(node.value)
         resolved = self.files.resolved(path, node.source.file)
         if self._resolved.setdefault(path, resolved) != resolved:

@@ -48,6 +48,9 @@ class Checked:
 
     def unknown(self, what: str, name: str, known: Collection[str], path: KeyPath) -> None:
         """An error: nothing of this kind has that name."""
+        node = self.root.at(*path)
+        if node is not None and node.is_broken:
+            return
         hint = suggestion(name, known, "there are") if known else "there is none yet: add it"
         hint = hint if len(self.problems.found) < ENOUGH else "correct it"
         message = f"there is no {what} `{name}`"

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from deployer.errors import Diagnostic, Problems
 from deployer.spec.check.context import Checked, walk_values
 from deployer.spec.language.base import NotYet
-from deployer.spec.nodes import KeyPath
+from deployer.spec.nodes import KeyPath, Node
 
 
 def check_support(checked: Checked) -> None:
@@ -42,6 +43,14 @@ def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:
                 mark = next((m for m in field.metadata if isinstance(m, NotYet)), None)
                 if mark and getattr(model, name) != field.get_default(call_default_factory=True):
                     yield (*path, name), mark.instead
+
+
+def check_part(part: Node, value: BaseModel, problems: Problems) -> None:
+    """Profiles and defaults by themselves, used or not."""
+    for path, instead in not_yet(value):
+        node = part.at(*path) or part
+        message = f"`{path[-1]}` is not supported yet"
+        problems.add(Diagnostic("not-supported-yet", message, node.where, hint=instead))
 
 
 def _refuse(checked: Checked, path: KeyPath, instead: str, what: str = "") -> None:
