@@ -32,13 +32,16 @@ def parsed(body: bytes) -> Mapping[str, Any]:
 
 
 def listed_models(body: bytes) -> tuple[str, ...]:
-    """Ids of `GET /v1/models` (and names, where a backend gives those)."""
+    """Ids of `GET /v1/models`, and names and aliases where a backend gives those (llama.cpp: one id, all aliases)."""
     data = parsed(body)
     entries = data.get("data") or data.get("models") or []
     found: list[str] = []
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
             found.extend(str(entry[key]) for key in ("id", "name", "model") if isinstance(entry.get(key), str))
+            aliases = entry.get("aliases")
+            if isinstance(aliases, list):
+                found.extend(alias for alias in aliases if isinstance(alias, str))
     return tuple(dict.fromkeys(found))
 
 

@@ -138,6 +138,8 @@ def test_no_scores(data: Any) -> None:
         ({"models": [{"name": "a"}]}, ("a",)),
         ({"data": "x"}, ()),
         ({"data": [1, {"id": 2}]}, ()),
+        ({"data": [{"id": "a", "aliases": ["a", "b", 3]}]}, ("a", "b")),
+        ({"data": [{"id": "a", "aliases": "b"}]}, ("a",)),
     ],
 )
 def test_the_models_list(data: Any, names: tuple[str, ...]) -> None:
