@@ -24,6 +24,7 @@ class Wish:
     steps: bool = False
     destroy: bool = False
     allow_remove: tuple[str, ...] = ()
+    plan_file: str | None = None
 
     @property
     def verb(self) -> str:
@@ -46,7 +47,7 @@ def run_apply(shared: Shared, wish: Wish) -> int:
 
 def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
     with workflow.Session.open(shared.inputs, shared.report) as session:
-        planned = session.plan(destroy=wish.destroy)
+        planned = _planned(session, wish)
         plan = planned.plan
         audience.show(plan)
         if plan.has_errors or plan.is_empty:
@@ -62,6 +63,16 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             result = session.apply(planned, orders)
     audience.ended(plan, result)
     return exit_code(result)
+
+
+def _planned(session: workflow.Session, wish: Wish) -> workflow.Planned:
+    if wish.plan_file is None:
+        return session.plan(destroy=wish.destroy)
+    from deployer.cli.planfile import read_plan
+
+    saved = read_plan(wish.plan_file)
+    session.take_over(saved)
+    return saved
 
 
 def _is_confirmed(wish: Wish) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from deployer.errors import Diagnostic
+from deployer.errors import DeployerError, Diagnostic
 from deployer.view.diagnostics import render_diagnostics
 from deployer.view.json_text import render_json
 from deployer.view.page import Page
@@ -27,10 +27,11 @@ class Console:
     @classmethod
     def of(cls, *, no_colour: bool) -> Console:
         """The process's own streams; what they cannot encode is written as an escape."""
-        for stream in (sys.stdout, sys.stderr):
+        out, err = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))  # None: it was closed
+        for stream in (out, err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return cls(sys.stdout, sys.stderr, no_colour or bool(os.environ.get("NO_COLOR")))
+        return cls(out, err, no_colour or bool(os.environ.get("NO_COLOR")))
 
     def result(self, page: Page) -> None:
         self._write(self.out, page.render(colour=self.has_colour(self.out)))
@@ -51,11 +52,11 @@ class Console:
 
     def progress(self, page: Page) -> None:
         """As `say`, but a reader that went away stops nothing that runs."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, DeployerError):
             self.say(page)
 
     def progress_data(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, DeployerError):
             self._write(self.out, line)
 
     def has_colour(self, stream: TextIO) -> bool:
@@ -68,5 +69,11 @@ class Console:
 
     def _write(self, stream: TextIO, text: str) -> None:
         encoding = (stream.encoding or "ascii").lower().replace("-", "")
-        stream.write(text if encoding.startswith("utf") else text.translate(ASCII))
-        stream.flush()
+        try:
+            stream.write(text if encoding.startswith("utf") else text.translate(ASCII))
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = "stdout" if stream is self.out else "stderr"
+            raise DeployerError(Diagnostic("cannot-write", f"{name} cannot be written: {error.strerror}")) from None

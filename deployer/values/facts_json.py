@@ -1,14 +1,23 @@
-"""Recorded facts, as `deployer facts` prints them, back to values. Strict; trusts nothing but its own format."""
+"""Recorded facts, as `deployer facts` prints them, to data and back. Strict; trusts nothing but its own format."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from deployer.errors import Diagnostic, Severity, Where
-from deployer.values.codec import from_data
+from deployer.values.codec import from_data, to_data
 from deployer.values.facts import HostFacts, ObservedState, Unreachable
 
 FORMAT_VERSION = 1
+
+
+def facts_to_data(observed: ObservedState) -> dict[str, Any]:
+    """What `facts_from_data` reads back to an equal value."""
+    hosts = {
+        name: to_data(host) if isinstance(host, HostFacts) else {"unreachable": to_data(host.reason)}
+        for name, host in sorted(observed.hosts.items())
+    }
+    return {"format_version": FORMAT_VERSION, "hosts": hosts}
 
 
 def facts_from_data(data: object) -> ObservedState:

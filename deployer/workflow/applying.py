@@ -22,6 +22,7 @@ from deployer.values.events import ApplyResult, Note
 from deployer.values.plan import Change, Plan
 from deployer.workflow.commit import commit_of
 from deployer.workflow.orders import Orders
+from deployer.workflow.saved import refuse_stale
 from deployer.workflow.session import Planned, Session
 
 
@@ -32,6 +33,8 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     wait = LockWait(orders.lock_wait, orders.report, orders.pause)
     with acquire(session.fleet, planned.observed.reachable, holder, wait) as leases:
         again = session.plan(destroy=planned.destroy)
+        if planned.is_saved:
+            refuse_stale(planned.plan, again.plan)
         refuse_moved(planned.plan, again.plan)
         context = ApplyContext(spec.project, spec.id, holder.apply, session.secrets, spec.registries, leases.fence)
         outcomes = execute(again.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,9 @@ class Inputs:
     ssh_config: str | None = None
 
 
-def load(inputs: Inputs, *, confined: bool = False) -> Project:
-    """SpecError with every error of every file. `confined`: reads nothing outside the folder it is run in."""
+def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
+    """SpecError with every error of every file. `confined`: reads nothing outside the folder it is run in; `read`
+    takes the place of reading from disk."""
     from deployer.spec.load import LoadOptions
     from deployer.spec.load import load as load_files
 
@@ -37,7 +38,7 @@ def load(inputs: Inputs, *, confined: bool = False) -> Project:
         user_home=inputs.environment.get("HOME", "~"),
         confined=confined,
     )
-    return load_files(inputs.files, read_file, options)
+    return load_files(inputs.files, read or read_file, options)
 
 
 def read_file(path: str) -> bytes:
@@ -64,3 +65,20 @@ def plan_assumed(inputs: Inputs) -> Plan:
 
     project = load(inputs, confined=True)
     return plan(project, assume_facts(project), Resolved())
+
+
+def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
+    """The plan for recorded facts: touches no host, runs no command, knows no secret. SpecError, DeployerError."""
+    from deployer.errors import DeployerError, Diagnostic
+    from deployer.planning.planner import plan
+    from deployer.values.codec import parse_json
+    from deployer.values.facts_json import facts_from_data
+    from deployer.values.resolved import Resolved
+
+    project = load(inputs, confined=True)
+    try:
+        observed = facts_from_data(parse_json(facts, 256 << 20))
+    except ValueError as error:
+        hint = "record them with `deployer facts -o FILE`"
+        raise DeployerError(Diagnostic("bad-facts", f"the recorded facts cannot be read: {error}", hint=hint)) from None
+    return plan(project, observed, Resolved())

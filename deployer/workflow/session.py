@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
 from deployer.workflow.looking import Spoken
+from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ class Planned:
     resolved: Resolved
     plan: Plan
     destroy: bool = False
+    is_saved: bool = False  # read from a plan file
 
 
 class Session:
@@ -43,6 +45,7 @@ class Session:
     def __init__(self, project: Project, fleet: Fleet, secrets: SecretStore, report: Report) -> None:
         self.project, self.fleet, self.secrets = project, fleet, secrets
         self._report = report
+        self.inputs, self.sources = Inputs(), Sources()
 
     @classmethod
     def open(cls, inputs: Inputs, report: Report) -> Session:
@@ -51,9 +54,25 @@ class Session:
         from deployer.transport.base import ConnectOptions
         from deployer.transport.fleet import Fleet
 
-        project = load(inputs)
+        sources = Sources()
+        project = load(inputs, read=sources.read)
         fleet = Fleet(project.spec.hosts, ConnectOptions(ssh_config=inputs.ssh_config))
-        return cls(project, fleet, SecretStore.of(project, inputs.environment), report)
+        session = cls(project, fleet, SecretStore.of(project, inputs.environment), report)
+        session.inputs, session.sources = inputs, sources
+        return session
+
+    def carried(self, planned: Planned) -> dict[str, Any]:
+        """What a plan file must hold to make this plan again."""
+        from deployer.workflow.saved import carried
+
+        return carried(self.inputs, self.sources, planned)
+
+    def take_over(self, saved: Planned) -> None:
+        """From here on the saved plan's spec is the one that counts; connections and secrets stay those at hand."""
+        from deployer.workflow.saved import refuse_other_project
+
+        refuse_other_project(saved, self.project)
+        self.project = saved.project
 
     def __enter__(self) -> Session:
         return self

@@ -1,0 +1,165 @@
+"""Saved plans: the plan with all it was made from, so that it can be made again and compared.
+
+A file is trusted for nothing: its spec is loaded and its plan is made anew. Connections and secrets never come from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.errors import Diagnostic, RefusedError
+from deployer.values.canonical import digest
+from deployer.values.codec import from_data, parse_json, to_data
+from deployer.workflow.inputs import Inputs, load
+from deployer.workflow.sources import Sources
+
+if TYPE_CHECKING:
+    from deployer.spec.project import Project
+    from deployer.values.plan import HostUse, Plan
+    from deployer.workflow.session import Planned
+
+FORMAT = 1
+MOST = 256 << 20  # bytes of a plan file: facts of a thousand hosts are some 30 MB
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSpec:
+    """What a command line named, and the texts it found there. `variables` are those the spec declares."""
+
+    files: tuple[str, ...]
+    inventories: tuple[str, ...]
+    variables: Mapping[str, str]
+    home: str
+    sources: Mapping[str, str]  # path -> base64
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The part of a plan file that only deployer reads."""
+
+    format: int
+    spec: SavedSpec
+    observed: Any
+    secrets: Mapping[str, str]  # fingerprints of those that were at hand
+    plan: str  # digest
+
+
+def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any]:
+    """What a plan file holds besides the plan that people and programs read."""
+    from deployer.values.facts_json import facts_to_data
+    from deployer.workflow.inputs import environment_variables
+
+    given = {**environment_variables(inputs.environment), **inputs.variables}
+    spec = SavedSpec(
+        inputs.files,
+        inputs.inventories,
+        {name: value for name, value in given.items() if name in planned.project.spec.vars},
+        inputs.environment.get("HOME", "~"),
+        {path: base64.b64encode(content).decode() for path, content in sources.files.items()},
+    )
+    known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
+    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, digest(to_data(planned.plan)))
+    data: dict[str, Any] = to_data(body)
+    return data
+
+
+def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
+    """The plan of a file, made anew from what the file carries, and the file's public part.
+
+    Raises RefusedError where the file is damaged, another deployer's, or not its own result.
+    """
+    from deployer.planning.planner import plan
+    from deployer.values.facts_json import facts_from_data
+    from deployer.values.resolved import Resolved, Unresolved
+    from deployer.workflow.session import Planned
+
+    document, body = _parse(text)
+    try:
+        observed = facts_from_data(body.observed)
+        project = _project(body.spec)
+    except ValueError as error:
+        raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
+    names = project.spec.secrets
+    resolved = Resolved({n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names})
+    made = plan(project, observed, resolved)
+    if digest(to_data(made)) != body.plan:
+        raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")
+    return Planned(project, observed, resolved, made, is_saved=True), document
+
+
+def _parse(text: bytes) -> tuple[dict[str, Any], Carried]:
+    from deployer import __version__
+
+    try:
+        document = parse_json(text, MOST)
+        if not isinstance(document, dict) or "carried" not in document:
+            raise ValueError("it was not written by `deployer plan -o`")
+        made_by = document.get("deployer")
+        if made_by != __version__:
+            raise _refused("plan-of-another-version", f"the plan was made by deployer {str(made_by)[:20]}")
+        return document, from_data(Carried, document.pop("carried"))
+    except ValueError as error:
+        raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
+
+
+def _project(spec: SavedSpec) -> Project:
+    try:
+        sources = Sources({path: base64.b64decode(data, validate=True) for path, data in spec.sources.items()})
+    except binascii.Error as error:
+        raise ValueError(f"a file in it is damaged: {error}") from None
+    inputs = Inputs(spec.files, spec.inventories, spec.variables, {"HOME": spec.home})
+    return load(inputs, read=sources.replay)
+
+
+def _refused(code: str, message: str) -> RefusedError:
+    return RefusedError(Diagnostic(code, message, hint="make a new one with `deployer plan -o FILE`"))
+
+
+def refuse_other_project(saved: Planned, at_hand: Project) -> None:
+    """RefusedError unless the spec at hand is of the same project and reaches every host of the saved one."""
+    ours, theirs = at_hand.spec, saved.project.spec
+    if (ours.project, ours.id) != (theirs.project, theirs.id):
+        raise _refused("plan-of-another-project", f"the plan is for project `{theirs.project}`, not `{ours.project}`")
+    missing = sorted(set(theirs.hosts) - set(ours.hosts))
+    if missing:
+        raise _refused("plan-of-another-project", f"the spec at hand has no host `{missing[0]}`, which the plan needs")
+
+
+def refuse_stale(saved: Plan, again: Plan) -> None:
+    """RefusedError `stale-plan` where a host moved in what the plan's decisions used, naming host and thing."""
+    moved = []
+    for name, use in sorted(saved.hosts.items()):
+        now = again.hosts.get(name)
+        if now is None or now.digest != use.digest:
+            moved += [f"{name}: {thing}" for thing in _moved(use, now)]
+    if moved:
+        raise RefusedError(
+            Diagnostic(
+                "stale-plan",
+                "the hosts moved since the plan was saved, so nothing was done",
+                evidence=tuple(moved[:20]),
+                hint="make a new plan with `deployer plan -o FILE`",
+            )
+        )
+
+
+def _moved(before: HostUse, now: HostUse | None) -> list[str]:
+    if now is None or now.unreachable is not None:
+        return [f"cannot be reached now ({now.unreachable if now else 'not in the spec'})"]
+    found = []
+    for kind in sorted({*before.used, *now.used}):
+        old, new = before.used.get(kind, {}), now.used.get(kind, {})
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                found.append(f"{kind} {name}: {_shown(old.get(name))} -> {_shown(new.get(name))}")
+    return found or ["it can be reached now"]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("status", value))
+    return "nothing" if value is None else str(value)
