@@ -31,10 +31,10 @@ check: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed
-	$(BIN)/python -m pytest -n auto $(FAST)
+	$(BIN)/python -m pytest -n auto -m 'not lab' $(FAST)
 
 lab: $(VENV)/.installed
-	$(BIN)/python -m pytest -m 'lab and not heavy' tests/lab
+	$(BIN)/python -m pytest -m 'lab and not heavy' tests/contract tests/lab
 
 heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from deployer.engine.containers import create_container
@@ -19,6 +19,7 @@ from deployer.engine.lifecycle import (
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
 from deployer.engine.watch import Watch
+from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
@@ -45,7 +46,18 @@ class Performer:
 
     def __call__(self, host: str, operation: Operation, watch: Watch) -> str:
         """What there is to say about it when it is done: the model's answer, or that nothing was to be done."""
-        site = Site(self.context, self.transports[host], watch)
+        try:
+            return self._perform(operation, Site(self.context, self.transports[host], watch))
+        except DeployerError as error:
+            raise type(error)(self._redacted(d) for d in error.diagnostics) from None
+
+    def _redacted(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Whatever a layer below quoted from the host."""
+        redact = self.context.redactor.redact
+        evidence = tuple(redact(line) for line in diagnostic.evidence)
+        return replace(diagnostic, message=redact(diagnostic.message), evidence=evidence)
+
+    def _perform(self, operation: Operation, site: Site) -> str:
         match operation:
             case PullImage():
                 return pull_image(operation, site)
@@ -56,7 +68,7 @@ class Performer:
             case Probe():
                 return probe(operation, site)
             case _:
-                self.context.fence(host)
+                self.context.fence(site.host)
                 return change(operation, site)
 
 

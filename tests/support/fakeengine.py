@@ -37,6 +37,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "000Z")
 
 
+def _already_set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass(frozen=True)
 class FakeImage:
     id: str
@@ -46,10 +52,11 @@ class FakeImage:
 
 @dataclass
 class FakeRegistry:
-    """`login` is what it wants, as `user:password`."""
+    """`login` is what it wants, as `user:password`; pulls begin, and go on when `hangs` is set."""
 
     images: dict[str, FakeImage] = field(default_factory=dict)  # by NAME:TAG
     login: str | None = None
+    hangs: threading.Event = field(default_factory=_already_set)
 
 
 @dataclass

@@ -121,8 +121,16 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
             login = f"{given['username']}:{given['password']}"
         name, tag = self.query["fromImage"].removeprefix("docker.io/library/"), self.query.get("tag", "latest")
         messages = self.server.engine.pull(name, tag, login)
-        lines = b"".join(json.dumps(message).encode() + b"\r\n" for message in messages)
-        self.send(200, raw=lines)
+        lines = [json.dumps(message).encode() + b"\r\n" for message in messages]
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number, line in enumerate(lines):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            if number == 0:
+                self.wfile.flush()
+                self.server.engine.registries[name.partition("/")[0]].hangs.wait(30)
+        self.wfile.write(b"0\r\n\r\n")
 
     def containers(self, _: str) -> None:
         filters = json.loads(self.query.get("filters", "{}"))

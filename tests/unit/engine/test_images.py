@@ -1,0 +1,131 @@
+"""What is made of a pull's messages, and when a pull is given up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.engine.context import ApplyContext, Site
+from deployer.engine.images import STALLED_AFTER, Layers, pull_image
+from deployer.engine.secret_sources import SourceReader
+from deployer.engine.secrets import SecretStore
+from deployer.engine.watch import Abandoned, Watch
+from deployer.errors import OperationError
+from deployer.values.events import Event, StepProgress
+from deployer.values.plan import PullImage
+from tests.support.fakeengine import FakeImage, FakeRegistry
+from tests.support.fakehost import FakeHost
+
+REGISTRY = "registry.lab:5000"
+OPERATION = PullImage(f"{REGISTRY}/m:1", REGISTRY)
+
+
+def heard(*messages: dict[str, Any]) -> Layers:
+    layers = Layers()
+    for message in messages:
+        layers.hear(message)
+    return layers
+
+
+def downloading(layer: str, current: int, total: int) -> dict[str, Any]:
+    return {"id": layer, "status": "Downloading", "progressDetail": {"current": current, "total": total}}
+
+
+def test_bytes_and_layers_add_up() -> None:
+    waiting = {"id": "c", "status": "Waiting", "progressDetail": {}}
+    layers = heard(
+        {"id": "latest", "status": "Pulling from models/m"},
+        {"id": "a", "status": "Already exists", "progressDetail": {}},
+        downloading("b", 10, 100),
+        waiting,
+        downloading("b", 60, 100),
+    )
+    assert (layers.done, layers.total, layers.note) == (60, None, "1 of 3 layers")
+    layers.hear(downloading("c", 5, 50))
+    assert (layers.done, layers.total) == (65, 150)
+    layers.hear({"id": "b", "status": "Download complete", "progressDetail": {}})
+    layers.hear({"id": "b", "status": "Pull complete", "progressDetail": {}})
+    assert (layers.done, layers.total, layers.note) == (105, 150, "2 of 3 layers")
+
+
+def test_a_retried_layer_does_not_go_backwards() -> None:
+    assert heard(downloading("a", 80, 100), downloading("a", 1, 100)).done == 80
+
+
+def test_a_layer_too_small_to_be_said_to_be_downloading() -> None:
+    layers = heard(
+        {"id": "a", "status": "Pulling fs layer", "progressDetail": {}},
+        {"id": "a", "status": "Download complete", "progressDetail": {}},
+        {"id": "a", "status": "Extracting", "progressDetail": {"current": 7, "total": 7}},
+        {"id": "a", "status": "Pull complete", "progressDetail": {}},
+    )
+    assert layers.total is not None
+    assert layers.note == "1 of 1 layers"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{}, {"id": 3, "status": "x"}, {"id": "a"}, {"id": "a", "status": "Downloading", "progressDetail": "x"},
+     {"id": "a", "status": "Downloading", "progressDetail": {"current": "x", "total": -1}}],
+)  # fmt: skip
+def test_odd_messages_count_for_nothing(message: dict[str, Any]) -> None:
+    layers = heard(message)
+    assert (layers.done, layers.total) == (0, None)
+
+
+def test_layers_are_bounded() -> None:
+    assert len(heard(*(downloading(f"l{n}", 1, 2) for n in range(3000))).total_of) == 1000
+
+
+# --- a pull that hangs -------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    made = FakeHost()
+    registry = FakeRegistry({"m:1": FakeImage("sha256:" + "1" * 64)})
+    made.engine_state.registries[REGISTRY] = registry
+    yield made
+    registry.hangs.set()
+    made.close()
+
+
+def site(host: FakeHost, clock: Clock, events: list[Event]) -> Site:
+    secrets = SecretStore({}, SourceReader(Path(), {}), {})
+    return Site(ApplyContext("p", None, "a1", secrets, clock=clock), host, Watch("s", "here", "pull", events.append))
+
+
+def test_progress_is_reported_in_bytes(host: FakeHost) -> None:
+    events: list[Event] = []
+    pull_image(OPERATION, site(host, Clock(1.0), events))
+    said = [event for event in events if isinstance(event, StepProgress)]
+    assert said[-1].done == said[-1].total == 1024
+    assert said[-1].what == "pull, 1 of 1 layers"
+
+
+def test_a_pull_that_stands_still_is_given_up(host: FakeHost) -> None:
+    host.engine_state.registries[REGISTRY].hangs = threading.Event()
+    with pytest.raises(OperationError) as caught:
+        pull_image(OPERATION, site(host, Clock(STALLED_AFTER), []))
+    assert caught.value.diagnostic.code == "pull-stalled"
+
+
+def test_a_pull_is_abandoned_when_the_user_asks(host: FakeHost) -> None:
+    host.engine_state.registries[REGISTRY].hangs = threading.Event()
+    place = site(host, Clock(0.0), [])
+    threading.Timer(0.3, place.watch.abandoned.set).start()
+    with pytest.raises(Abandoned):
+        pull_image(OPERATION, place)
