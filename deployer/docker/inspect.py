@@ -45,7 +45,7 @@ def parse_container(inspected: object, around: Surroundings) -> ObservedContaine
         id=text_of(data, "Id"),
         name=one_line(name),
         image=one_line(text_of(config, "Image"), 512),
-        image_id=image_id,
+        image_id=one_line(image_id),
         status=_status(state),
         recorded=recorded_of(name, labels, around.image_labels.get(image_id), around.identity),
         health=_health(state),
@@ -168,7 +168,7 @@ def parse_docker(version: object, info: object) -> DockerFacts:
     return DockerFacts(
         version=one_line(text_of(said, "Version")),
         api_version=one_line(text_of(said, "ApiVersion")),
-        root_dir=text_of(more, "DockerRootDir") or "/var/lib/docker",
+        root_dir=one_line(text_of(more, "DockerRootDir"), 4096) or "/var/lib/docker",
         runtimes=tuple(sorted(one_line(name) for name in map_of(more, "Runtimes"))),
         default_runtime=one_line(text_of(more, "DefaultRuntime")) or "runc",
         storage_driver=one_line(text_of(more, "Driver")),

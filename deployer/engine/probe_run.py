@@ -18,6 +18,7 @@ from deployer.values.facts import GpuFacts
 TIMEOUT = 75.0  # seconds; nvidia-smi may have to wake up eight GPUs
 PLAIN_TIMEOUT = 20.0
 NVML_TIMEOUT = 30.0
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last one: WSL
 
 
 def probe_host(transport: Transport, paths: tuple[str, ...]) -> Probed:
@@ -53,6 +54,8 @@ def _unusable(host: str, code: str, why: str, hint: str, evidence: tuple[str, ..
 
 def local_gpus() -> GpuFacts | None:
     """This machine's GPUs by NVML; None when NVML is not there or fails in any way, or hangs."""
+    if not any(Path(driver).exists() for driver in DRIVERS):
+        return None  # importing the library takes longer than asking whether it can work
     found: list[GpuFacts] = []
 
     def read() -> None:
