@@ -5,7 +5,6 @@ Imported late (fabric is heavy).
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ from deployer.transport.sshconfig import Endpoint
 AUTH_TIMEOUT = 30.0  # seconds for each key: PAM and DNS on the host are slow at times
 
 
-@cache
 def bare_config() -> Any:
-    """fabric without its own files and SSH configuration: both are resolved before."""
+    """fabric without its own files and SSH configuration, both resolved before; not to be shared between threads."""
     return fabric.Config(lazy=True, overrides={"load_ssh_configs": False})
 
 

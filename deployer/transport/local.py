@@ -19,7 +19,7 @@ from deployer.transport.failures import command_failed, command_timeout, sudo_de
 from deployer.transport.files import write_file
 from deployer.transport.quoting import with_become
 from deployer.transport.sdk import SdkClient
-from deployer.transport.streams import Stream, StreamConnection
+from deployer.transport.streams import SocketPipe, Stream, StreamConnection
 
 if TYPE_CHECKING:
     import docker
@@ -76,7 +76,7 @@ class LocalTransport:
         except OSError:
             sock.close()
             self._door.explain()
-        return Stream(sock)
+        return Stream(SocketPipe(sock))
 
     def http(self, address: str, port: int, *, timeout: float) -> http.client.HTTPConnection:
         return StreamConnection(lambda limit: tcp(address, port, limit), address, port, timeout)
@@ -88,7 +88,7 @@ class LocalTransport:
 def tcp(address: str, port: int, timeout: float | None) -> Stream:
     sock = socket.create_connection((address.strip("[]"), port), timeout=timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Stream(sock)
+    return Stream(SocketPipe(sock))
 
 
 def missing_command(error: OSError, command: Sequence[str]) -> Completed:

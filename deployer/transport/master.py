@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployer.errors import AuthenticationError, Diagnostic, HostError, HostKeyError
+from deployer.errors import AuthenticationError, Diagnostic, HostError, HostKeyError, UnreachableError
 from deployer.transport import process
 from deployer.transport.base import Completed, ConnectOptions
 from deployer.transport.failures import connection_lost, tail, unreachable
@@ -81,9 +81,10 @@ class Master:
                 return running
             words = running.words()
             running.close()
-            if not is_dropped(words):
+            error = failure(self._name, self._address, words)
+            if not (is_dropped(words) and isinstance(error, UnreachableError)):
                 break
-        raise failure(self._name, self._address, words)
+        raise error
 
     @property
     def _address(self) -> str:
@@ -158,6 +159,12 @@ class Running:
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def is_gone(self) -> bool:
+        """Not alive, or about to end: its clients hear of a lost connection before it does."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.3)
+        return not self.is_alive
 
     def wait_ready(self, timeout: float) -> bool:
         """False when ssh ended or said nothing in time."""

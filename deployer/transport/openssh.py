@@ -25,8 +25,8 @@ from deployer.transport.files import write_file
 from deployer.transport.master import Master, Running
 from deployer.transport.quoting import command_line, kill_line, without_pid
 from deployer.transport.sdk import SdkClient
-from deployer.transport.slots import SESSIONS, SLOT_TIMEOUT, Slots
-from deployer.transport.streams import Stream, StreamConnection
+from deployer.transport.slots import PATIENCE, SESSIONS, SLOT_TIMEOUT, Slot, Slots
+from deployer.transport.streams import SocketPipe, Stream, StreamConnection
 
 if TYPE_CHECKING:
     import docker
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from deployer.spec.language import Host
 
 SSH_FAILED = 255
+REFUSED = b"refused by peer"
 KILL_TIMEOUT = 5.0
 PROHIBITED = rb"open failed: (administratively prohibited|unknown channel type)"
 PING = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
@@ -55,31 +56,57 @@ class OpensshTransport:
     # --- commands
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
-        master = self._master.running()
-        command = master.argv(command_line(argv, self.host.become))
-        with self._session(min(timeout, SLOT_TIMEOUT)):
-            try:
-                done = process.run(command, stdin, timeout)
-            except process.Overdue as error:
-                pid, words = without_pid(error.output)
-                self._kill(master, pid)
-                raise command_timeout(self.name, argv[0], timeout, words) from None
-        pid, words = without_pid(done.stderr)
-        if pid is None and done.exit_code == SSH_FAILED:
-            raise self._master.lost()
+        deadline = time.monotonic() + timeout
+        for pause in (*PATIENCE, None):
+            master = self._master.running()
+            done = self._with_slot(master, argv, stdin, (deadline, timeout))
+            if self._has_begun(master, done.exit_code, done.stderr, last=pause is None):
+                break
+            time.sleep(pause or 0.0)
+        words = without_pid(done.stderr)[1]
         refused = sudo_refusal(words) if self.host.become and done.exit_code else None
         if refused:
             raise sudo_denied(self.name, refused)
         return Completed(done.exit_code, done.stdout, words)
 
-    @contextlib.contextmanager
-    def _session(self, timeout: float) -> Iterator[None]:
-        if not self._slots.acquire(timeout):
-            raise sessions_refused(self.name, f"none became free within {timeout:g} s")
+    def _with_slot(self, master: Running, argv: Sequence[str], stdin: bytes, limit: tuple[float, float]) -> Completed:
+        """Runs it; waits for others to end where the host allows fewer sessions than was thought."""
+        while True:
+            with self._session(min(limit[0] - time.monotonic(), SLOT_TIMEOUT)) as slot:
+                done = self._run(master, argv, stdin, limit)
+                if REFUSED not in done.stderr or not slot.shrink():
+                    return done
+
+    def _run(self, master: Running, argv: Sequence[str], stdin: bytes, limit: tuple[float, float]) -> Completed:
+        command = master.argv(command_line(argv, self.host.become))
         try:
-            yield
+            return process.run(command, stdin, max(0.1, limit[0] - time.monotonic()))
+        except process.Overdue as error:
+            pid, words = without_pid(error.output)
+            self._kill(master, pid)
+            raise command_timeout(self.name, argv[0], limit[1], words) from None
+
+    def _has_begun(self, master: Running, exit_code: int, stderr: bytes, last: bool) -> bool:
+        """Did the command run, or ssh fail before it began, and is that worth another try? Raises where it is not."""
+        pid, words = without_pid(stderr)
+        if exit_code != SSH_FAILED or (pid is not None and not master.is_gone()):
+            return True
+        if REFUSED in words:
+            if last:
+                raise sessions_refused(self.name, "all are in use")
+        elif pid is not None or last or not master.is_gone():
+            raise self._master.lost()
+        return False
+
+    @contextlib.contextmanager
+    def _session(self, timeout: float) -> Iterator[Slot]:
+        slot = Slot(self._slots)
+        if not self._slots.acquire(timeout):
+            raise sessions_refused(self.name, "none became free in time")
+        try:
+            yield slot
         finally:
-            self._slots.release()
+            slot.release()
 
     def _kill(self, master: Running, pid: int | None) -> None:
         if pid is not None and master.is_alive:
@@ -98,7 +125,7 @@ class OpensshTransport:
             pipe = subprocess.PIPE
             running = process.start(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
             try:
-                yield self._chunks(running, argv[0], timeout, errors)
+                yield self._chunks((master, running), argv[0], timeout, errors)
             finally:
                 cut_short = running.poll() is None
                 process.kill(running)
@@ -106,8 +133,9 @@ class OpensshTransport:
                     self._kill(master, without_pid(bytes(errors))[0])
 
     def _chunks(
-        self, running: subprocess.Popen[bytes], argv0: str, timeout: float, errors: process.Output
+        self, ssh: tuple[Running, subprocess.Popen[bytes]], argv0: str, timeout: float, errors: process.Output
     ) -> Iterator[bytes]:
+        master, running = ssh
         try:
             yield from process.chunks_of(running.stdout, running.stderr, time.monotonic() + timeout, errors)
             code = running.wait(process.LINGER)
@@ -115,11 +143,9 @@ class OpensshTransport:
             raise command_timeout(self.name, argv0, timeout, without_pid(bytes(errors))[1]) from None
         except subprocess.TimeoutExpired:
             return
-        pid, words = without_pid(bytes(errors))
-        if pid is None and code == SSH_FAILED:
-            raise self._master.lost()
+        self._has_begun(master, code, bytes(errors), last=True)
         if code != 0:
-            raise command_failed(self.name, argv0, code, words)
+            raise command_failed(self.name, argv0, code, without_pid(bytes(errors))[1])
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
         write_file(self, path, data, mode)
@@ -144,7 +170,7 @@ class OpensshTransport:
                 if not answered:
                     self._explain(master)
                 self._proven = master
-            return Stream(master.connect(path, timeout), self._door.explain)
+            return Stream(SocketPipe(master.connect(path, timeout)), self._door.explain)
         except TimeoutError:
             raise
         except OSError:
@@ -180,7 +206,7 @@ class OpensshTransport:
             raise ConnectionRefusedError(f"{target}: connection refused")
 
         try:
-            return Stream(master.connect(target, process.LINGER if timeout is None else timeout), silent)
+            return Stream(SocketPipe(master.connect(target, timeout or process.LINGER)), silent)
         except TimeoutError:
             raise
         except OSError as error:

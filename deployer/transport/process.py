@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from deployer.transport.base import Completed
-from deployer.transport.streams import Stream
+from deployer.transport.streams import SocketPipe, Stream
 
 CAP = 32 * 1024 * 1024  # bytes kept of each of stdout and stderr
 STDERR_CAP = 65536  # of a stream
@@ -191,23 +191,18 @@ class ProcessDial:
         return None, bytes(words)
 
 
-class ProcessPipe:
+class ProcessPipe(SocketPipe):
     """A socket that ends its process when it is closed."""
 
     def __init__(
         self, sock: socket.socket, process: subprocess.Popen[bytes], on_close: Callable[[], None] | None
     ) -> None:
-        self._sock = sock
-        self._on_close = on_close
+        super().__init__(sock)
         self._process = process
-        self.recv: Callable[[int], bytes] = sock.recv
-        self.sendall = sock.sendall
-        self.settimeout = sock.settimeout
-        self.shutdown = sock.shutdown
-        self.fileno = sock.fileno
+        self._on_close = on_close
 
     def close(self) -> None:
-        self._sock.close()
+        super().close()
         kill(self._process)
         release, self._on_close = self._on_close, None
         if release is not None:

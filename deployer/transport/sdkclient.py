@@ -37,7 +37,8 @@ class EngineConnection(urllib3.connection.HTTPConnection):
 
     @property
     def is_ended(self) -> bool:
-        return self.sock is not None and bool(getattr(self.sock, "ended", False))
+        stream: Any = self.sock
+        return stream is not None and bool(stream.hung_up())
 
 
 class EnginePool(urllib3.HTTPConnectionPool):

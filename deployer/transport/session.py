@@ -135,13 +135,23 @@ class ChannelPipe:
         return data
 
     def sendall(self, data: Any, /) -> None:
-        while data:
-            sent = self.channel.send(data)
-            if sent == 0:
-                raise BrokenPipeError("the channel is closed")
-            data = data[sent:]
+        try:
+            while data:
+                sent = self.channel.send(data)
+                if sent == 0:
+                    raise BrokenPipeError("the channel is closed")
+                data = data[sent:]
+        except TimeoutError:
+            raise
+        except OSError:
+            if self._closing or self.channel.transport.is_active():
+                raise
         if not self._closing and not self.channel.transport.is_active():
             raise self._lost()
+
+    def hung_up(self) -> bool:
+        channel = self.channel
+        return bool(channel.closed or channel.eof_received or channel.recv_ready() or not channel.transport.is_active())
 
     def settimeout(self, timeout: float | None, /) -> None:
         self.channel.settimeout(timeout)

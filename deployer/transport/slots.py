@@ -9,6 +9,8 @@ SESSIONS = 8  # of sshd's 10: a person's own `ssh` over the same master, and a d
 DIALS = 5  # of those, for `docker system dial-stdio`: commands must not starve
 
 SLOT_TIMEOUT = 120.0  # seconds to wait for one
+# sshd counts a session until it has read our close of it, so that one refusal means little.
+PATIENCE = (0.03, 0.06, 0.12, 0.24)
 
 
 class Slots:
@@ -38,8 +40,22 @@ class Slots:
         """Gives one slot back for good and lowers the limit to what is in use. False: nothing else was in use."""
         with self._changed:
             self._used -= 1
+            self._limit = max(1, min(self._limit, self._used))
             self._changed.notify()
-            if self._used < 1:
-                return False
-            self._limit = min(self._limit, self._used)
-            return True
+            return self._used > 0
+
+
+class Slot:
+    """One slot that is held; given back once, for good or not."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots: Slots | None = slots
+
+    def release(self) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.release()
+
+    def shrink(self) -> bool:
+        slots, self._slots = self._slots, None
+        return slots is not None and slots.shrink()

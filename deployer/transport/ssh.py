@@ -26,7 +26,7 @@ from deployer.transport.files import write_file
 from deployer.transport.link import Jumps, Link, Way
 from deployer.transport.quoting import command_line, kill_line
 from deployer.transport.sdk import SdkClient
-from deployer.transport.slots import DIALS, SESSIONS, SLOT_TIMEOUT, Slots
+from deployer.transport.slots import DIALS, PATIENCE, SESSIONS, SLOT_TIMEOUT, Slots
 from deployer.transport.sshconfig import resolve
 from deployer.transport.streams import Stream, StreamConnection
 
@@ -125,22 +125,27 @@ class SshTransport:
         """A session channel, with a slot held for it. Refusals teach how many the host allows."""
         from deployer.transport.session import ChannelRefused
 
-        session = self.link.session()
         deadline = time.monotonic() + timeout
-        alone = 0
         while self._slots.acquire(max(0.0, deadline - time.monotonic())):
             try:
-                return self._open(session, "session", OPEN_TIMEOUT)
+                return self._patiently_opened()
             except ChannelRefused as error:
                 if not self._slots.shrink():
-                    alone += 1
-                    if alone > 1:
-                        raise sessions_refused(self.name, one_line(error.words)) from error
-                    time.sleep(0.3)
+                    raise sessions_refused(self.name, one_line(error.words)) from error
             except BaseException:
                 self._slots.release()
                 raise
         raise sessions_refused(self.name, f"none became free within {timeout:g} s")
+
+    def _patiently_opened(self) -> Any:
+        from deployer.transport.session import ChannelRefused
+
+        for pause in PATIENCE:
+            try:
+                return self._open(self.link.session(), "session", OPEN_TIMEOUT)
+            except ChannelRefused:
+                time.sleep(pause)
+        return self._open(self.link.session(), "session", OPEN_TIMEOUT)
 
     def _open(self, session: Session, kind: str, timeout: float, **where: Any) -> Any:
         """A channel, on a new connection when this one died meanwhile. ChannelRefused, TimeoutError or HostError."""

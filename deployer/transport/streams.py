@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -16,12 +17,35 @@ BUFFER = 65536
 class Pipe(Protocol):
     """What a Stream is made on: a socket, or a channel of an SSH connection."""
 
+    def hung_up(self) -> bool: ...
     def recv(self, size: int, /) -> bytes: ...
     def sendall(self, data: Any, /) -> None: ...
     def settimeout(self, timeout: float | None, /) -> None: ...
     def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
     def fileno(self) -> int: ...
+
+
+class SocketPipe:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.recv = sock.recv
+        self.sendall = sock.sendall
+        self.settimeout = sock.settimeout
+        self.shutdown = sock.shutdown
+        self.fileno = sock.fileno
+
+    def hung_up(self) -> bool:
+        """Asked of an idle connection: anything there to read is the end."""
+        poll = select.poll()
+        try:
+            poll.register(self.sock, select.POLLIN)
+        except (OSError, ValueError):
+            return True
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        self.sock.close()
 
 
 class Stream:
@@ -38,6 +62,10 @@ class Stream:
         self._files = 0
         self._wants_close = False
         self._lock = threading.Lock()
+
+    def hung_up(self) -> bool:
+        """Can an idle connection not be used again?"""
+        return self.ended or self.pipe.hung_up()
 
     def _silent(self) -> None:
         self.ended = True

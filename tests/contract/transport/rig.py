@@ -176,7 +176,9 @@ class Dockerd:
         self.path.mkdir(parents=True, exist_ok=True)
         dockerd = which("dockerd")
         assert dockerd is not None
-        argv = [dockerd, "--data-root", f"{self.path}/data", "--exec-root", f"{self.path}/exec"]
+        # `--bridge=none` removes the `docker0` of its network namespace, so that must not be this machine's
+        argv = ["unshare", "--net", dockerd]
+        argv += ["--data-root", f"{self.path}/data", "--exec-root", f"{self.path}/exec"]
         argv += ["-H", f"unix://{self.socket}", "-p", f"{self.path}/pid", "--iptables=false", "--bridge=none"]
         with (self.path / "log").open("wb") as log:
             self._process = subprocess.Popen(
