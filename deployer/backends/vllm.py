@@ -1,6 +1,6 @@
 """vLLM's OpenAI-compatible server: safetensors models on GPUs, and on CPUs by an image of its own.
 
-`FlagRange`s say in which of the releases 0.8.3 to 0.33.0 that were looked into a flag was first seen or missed.
+`FlagRange`s say in which of the releases from 0.8.3 to 0.33.0 that were looked into a flag was first seen or missed.
 """
 
 from deployer.backends.base import Api, Backend, Flag, FlagRange, Images, InTemplate, SecretEnv, Switch
@@ -69,7 +69,7 @@ BACKEND = Backend(
     flags={flag: FlagRange() for flag in IN_ALL.split()}
     | {
         "--attention-backend": FlagRange(since="0.13.0"),
-        "--calculate-kv-scales": FlagRange(gone="0.33.0", instead=DROPPED),
+        "--calculate-kv-scales": FlagRange(gone="0.32.0", instead=DROPPED),
         "--convert": FlagRange(since="0.10.2"),
         "--data-parallel-address": FlagRange(since="0.9.2"),
         "--data-parallel-backend": FlagRange(since="0.9.2"),
