@@ -39,6 +39,7 @@ def private_dockerd() -> Iterator[str]:
     address = f"unix://{home}/docker.sock"
     (home / "daemon.json").write_text(json.dumps({"runtimes": {"nvidia": {"path": shutil.which("runc") or "runc"}}}))
     argv = [
+        *("unshare", "--net"),  # `--bridge none` removes the `docker0` of its network namespace: not this machine's
         *("dockerd", "--config-file", str(home / "daemon.json"), "--host", address, "--pidfile", str(home / "pid")),
         *("--data-root", str(home / "data"), "--exec-root", str(home / "exec"), "--storage-driver", "vfs"),
         *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
