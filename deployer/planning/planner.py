@@ -13,6 +13,7 @@ from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, waits_for_port_only
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
+from deployer.planning.presence import Presence, left_alone, presence
 from deployer.planning.readiness import url
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
@@ -22,31 +23,42 @@ from deployer.spec.project import Project
 from deployer.values.canonical import digest
 from deployer.values.facts import HostFacts, ObservedState
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Member, Placement, Plan
+from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
 
 
 def plan(project: Project, observed: ObservedState, resolved: Resolved) -> Plan:
     """What to do so that the hosts become what the spec says. Problems of severity error forbid applying it."""
-    facts, found = observed.reachable, found_replicas(observed)
-    problems: list[Diagnostic] = [*_unreachable(observed), *foreign_project_problems(project, facts)]
+    here = presence(project, observed)
+    facts, found = here.visible.reachable, found_replicas(here.visible)
+    problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
     choices = _choices(project, facts, found, problems)
+    unknown = _unknown(project, here, choices, found)
     placer = Placer(project, facts, found)
-    placer.place(list(choices.values()))
+    placer.place(list(choices.values()), frozenset(change.key for change in unknown))
     problems += placer.problems
     desired = _desired(project, resolved, placer, found, problems)
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
-    changes = handovers(desired, found, frozenset(unplaced))
+    changes = handovers(desired, found, frozenset(unplaced)) + tuple(Handover(change) for change in unknown)
     return _assemble(project, observed, changes, choices, desired, problems)
 
 
 def plan_destroy(project: Project, observed: ObservedState) -> Plan:
     """Removes every container of the project, whatever the spec's services say."""
-    found = found_replicas(observed)
-    problems = [*_unreachable(observed), *foreign_project_problems(project, observed.reachable)]
-    return _assemble(project, observed, handovers({}, found, frozenset()), {}, {}, problems)
+    here = presence(project, observed)
+    found = found_replicas(here.visible)
+    problems = [*here.problems, *foreign_project_problems(project, here.visible.reachable)]
+    removals = tuple(_destroyed(handover) for handover in handovers({}, found, frozenset()))
+    return _assemble(project, observed, removals, {}, {}, problems)
+
+
+def _destroyed(handover: Handover) -> Handover:
+    """The same removal with the reason that it has here."""
+    others = tuple(reason for reason in handover.change.reasons if reason.code != "not-in-spec")
+    reasons = (Reason("destroyed", "all of the project is removed"), *others)
+    return replace(handover, change=replace(handover.change, reasons=reasons))
 
 
 def _assemble(
@@ -74,8 +86,21 @@ def _assemble(
     )
 
 
-def _unreachable(observed: ObservedState) -> list[Diagnostic]:
-    return [replace(host.reason, host=name) for name, host in observed.unreachable.items()]
+def _unknown(
+    project: Project,
+    here: Presence,
+    choices: Mapping[str, ServiceChoice],
+    found: Mapping[ReplicaKey, tuple[Found, ...]],
+) -> tuple[Change, ...]:
+    """Replicas that nobody saw and that may run on a host nobody can look at: never created elsewhere."""
+    hidden = {name: host for name in choices if (host := here.hiding_place(project.spec, name)) is not None}
+    return tuple(
+        left_alone(key, hidden[name], here.dark[hidden[name]])
+        for name, choice in choices.items()
+        if name in hidden
+        for key in keys_of(choice)
+        if key not in found
+    )
 
 
 def _choices(
