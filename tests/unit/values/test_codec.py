@@ -109,6 +109,7 @@ def test_a_secret_is_a_reference_in_json_and_a_value_never() -> None:
         (ContainerSpec, {"image": "i", "env": {"A": {"hidden": "x"}}}, r"env\.A\.hidden: unknown key"),
         (ContainerSpec, {"image": "i", "env": []}, "env: a list is not an object"),
         (ContainerSpec, [], "a list is not an object"),
+        (PortBinding, {"container": True, "host": 1}, "container: `True` is not a whole number"),
         (Mount, {"source": "a", "target": "b", "kind": "tmpfs"}, "kind: `tmpfs` is none of bind, volume"),
         (Picture, {"shapes": [{"kind": "oval"}]}, "is not Round or Square"),
         (Picture, {"shapes": [], "frame": [1, "a", 2]}, "a list of 3, not of 2"),
