@@ -21,7 +21,7 @@ def tail(output: bytes) -> tuple[str, ...]:
 
 
 def one_line(text: object) -> str:
-    return CONTROL.sub(" ", str(text))[:TAIL_WIDTH].strip()
+    return " ".join(CONTROL.sub(" ", str(text)[: 4 * TAIL_WIDTH]).split())[:TAIL_WIDTH].strip()
 
 
 CAUSES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -57,13 +56,13 @@ def parse_line(text: str, file: str, number: int) -> KnownKey | None:
         return None
     try:
         blob = base64.b64decode(fields[2], validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
     return KnownKey(fields[0], fields[1], blob, marker, file, number)
 
 
 def parse_known_hosts(text: str, file: str) -> tuple[KnownKey, ...]:
-    lines = (parse_line(line, file, number) for number, line in enumerate(text.splitlines(), start=1))
+    lines = (parse_line(line, file, number) for number, line in enumerate(text.split("\n"), start=1))
     return tuple(line for line in lines if line is not None)
 
 
@@ -105,7 +104,7 @@ def _matches_hash(field: str, name: str) -> bool:
         return False
     try:
         salt, wanted = base64.b64decode(parts[2]), base64.b64decode(parts[3])
-    except binascii.Error:
+    except ValueError:
         return False
     return hmac.compare_digest(hmac.new(salt, name.encode(), hashlib.sha1).digest(), wanted)
 

@@ -97,15 +97,16 @@ def resolve_alias(name: str, alias: Jump, options: ConnectOptions) -> Endpoint:
 
 
 def check_address(name: str, alias: Jump) -> None:
-    if ADDRESS.match(alias.address) and (alias.user is None or USER.match(alias.user)):
+    is_address = ADDRESS.match(alias.address) and alias.address.count(":") != 1
+    if is_address and (alias.user is None or USER.match(alias.user)):
         return
-    wrong = alias.address if not ADDRESS.match(alias.address) else alias.user
+    wrong = alias.user if is_address else alias.address
     raise HostError(
         Diagnostic(
             "bad-address",
             f"host `{name}`: {wrong!r} is neither a host name nor an IP address nor an alias of the SSH configuration",
             host=name,
-            hint="set the host's `address` to a name or IP address, and `user` to a login name",
+            hint="set the host's `address` to a name or IP address, `user` to a login name, and `port` apart",
         )
     )
 

@@ -1,0 +1,163 @@
+"""What `ssh -G` prints becomes an endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.errors import HostError
+from deployer.spec.language import Host
+from deployer.transport.base import ConnectOptions
+from deployer.transport.sshconfig import (
+    Endpoint,
+    Jump,
+    check_address,
+    endpoint_from,
+    parse_jump,
+    parse_settings,
+    resolve,
+)
+
+# `ssh -G` of OpenSSH 9.2, what matters of it
+PRINTED = """\
+host gpu-a
+user ops
+hostname 10.0.0.11
+port 2222
+identitiesonly yes
+stricthostkeychecking accept-new
+connecttimeout 7
+identityfile ~/.ssh/%r_%h
+identityfile /keys/two
+certificatefile /keys/two-cert.pub
+identityagent none
+userknownhostsfile /k/one /k/two
+globalknownhostsfile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2
+proxyjump root@bastion:2200,[fd00::1]:22
+"""
+
+
+def test_everything_that_matters_is_taken() -> None:
+    endpoint = endpoint_from(Jump("gpu-a"), parse_settings(PRINTED))
+    home = str(Path.home())
+    assert endpoint == Endpoint(
+        alias="gpu-a",
+        hostname="10.0.0.11",
+        user="ops",
+        port=2222,
+        keys=(f"{home}/.ssh/ops_10.0.0.11", "/keys/two"),
+        certificates=("/keys/two-cert.pub",),
+        identities_only=True,
+        agent=None,
+        jumps=(Jump("bastion", "root", 2200), Jump("fd00::1", None, 22)),
+        known_hosts=("/k/one", "/k/two", "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"),
+        strict="accept-new",
+        connect_timeout=7.0,
+    )
+    assert endpoint.known_as == "[10.0.0.11]:2222"
+
+
+def test_what_the_spec_says_wins_over_the_configuration() -> None:
+    endpoint = endpoint_from(Jump("gpu-a", "root", 22), parse_settings(PRINTED))
+    assert (endpoint.user, endpoint.port, endpoint.known_as) == ("root", 22, "10.0.0.11")
+
+
+def test_an_alias_names_the_known_host() -> None:
+    endpoint = endpoint_from(Jump("a"), {"hostkeyalias": ["Fleet"], "port": ["2222"], "hostname": ["h"]})
+    assert endpoint.known_as == "fleet"
+
+
+@pytest.mark.parametrize("keyword", ["proxyjump", "proxycommand", "hostkeyalias", "connecttimeout"])
+def test_none_is_no_value(keyword: str) -> None:
+    endpoint = endpoint_from(Jump("a", "u"), {keyword: ["none"]})
+    assert (endpoint.jumps, endpoint.proxy_command, endpoint.host_key_alias, endpoint.connect_timeout) == (
+        (),
+        None,
+        None,
+        None,
+    )
+
+
+def test_known_hosts_none_is_no_file() -> None:
+    settings = {"userknownhostsfile": ["none"], "globalknownhostsfile": ["none"]}
+    assert endpoint_from(Jump("a", "u"), settings).known_hosts == ()
+
+
+def test_the_usual_files_without_any_configuration() -> None:
+    endpoint = endpoint_from(Jump("a", "u"), {})
+    assert endpoint.port == 22
+    assert str(Path.home() / ".ssh/id_ed25519") in endpoint.keys
+    assert endpoint.known_hosts[0] == str(Path.home() / ".ssh/known_hosts")
+
+
+def test_a_spec_over_a_configuration_file(tmp_path: Path) -> None:
+    """With whatever reads configurations here: ssh itself, or paramiko."""
+    config = tmp_path / "config"
+    config.write_text(
+        "Host box\n HostName 192.0.2.7\n User ops\n Port 2022\n ProxyJump bastion\n"
+        f" IdentityFile {tmp_path}/id\n UserKnownHostsFile {tmp_path}/known\n"
+    )
+    options = ConnectOptions(ssh_config=str(config))
+    plain = resolve("box", Host(), options)
+    assert (plain.hostname, plain.user, plain.port) == ("192.0.2.7", "ops", 2022)
+    assert plain.jumps == (Jump("bastion"),)
+    assert plain.keys == (f"{tmp_path}/id",)
+    host = Host(user="root", port=22, key="/k", known_hosts="/kh", jump=("a@b:1,c",), address="box")
+    spec = resolve("other", host, options)
+    assert (spec.hostname, spec.user, spec.port, spec.own_key) == ("192.0.2.7", "root", 22, "/k")
+    assert spec.known_hosts == ("/kh",)
+    assert spec.jumps == (Jump("b", "a", 1), Jump("c"))
+
+
+def test_a_configuration_that_ssh_refuses(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host box\n NoSuchKeyword yes\n")
+    with pytest.raises(HostError) as caught:
+        resolve("box", Host(), ConnectOptions(ssh_config=str(config)))
+    assert caught.value.diagnostic.code == "ssh-config"
+    assert any("nosuchkeyword" in line.lower() for line in caught.value.diagnostic.evidence)
+
+
+@pytest.mark.parametrize(
+    ("text", "jump"),
+    [
+        ("bastion", Jump("bastion")),
+        ("ops@bastion", Jump("bastion", "ops")),
+        ("bastion:2222", Jump("bastion", None, 2222)),
+        ("ops@10.0.0.1:22", Jump("10.0.0.1", "ops", 22)),
+        ("ssh://ops@bastion:22/", Jump("bastion", "ops", 22)),
+        ("[fd00::1]:2222", Jump("fd00::1", None, 2222)),
+        ("fd00::1", Jump("fd00::1")),
+        (" bastion ", Jump("bastion")),
+    ],
+)
+def test_jumps(text: str, jump: Jump) -> None:
+    assert parse_jump("box", text) == jump
+
+
+@pytest.mark.parametrize("text", ["", "-oProxyCommand=x", "a b", "ops@", "-J", "a;b", "bastion:port", "x@-y", "-u@b"])
+def test_jumps_that_are_none(text: str) -> None:
+    with pytest.raises(HostError) as caught:
+        parse_jump("box", text)
+    assert caught.value.diagnostic.code == "bad-address"
+
+
+@given(st.text(max_size=30))
+def test_nothing_that_a_shell_or_ssh_would_read_otherwise_is_an_address(text: str) -> None:
+    try:
+        check_address("box", Jump(text))
+    except HostError:
+        return
+    assert text
+    assert not text.startswith("-")
+    assert not set(text) & set(" \t\n'\"`$\\;&|<>(){}*?!#~/=@,")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_settings(text: str) -> None:
+    for keyword, values in parse_settings(text).items():
+        assert keyword == keyword.lower()
+        assert values
