@@ -15,7 +15,7 @@ CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
 
 
 def template_context(request: RenderRequest, service: Service) -> dict[str, Any]:
-    """Names of templates, documented in the README: data, and `flag(NAME)`, which says whether the version has it."""
+    """The names a template may use: data, and `flag(NAME)`, which says whether the backend's version has it."""
     backend, options, host = request.backend, service.options, request.host
     version = version_of(service, request.image, backend)
 
