@@ -20,6 +20,8 @@ from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
 
+DARK = {"maintenance": "is in maintenance", "lost": "is lost"}
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -51,9 +53,10 @@ class Placer:
     placed: dict[ReplicaKey, Placed] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
 
-    def place(self, choices: list[ServiceChoice]) -> None:
+    def place(self, choices: list[ServiceChoice], unknown: frozenset[ReplicaKey] = frozenset()) -> None:
+        """Places all replicas but the `unknown`, which may run where nobody can look."""
         self.foreign = {name: foreign_claims(facts) for name, facts in self.facts.items()}
-        waiting = [(choice, key) for choice in choices for key in keys_of(choice)]
+        waiting = [(choice, key) for choice in choices for key in keys_of(choice) if key not in unknown]
         homeless = [(choice, key) for choice, key in waiting if not self._keep(choice, key)]
         for choice, key in sorted(homeless, key=self._hardest_first):
             self._find(choice, key)
@@ -123,7 +126,7 @@ class Placer:
             if name not in meant:
                 refusals[name] = "is not selected by `placement.hosts`"
             elif name not in self.facts:
-                refusals[name] = "is unreachable"
+                refusals[name] = DARK.get(self.project.spec.hosts[name].state, "is unreachable")
             else:
                 hosts.append(self.facts[name])
         sign = 1 if choice.service.placement.strategy == "spread" else -1
@@ -140,6 +143,8 @@ class Placer:
     def _refusal(self, choice: ServiceChoice, facts: HostFacts) -> str | None:
         if facts.name not in hosts_named(self.project.spec, choice.service.placement.hosts):
             return "is not selected by `placement.hosts`"
+        if self.project.spec.hosts[facts.name].state == "drain":
+            return "is being drained"
         limit = choice.service.placement.max_per_host
         if limit is not None and self.count.get((choice.name, facts.name), 0) >= limit:
             return f"has {limit} replicas of `{choice.name}` already (`max_per_host`)"

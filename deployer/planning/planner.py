@@ -13,7 +13,7 @@ from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, waits_for_port_only
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
-from deployer.planning.presence import Presence, left_alone, presence
+from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
@@ -41,7 +41,9 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved) -> Plan:
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
-    changes = handovers(desired, found, frozenset(unplaced)) + tuple(Handover(change) for change in unknown)
+    made = handovers(desired, found, frozenset(unplaced))
+    changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
+    changes += tuple(Handover(change) for change in unknown)
     return _assemble(project, observed, changes, choices, desired, problems)
 
 

@@ -83,12 +83,14 @@ class Session:
         self.fleet.close()
 
     def observe(self) -> ObservedState:
-        """All hosts at once; one that cannot be asked is a value that says why."""
+        """All hosts but those in maintenance or lost, at once; one that cannot be asked is a value that says why."""
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
+        from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import questions
 
-        asked = {name: Question(paths) for name, paths in questions(self.project).items()}
+        paths = questions(self.project)
+        asked = {name: Question(paths[name]) for name in hosts_to_ask(self.project.spec)}
         hosts = Spoken(self.fleet, self._report)
         return observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
 

@@ -22,16 +22,10 @@ def check_support(checked: Checked) -> None:
         elif model.scheme != "file":
             instead = "put the weights on the host and write `source: file:///path/on/the/host`"
             _refuse(checked, ("models", name, "source"), instead, f"`{model.scheme}://`")
-    for name, host in checked.spec.hosts.items():
-        if host.state != "active":
-            _refuse(checked, ("hosts", name, "state"), "leave it out", f"`state: {host.state}`")
     for name, service in checked.spec.services.items():
         if service.rollout.strategy == "canary":
             path = ("services", name, "rollout", "strategy")
             _refuse(checked, path, "use `rolling` or `recreate`", "`strategy: canary`")
-    if checked.spec.policy.unreachable.max > 0:
-        path = ("policy", "unreachable", "max")
-        _refuse(checked, path, "leave it out: every host must be reachable", "`policy.unreachable`")
 
 
 def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:

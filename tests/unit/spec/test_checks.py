@@ -131,7 +131,6 @@ NOT_YET = [
     ("hubs: {hf: {endpoint: x}}\n", "hubs", "file://"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
     ("policy: {deny: [latest-tag]}\n", "deny", "leave it out"),
-    ("policy: {unreachable: {max: 1}}\n", "max", "reachable"),
     ("profiles: {p: {nim: {}}}\n", "nim", "leave it out"),
     ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
 ]
@@ -151,7 +150,6 @@ def test_keys_that_are_not_built_yet(line, key, hint):
         ("model_dirs", "[/m]"),
         ("reserve", "{memory: 1g}"),
         ("proxy", "{http: x}"),
-        ("state", "drain"),
         ("gpus", "{expect: {count: 2}}"),
     ],
 )

@@ -1,0 +1,76 @@
+"""Which hosts can be acted on, and what may live unseen on those that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from deployer.errors import Diagnostic, Severity
+from deployer.planning.hosts import hosts_named
+from deployer.spec.language import DeploySpec
+from deployer.spec.project import Project
+from deployer.values.facts import HostFacts, ObservedState, Unreachable
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, Reason
+
+ACTED_ON = ("active", "drain")
+
+
+def hosts_to_ask(spec: DeploySpec) -> tuple[str, ...]:
+    """Hosts in maintenance are left alone and lost ones are gone: neither is connected to."""
+    return tuple(name for name, host in sorted(spec.hosts.items()) if host.state in ACTED_ON)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """`visible`: facts of the hosts that may be changed. `dark`: hosts on which replicas may run unseen, and why."""
+
+    visible: ObservedState
+    dark: Mapping[str, str]
+    problems: tuple[Diagnostic, ...]
+
+    def hiding_place(self, spec: DeploySpec, service: str) -> str | None:
+        """A host where a replica of the service may be that nobody sees."""
+        meant = hosts_named(spec, spec.services[service].placement.hosts)
+        return next((name for name in meant if name in self.dark), None)
+
+
+def presence(project: Project, observed: ObservedState) -> Presence:
+    spec = project.spec
+    visible: dict[str, HostFacts | Unreachable] = {}
+    missing: list[Diagnostic] = []
+    dark: dict[str, str] = {}
+    for name, host in sorted(spec.hosts.items()):
+        seen = observed.hosts.get(name)
+        if host.state == "maintenance":
+            dark[name] = "is in maintenance"
+        elif host.state in ACTED_ON and isinstance(seen, HostFacts):
+            visible[name] = seen
+        elif host.state in ACTED_ON:
+            dark[name] = "is unreachable" if seen is not None else "was not observed"
+            missing.append(_missing(name, seen))
+    allowed = len(missing) <= spec.policy.unreachable.max
+    problems = tuple(replace(m, severity=Severity.WARNING) for m in missing) if allowed else tuple(missing)
+    return Presence(ObservedState(visible), dark, problems)
+
+
+def _missing(name: str, seen: HostFacts | Unreachable | None) -> Diagnostic:
+    if isinstance(seen, Unreachable):
+        return replace(seen.reason, host=name)
+    return Diagnostic("not-observed", f"there are no facts of host `{name}`", host=name, hint="record the facts again")
+
+
+def left_alone(key: ReplicaKey, host: str, why: str) -> Change:
+    """The entry of a replica that may run where nobody can look."""
+    reason = Reason("unknown", f"may run on `{host}`, which {why}; left alone")
+    return Change(key, host, Action.KEEP, Cause.NONE, (reason,))
+
+
+def said_of_draining(change: Change, spec: DeploySpec) -> Change:
+    """A replica that leaves a draining host does so because the inventory was edited."""
+    host = spec.hosts.get(change.from_host or "")
+    if change.action is not Action.MOVE or host is None or host.state != "drain":
+        return change
+    others = tuple(reason for reason in change.reasons if reason.code != "host-changed")
+    drained = Reason("host-drained", f"moves from `{change.from_host}`, which is being drained, to `{change.host}`")
+    return replace(change, cause=Cause.CHANGE, reasons=(drained, *others))
