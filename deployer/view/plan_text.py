@@ -34,7 +34,7 @@ def render_plan(plan: Plan, *, steps: bool = False, verbose: bool = False) -> Pa
     for name, use in sorted(plan.hosts.items()):
         if use.unreachable is not None and name not in told:
             page.line("  ", Span("!", Style.WARNING), f" {name} is unreachable: {use.unreachable}")
-    shown = plan.changes if verbose else [c for c in plan.changes if _is_pending(c)]
+    shown = plan.changes if verbose else [c for c in plan.changes if _is_pending(c) or is_unknown(c)]
     created = _created(plan.steps)
     for change in shown:
         page.blank()
@@ -55,17 +55,23 @@ def _is_pending(change: Change) -> bool:
     return change.action is not Action.KEEP and change.cause is not Cause.DEFAULT
 
 
+def is_unknown(change: Change) -> bool:
+    """The replica may run where nobody can look: nothing is done about it, and nothing is claimed."""
+    return any(reason.code == "unknown" for reason in change.reasons)
+
+
 def _created(steps: Sequence[Step]) -> dict[object, ContainerSpec]:
     return {(s.key, s.host): s.operation.spec for s in steps if isinstance(s.operation, CreateContainer)}
 
 
 def _render_change(change: Change, container: ContainerSpec | None) -> Page:
-    symbol, style = SYMBOLS[change.action]
+    symbol, style = ("?", Style.WARNING) if is_unknown(change) else SYMBOLS[change.action]
+    word = "leave" if is_unknown(change) else change.action
     where = f"from {change.from_host} to {change.host}" if change.from_host else f"on {change.host}"
     tag = {Cause.DRIFT: " (drift)", Cause.DEFAULT: " (default)"}.get(change.cause, "")
     why = "; ".join(reason.message for reason in change.reasons)
     page = Page()
-    page.line(f"{symbol:>4} ", Span(f"{change.action} {change.key}", style), f" {where}{tag}{': ' if why else ''}{why}")
+    page.line(f"{symbol:>4} ", Span(f"{word} {change.key}", style), f" {where}{tag}{': ' if why else ''}{why}")
     if container is not None and change.action in (Action.CREATE, Action.MOVE):
         page.extend(_essentials(container))
     else:
@@ -167,12 +173,14 @@ def _end(plan: Plan) -> Page:
 def summary_line(plan: Plan) -> str:
     """`Plan: 1 to create, 2 to replace on 2 hosts; 3 unchanged.`, or that there is nothing to do."""
     counts = plan.summary()
-    kept = counts.pop(Action.KEEP.value)
+    unknown = sum(is_unknown(change) for change in plan.changes)
+    kept = counts.pop(Action.KEEP.value) - unknown
     if not any(counts.values()) and plan.is_empty:
-        return f"No changes. {_as_it_should(kept)}"
+        unseen = f" {counted(unknown, 'replica')} cannot be seen." if unknown else ""
+        return f"No changes. {_as_it_should(kept)}{unseen}" if kept or not unknown else f"No changes.{unseen}"
     asked = ", ".join(f"{count} to {action}" for action, count in counts.items() if count)
     hosts = counted(len({step.host for step in plan.steps} or {c.host for c in plan.pending}), "host")
-    unchanged = f"; {kept} unchanged" if kept else ""
+    unchanged = (f"; {kept} unchanged" if kept else "") + (f"; {unknown} cannot be seen" if unknown else "")
     return f"Plan: {asked or 'finish what an earlier apply began'} on {hosts}{unchanged}."
 
 

@@ -14,6 +14,7 @@ from deployer.values.plan import Action, Cause, Change, Plan
 from deployer.view.gpus import render_gpus
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.page import Page, Span, Style
+from deployer.view.plan_text import is_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def _rows(seen: Seen, key: ReplicaKey, found: tuple[Found, ...]) -> list[Replica
     placement = next((p for p in seen.plan.placements if p.key == key), None)
     url = placement.url if placement else None
     if not found:
-        host = placement.members[0].host if placement else None
-        state = "unknown" if placement is None and seen.observed.unreachable else "missing"
+        host = placement.members[0].host if placement else change.host if change else None
+        state = "unknown" if change is not None and is_unknown(change) else "missing"
         return [ReplicaStatus(key.index, host, None, state, url=None, pending=_pending(change))]
     shown = [item for i, item in enumerate(found) if i == 0 or item.is_live]
     return [_row(seen, item, change if item is shown[0] else None, url) for item in shown]

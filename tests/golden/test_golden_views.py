@@ -6,7 +6,8 @@ import pytest
 
 from deployer.errors import Diagnostic, Severity, Where
 from deployer.values.events import ApplyResult, StepDone, StepFailed, StepSkipped
-from deployer.values.plan import Action, Cause, Change, Plan
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, Plan, Reason
 from deployer.view.apply_text import render_result
 from deployer.view.diagnostics import render_diagnostics
 from deployer.view.plan_text import render_plan
@@ -14,6 +15,13 @@ from tests.conftest import Golden
 from tests.unit.view.plans import CHAT, a_plan, creation, everything, impossible
 
 NOTHING_TO_DO = a_plan(changes=(Change(CHAT, "gpu-a", Action.KEEP, Cause.NONE),))
+UNSEEN = Change(
+    ReplicaKey("chat", 1),
+    "gpu-c",
+    Action.KEEP,
+    Cause.NONE,
+    (Reason("unknown", "may run on `gpu-c`, which is unreachable; left alone"),),
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,7 @@ NOTHING_TO_DO = a_plan(changes=(Change(CHAT, "gpu-a", Action.KEEP, Cause.NONE),)
         ("impossible", impossible()),
         ("no-changes", NOTHING_TO_DO),
         ("nothing-deployed", a_plan()),
+        ("unseen", a_plan(changes=(*NOTHING_TO_DO.changes, UNSEEN))),
     ],
 )
 def test_plan(golden: Golden, name: str, plan: Plan) -> None:

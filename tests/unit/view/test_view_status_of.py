@@ -1,0 +1,102 @@
+"""From what was seen to a status: the current container of each replica, and what is missing."""
+
+from __future__ import annotations
+
+from deployer.spec.load import load
+from deployer.spec.project import Project
+from deployer.values.facts import (
+    ContainerStatus,
+    DockerFacts,
+    HostFacts,
+    ObservedContainer,
+    ObservedState,
+    Recorded,
+)
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Change, Reason
+from deployer.view.status import Seen, status_of
+from tests.unit.view.plans import a_plan
+
+SPEC = b"""\
+version: 1
+project: demo
+id: unit
+hosts: {gpu-a: {}, gpu-b: {}}
+models: {tiny: {source: "file:///srv/models/tiny.gguf"}}
+services:
+  chat: {model: tiny, replicas: 2}
+"""
+
+
+def project() -> Project:
+    return load(["deploy.yaml"], {"deploy.yaml": SPEC}.__getitem__)
+
+
+def container(key: ReplicaKey, status: ContainerStatus, revision: str = "a" * 12) -> ObservedContainer:
+    recorded = Recorded("demo", "unit", key, 0, "replica", revision, None, {"backend": "llama.cpp"})
+    return ObservedContainer(
+        id=f"{key}-{revision}", name=f"demo_{key.service}_{key.index}_{revision}", image="i", image_id="sha256:1",
+        status=status, recorded=recorded, restarts=2, started_at="2026-01-01T00:00:00Z",
+        finished_at="2026-01-02T00:00:00Z", restart_policy="always",
+    )  # fmt: skip
+
+
+def observed(*containers: ObservedContainer) -> ObservedState:
+    facts = HostFacts(
+        name="gpu-a", hostname="a", os="", kernel="", arch="x86_64", uid=0, gid=0, user="root", cpus=1,
+        memory_total=1, memory_available=1, time="2026-01-02T00:00:00Z", docker=DockerFacts("1", "1.41"),
+        containers=containers,
+    )  # fmt: skip
+    return ObservedState({"gpu-a": facts})
+
+
+CHAT, SECOND, OLD = ReplicaKey("chat", 0), ReplicaKey("chat", 1), ReplicaKey("old", 0)
+
+
+def test_running_missing_and_leftover_replicas() -> None:
+    seen = Seen(
+        project(),
+        observed(container(CHAT, "running"), container(OLD, "exited")),
+        a_plan(changes=(Change(OLD, "gpu-a", Action.REMOVE, Cause.CHANGE, (Reason("not-in-spec", "is gone"),)),)),
+        {"demo_chat_0_aaaaaaaaaaaa": "ready"},
+    )
+    status = status_of(seen)
+    chat, old = status.services["chat"], status.services["old"]
+    assert [(r.replica, r.state, r.health) for r in chat.replicas] == [(0, "running", "ready"), (1, "missing", None)]
+    assert (chat.desired, chat.ready, chat.backend) == (2, 1, "llama.cpp")
+    assert (old.desired, old.ready, old.replicas[0].pending) == (0, 0, "remove: is gone")
+    assert old.replicas[0].since == "2026-01-02T00:00:00Z"
+
+
+def test_drift_is_told_apart_from_an_edit() -> None:
+    why = (Reason("exited", "its container exited with code 1"),)
+    for cause, drift in ((Cause.DRIFT, "its container exited with code 1"), (Cause.CHANGE, None)):
+        plan = a_plan(changes=(Change(CHAT, "gpu-a", Action.START, cause, why),))
+        replica = status_of(Seen(project(), observed(container(CHAT, "exited")), plan)).services["chat"].replicas[0]
+        assert replica.drift == drift
+        assert replica.pending == "start: its container exited with code 1"
+
+
+def test_a_default_that_waits_is_not_pending() -> None:
+    plan = a_plan(changes=(Change(CHAT, "gpu-a", Action.REPLACE, Cause.DEFAULT, (Reason("default-changed", "x"),)),))
+    replica = status_of(Seen(project(), observed(container(CHAT, "running")), plan)).services["chat"].replicas[0]
+    assert replica.pending is None
+
+
+def test_a_replica_that_may_run_unseen_is_unknown_not_missing() -> None:
+    why = (Reason("unknown", "may run on `gpu-b`, which is unreachable; left alone"),)
+    plan = a_plan(changes=(Change(SECOND, "gpu-b", Action.KEEP, Cause.NONE, why),))
+    replicas = status_of(Seen(project(), observed(container(CHAT, "running")), plan)).services["chat"].replicas
+    assert [(r.state, r.host) for r in replicas] == [("running", "gpu-a"), ("unknown", "gpu-b")]
+
+
+def test_a_predecessor_that_still_runs_is_shown_too() -> None:
+    both = observed(container(CHAT, "running"), container(CHAT, "running", "b" * 12))
+    rows = status_of(Seen(project(), both, a_plan())).services["chat"].replicas
+    assert [r.replica for r in rows] == [0, 0, 1]
+
+
+def test_a_container_that_does_not_answer_is_not_ready() -> None:
+    health = {"demo_chat_0_aaaaaaaaaaaa": "loading"}
+    status = status_of(Seen(project(), observed(container(CHAT, "running")), a_plan(), health))
+    assert status.services["chat"].ready == 0
