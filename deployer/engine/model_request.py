@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +17,7 @@ from deployer.engine.answers import (
 )
 from deployer.engine.container_log import ended, last_lines, service_of
 from deployer.engine.context import Site, failed
+from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import look
 from deployer.engine.readiness import ENDED
 from deployer.errors import OperationError
@@ -27,16 +26,10 @@ from deployer.values.plan import Probe
 
 PROMPT = "Reply with the word: ready"
 MAX_TOKENS = 32
-MAX_BODY = 4 << 20
+EVIDENCE = 300  # characters of an answer that is no good
 SHOWN = 80  # characters of an answer that a line shows
 SETTLES_WITHIN = 3.0  # seconds until Docker has noticed that a process ended
 QUERY, DOCUMENTS = "What is a panda?", ("The giant panda is a bear.", "Paris is the capital of France.")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    status: int
-    body: bytes
 
 
 def probe(operation: Probe, site: Site) -> str:
@@ -136,27 +129,16 @@ class Asked:
     # --- sending -----------------------------------------------------------------------
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
-        endpoint, timeout = self.operation.endpoint, self.operation.timeout
-        headers = {"Connection": "close", "Accept": "application/json"}
-        if endpoint.api_key is not None:
-            headers["Authorization"] = (
-                f"Bearer {self.site.context.secrets.value(endpoint.api_key, self.site.host).reveal()}"
-            )
-        data = json.dumps(body).encode() if body is not None else None
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        connection = self.site.transport.http(endpoint.address, endpoint.port, timeout=timeout)
+        operation = self.operation
+        question = Question(operation.name, operation.endpoint, method, path, body, operation.timeout)
         try:
-            connection.request(method, path, data, headers)
-            response = connection.getresponse()
-            reply = Reply(response.status, response.read(MAX_BODY))
+            reply = exchange(question, self.site)
         except TimeoutError:
+            what = f"the model gave no answer within {operation.timeout:g} s"
             hint = "look whether the model is too large for this host's processor or GPUs"
-            raise failed("no-answer", f"the model gave no answer within {timeout:g} s", hint, self.log()) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self.broke_off(error) from None
-        finally:
-            connection.close()
+            raise failed("no-answer", what, hint, self.log()) from None
+        except BrokenOff as error:
+            raise self.broke_off(str(error)) from None
         self.last = reply.body
         return reply
 
@@ -170,7 +152,7 @@ class Asked:
         hint = "correct the model or its options as the answer says"
         raise failed("bad-answer", f"the server answers {path} with HTTP {reply.status}", hint, evidence)
 
-    def broke_off(self, error: Exception) -> OperationError:
+    def broke_off(self, cause: str) -> OperationError:
         """The connection ended instead of an answer: most likely the server did too; Docker notices a little later."""
         deadline = time.monotonic() + SETTLES_WITHIN
         while time.monotonic() < deadline:
@@ -181,7 +163,7 @@ class Asked:
             if now.status in ENDED or now.restarts > restarts:
                 return OperationError(ended(self.site, now, "died-on-request", "at its first request"))
             time.sleep(0.2)
-        what = f"the server broke off at a request: {type(error).__name__}"
+        what = f"the server broke off at a request: {cause}"
         return failed("request-broken", what, "read the container's last lines", self.log())
 
     def judged(self, bad: BadAnswer) -> OperationError:
@@ -190,7 +172,7 @@ class Asked:
             "unexpected-answer": f"correct the model, or `{service}.health.probe.expect`",
             "nonsense-answer": f"check the weights and options of `{service}`: type, quantization, chat template",
         }.get(bad.code, f"check that `{service}` runs the backend its image holds")
-        evidence = (f"it answered: {self.site.words(self.last[:2000])}",)
+        evidence = (f"it answered: {self.site.context.redactor.line(self.last, EVIDENCE)}",)
         return failed(bad.code, f"the model's answer {bad.why}", hint, evidence)
 
     def log(self) -> tuple[str, ...]:
@@ -198,5 +180,5 @@ class Asked:
 
 
 def lacks_chat_template(reply: Reply) -> bool:
-    """vLLM answers 400, llama.cpp 400 or 500, older servers 404; all of them name the template."""
-    return (reply.status in (400, 404, 500, 501) and b"template" in reply.body.lower()) or reply.status == 404
+    """vLLM answers 400, llama.cpp 400 or 500, and names the template; others do not know the path."""
+    return reply.status == 404 or (reply.status in (400, 500, 501) and b"template" in reply.body.lower())

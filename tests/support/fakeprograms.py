@@ -93,6 +93,8 @@ class Server:
             self._died.set()
             request.close_connection = True
             return None
+        if self._mode == "hangs":
+            self._process.stopping.wait(60)
         return respond(request, int(env.get(f"{name}_STATUS", "200")), env[name])
 
 

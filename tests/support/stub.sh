@@ -1,6 +1,6 @@
 #!/bin/sh
 # A model server in miniature, for containers of tests; tests/support/fakeprograms.py does the same in Python.
-# MODE: serve | dies (at its first request) | exit (with CODE) | silent | ticking. DELAY: seconds until it serves.
+# MODE: serve | dies (at its first request) | hangs (at each) | exit (with CODE) | silent | ticking. DELAY: seconds until it serves.
 # MODELS, CHAT, COMPLETIONS, EMBEDDINGS, RERANK: what it answers; CHAT_STATUS, ...: with which status.
 trap 'exit 143' TERM
 echo 'stub: loading'
@@ -33,6 +33,8 @@ for name in CHAT COMPLETIONS EMBEDDINGS RERANK; do
     printf '%s' "$answer" >"/www/$name"
     if [ "$MODE" = dies ]; then
         printf '#!/bin/sh\ntouch /die\nsleep 9\n' >"$script"
+    elif [ "$MODE" = hangs ]; then
+        printf '#!/bin/sh\nsleep 60\n' >"$script"
     else
         printf '#!/bin/sh\nprintf "Status: %s\\r\\nContent-Type: application/json\\r\\n\\r\\n"\ncat /www/%s\n' \
             "$status" "$name" >"$script"

@@ -132,6 +132,25 @@ def test_a_server_that_dies_at_the_first_request(bench: Bench) -> None:
     assert found.evidence[-1] == "stub: fatal error"
 
 
+def test_a_server_that_never_answers(bench: Bench) -> None:
+    name = bench.running(MODE="hangs", MODELS=MODELS, CHAT=chat("never said"))
+    bench.perform(bench.waiting(name))
+    found = bench.failure(bench.probing(name, timeout=1.0))
+    assert found.code == "no-answer"
+    assert "stub: serving" in found.evidence
+
+
+def test_a_request_is_abandoned_when_the_user_asks(bench: Bench) -> None:
+    name = bench.running(MODE="hangs", MODELS=MODELS, CHAT=chat("never said"))
+    bench.perform(bench.waiting(name))
+    watch = Watch("step", "here", "ask")
+    threading.Timer(0.5, watch.abandoned.set).start()
+    began = time.monotonic()
+    with pytest.raises(Abandoned):
+        bench.perform(bench.probing(name, timeout=60.0), watch)
+    assert time.monotonic() - began < 10
+
+
 def test_an_embedding(bench: Bench) -> None:
     name = bench.running(MODELS=MODELS, EMBEDDINGS=json.dumps({"data": [{"embedding": [0.1, -0.2] * 8}]}))
     bench.perform(bench.waiting(name))

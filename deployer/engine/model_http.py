@@ -1,0 +1,120 @@
+"""One HTTP exchange with a model server over its host's connection: bounded, reported, and left when the user asks."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.engine.container_log import last_line
+from deployer.engine.context import Site, failed
+from deployer.values.plan import Endpoint
+
+MAX_BODY = 4 << 20
+LOOK_EVERY = 0.25  # seconds between looks at whether to go on
+SAY_EVERY = 10.0
+
+
+class BrokenOff(Exception):
+    """The connection ended instead of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`container` is whose last log line is shown while the answer is waited for. Seconds."""
+
+    container: str
+    endpoint: Endpoint
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+
+def exchange(question: Question, site: Site) -> Reply:
+    """TimeoutError when no answer came in time, BrokenOff when the connection ended, HostError, Abandoned."""
+    connection = site.transport.http(question.endpoint.address, question.endpoint.port, timeout=question.timeout)
+    try:
+        return _beside(lambda: _send(connection, question, _headers(question, site)), connection, question, site)
+    except TimeoutError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise BrokenOff(type(error).__name__) from None
+    finally:
+        connection.close()
+
+
+def _send(connection: http.client.HTTPConnection, question: Question, headers: dict[str, str]) -> Reply:
+    data = json.dumps(question.body).encode() if question.body is not None else None
+    connection.request(question.method, question.path, data, headers)
+    response = connection.getresponse()
+    return Reply(response.status, response.read(MAX_BODY))
+
+
+def _beside(send: Callable[[], Reply], connection: http.client.HTTPConnection, question: Question, site: Site) -> Reply:
+    """Runs `send` in a thread of its own, so that the wait can speak and can be left."""
+    result: list[Reply | Exception] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            result.append(send())
+        except Exception as error:
+            result.append(error)
+        done.set()
+
+    threading.Thread(target=run, name=f"ask {question.container}", daemon=True).start()
+    try:
+        _wait(done, question, site)
+    except BaseException:
+        _hang_up(connection)
+        raise
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return result[0]
+
+
+def _wait(done: threading.Event, question: Question, site: Site) -> None:
+    clock = site.context.clock
+    began = said = clock()
+    while not done.wait(LOOK_EVERY):
+        site.watch.pause(0)
+        now = clock()
+        if now - began > question.timeout:
+            raise TimeoutError
+        if now - said >= SAY_EVERY:
+            said = now
+            site.watch.waiting(now - began, question.timeout, last_line(site, question.container)[1])
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    """Wakes the thread that waits for the answer."""
+    with contextlib.suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _headers(question: Question, site: Site) -> dict[str, str]:
+    headers = {"Connection": "close", "Accept": "application/json"}
+    if question.body is not None:
+        headers["Content-Type"] = "application/json"
+    if question.endpoint.api_key is not None:
+        headers["Authorization"] = bearer(site, question.endpoint.api_key)
+    return headers
+
+
+def bearer(site: Site, secret: str) -> str:
+    value = site.context.secrets.value(secret, site.host).reveal()
+    if not all("!" <= char <= "~" for char in value):
+        raise failed("bad-api-key", f"secret `{secret}` cannot be an API key", "use visible ASCII without blanks")
+    return f"Bearer {value}"
