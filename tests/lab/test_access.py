@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,9 +110,6 @@ def test_a_changed_host_key_must_be_refused_and_say_so(lab: Lab, project: Projec
 
 def test_a_refused_key_must_be_an_error_of_its_own(lab: Lab, project: Project, tmp_path: Path) -> None:
     key = tmp_path / "id"
-    lab.run("lab1", "sh", "-c", "true")
-    import subprocess
-
     subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", key], check=True)
     project.ssh_config = lab.ssh_config_for(tmp_path / "config", IdentityFile=str(key), IdentityAgent="none")
     text = project.ssh_config.read_text().replace(f"  IdentityFile {lab.directory}/id_ed25519\n", "")
@@ -126,25 +124,11 @@ def test_one_host_of_three_away_must_fail_and_name_it(lab: Lab, project: Project
     with lab.broken("cut", "lab2"):
         failed = project.run("apply", "-y", exit=1)
         must_name(failed, "lab2")
-        assert "lab1" not in str(failed.err).split("hint:")[0] or "lab2" in failed.err
+        assert "`lab1`" not in failed.err, "hosts that answer are not to blame"
     assert lab.names() == [], "nothing may start while a host is missing beyond the policy"
     project.apply()
     assert len(lab.names()) == 3
     project.must_be_settled()
-
-
-def test_the_policy_must_allow_a_missing_host_and_not_recreate_what_lives_there(lab: Lab, project: Project) -> None:
-    project.write(
-        "chat: {model: tiny, replicas: 3, placement: {gpus: none, max_per_host: 1}}",
-        more="policy: {unreachable: {max: 1}}",
-    )
-    project.apply()
-    before = sorted(lab.names())
-    with lab.broken("cut", "lab2"):
-        planned = project.plan()
-        assert not [c for c in planned["changes"] if c["action"] in ("create", "remove", "move")], planned["changes"]
-        assert "unreachable" in planned["hosts"]["lab2"] or planned["hosts"]["lab2"] == "unreachable"
-    assert sorted(lab.names()) == before
 
 
 def test_sshd_down_must_be_unreachable_not_a_traceback(lab: Lab, project: Project) -> None:

@@ -20,7 +20,7 @@ chat:
   container:
     shm_size: 96m
     user: "0:0"
-    group_add: [audio]
+    group_add: ["29"]
     hostname: chat-box
     volumes: ["/srv/models:/extra:ro", "lab-volume:/data"]
     tmpfs: {/scratch: "size=8m"}
@@ -61,7 +61,7 @@ def test_a_full_container_section_must_arrive_as_written(lab: Lab, project: Proj
     host, config = seen["HostConfig"], seen["Config"]
     assert host["ShmSize"] == 96 << 20
     assert config["User"] == "0:0"
-    assert host["GroupAdd"] == ["audio"]
+    assert host["GroupAdd"] == ["29"]
     assert config["Hostname"] == "chat-box"
     mounts = {m["Destination"]: (m["Type"], m["RW"]) for m in seen["Mounts"]}
     assert mounts["/extra"] == ("bind", False)

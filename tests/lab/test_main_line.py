@@ -65,11 +65,23 @@ def test_one_changed_option_must_replace_one_service_and_say_why(lab: Lab, proje
     project.apply()
     after = project.replica("draft")
     assert after["container"] != before["container"]
-    assert after["url"] == before["url"], "a port that was picked is kept"
+    assert after["host"] == before["host"], "a placement is kept"
     assert [r["container"] for r in project.replicas("chat")] == kept
     assert "768" in str(lab.inspect(after["host"], after["container"])["Args"])
     answers(lab, after)
     project.must_be_settled()
+
+
+def test_a_fixed_port_must_be_kept_over_a_replacement(lab: Lab, project: Project) -> None:
+    project.write("draft: {model: tiny, port: 8300, options: {context_length: 512}}", hosts="{lab1: {}}")
+    project.apply()
+    project.edit("context_length: 512", "context_length: 768")
+    planned = project.plan()
+    assert planned["rollout"]["downtime"], "the plan must say that nothing answers for a while"
+    project.apply()
+    after = project.replica("draft")
+    assert after["url"] == "http://127.0.0.1:8300"
+    answers(lab, after)
 
 
 def test_a_removed_service_must_go_and_the_other_stay(lab: Lab, project: Project) -> None:

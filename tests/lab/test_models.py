@@ -12,7 +12,7 @@ CHECKED = """
 chat:
   model: smollm2
   options: {context_length: 1024}
-  health: {probe: {prompt: "What is the capital of France?", expect: "Paris"}}
+  health: {probe: {prompt: "Name the capital city of France.", expect: "Paris"}}
 """
 
 
@@ -20,7 +20,7 @@ def test_smollm2_must_answer_and_the_answer_must_be_checked(lab: Lab, project: P
     project.write(CHECKED, hosts="{lab1: {}}")
     project.apply()
     replica = project.replica("chat")
-    body = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 24,
+    body = {"messages": [{"role": "user", "content": "Name the capital city of France."}], "max_tokens": 24,
             "temperature": 0}  # fmt: skip
     status, text = lab.request("lab1", f"{replica['url']}/v1/chat/completions", body)
     assert status == 200
