@@ -12,7 +12,7 @@ from deployer.cli.options import ALLOW_REMOVE, ASSUME_YES, LOCK_WAIT, Shared, sh
 @ASSUME_YES
 @LOCK_WAIT
 @ALLOW_REMOVE
-@shared_options(hosts=True)
+@shared_options(hosts=True, chooses=True)
 def command(shared: Shared, yes: bool, lock_wait: float, allow_remove: tuple[str, ...]) -> int:
     """Show what the project runs, ask, and remove it: containers and all that came with them, nothing else.
 

@@ -35,8 +35,9 @@ class Shared:
         self.console.progress(render_event(event))
 
 
-def shared_options(*, hosts: bool) -> Callable[[Command], Command]:
-    """`-f -i --var --json --no-color -v`, and `--ssh-config` for commands that reach hosts."""
+def shared_options(*, hosts: bool, chooses: bool = False) -> Callable[[Command], Command]:
+    """`-f -i --var --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and `--target` for
+    those that choose what to change."""
 
     def decorate(function: Command) -> Command:
         def called(**given: Any) -> int:
@@ -47,7 +48,7 @@ def shared_options(*, hosts: bool) -> Callable[[Command], Command]:
                 return fail(shared, error)
 
         command: Command = functools.update_wrapper(called, function)
-        for option in reversed([*SPEC, *(HOSTS if hosts else ()), *OUTPUT]):
+        for option in reversed([*SPEC, *(HOSTS if hosts else ()), *(CHOICE if chooses else ()), *OUTPUT]):
             command = option(command)
         return command
 
@@ -73,6 +74,8 @@ def _shared(given: dict[str, Any]) -> Shared:
         variables=given.pop("variables"),
         environment=dict(os.environ),
         ssh_config=given.pop("ssh_config", None),
+        limit=given.pop("limit", ()),
+        target=given.pop("target", ()),
     )
     console = Console.of(no_colour=given.pop("no_color"))
     return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
@@ -110,6 +113,10 @@ SPEC: tuple[Decorator, ...] = (
 )
 HOSTS: tuple[Decorator, ...] = (
     click.option("--ssh-config", metavar="FILE", help="Read this instead of ~/.ssh/config."),
+)
+CHOICE: tuple[Decorator, ...] = (
+    click.option("--limit", multiple=True, metavar="HOSTS", help="Change only these hosts or groups, `a,b`."),
+    click.option("--target", multiple=True, metavar="SERVICES", help="Change only these services, `a,b`."),
 )
 OUTPUT: tuple[Decorator, ...] = (
     click.option("--json", "json", is_flag=True, help="Print the result as JSON."),

@@ -15,7 +15,7 @@ from deployer.values.plan import Cause, Plan
 )
 @click.option("-o", "--output", metavar="FILE", help="Save the plan there, for `deployer apply FILE`.")
 @click.option("--facts", metavar="FILE", help="Plan for facts recorded by `deployer facts`; touches no host.")
-@shared_options(hosts=True)
+@shared_options(hosts=True, chooses=True)
 def command(shared: Shared, steps: bool, detailed_exitcode: bool, output: str | None, facts: str | None) -> int:
     """Look at the hosts and show what apply would change, and why. Changes nothing."""
     if facts is not None and output is not None:

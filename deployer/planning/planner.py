@@ -18,6 +18,7 @@ from deployer.planning.readiness import url
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
+from deployer.planning.selection import Selection, selected
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
@@ -26,8 +27,10 @@ from deployer.values.names import ReplicaKey
 from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
 
+ALL = Selection()
 
-def plan(project: Project, observed: ObservedState, resolved: Resolved) -> Plan:
+
+def plan(project: Project, observed: ObservedState, resolved: Resolved, selection: Selection = ALL) -> Plan:
     """What to do so that the hosts become what the spec says. Problems of severity error forbid applying it."""
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
@@ -44,15 +47,18 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved) -> Plan:
     made = handovers(desired, found, frozenset(unplaced))
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
     changes += tuple(Handover(change) for change in unknown)
+    changes, entangled = selected(changes, selection)
+    problems += entangled
     return _assemble(project, observed, changes, choices, desired, problems)
 
 
-def plan_destroy(project: Project, observed: ObservedState) -> Plan:
+def plan_destroy(project: Project, observed: ObservedState, selection: Selection = ALL) -> Plan:
     """Removes every container of the project, whatever the spec's services say."""
     here = presence(project, observed)
     found = found_replicas(here.visible)
     problems = [*here.problems, *foreign_project_problems(project, here.visible.reachable)]
-    removals = tuple(_destroyed(handover) for handover in handovers({}, found, frozenset()))
+    removals, entangled = selected(tuple(map(_destroyed, handovers({}, found, frozenset()))), selection)
+    problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
 
 

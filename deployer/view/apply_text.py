@@ -12,7 +12,9 @@ def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> 
     """All but the diagnostics, which progress and problems have told."""
     page = Page()
     if result.is_ok and destroy:
-        page.line(Span("Destroyed:", Style.ADDED), f" {_counts(result)}; nothing of `{plan.project}` runs any more")
+        left = any(change.action is Action.KEEP for change in plan.changes)
+        what = "what was selected is gone" if left else f"nothing of `{plan.project}` runs any more"
+        page.line(Span("Destroyed:", Style.ADDED), f" {_counts(result)}; {what}")
         return page
     if result.is_ok:
         page.line(Span("Applied:", Style.ADDED), f" {_counts(result)}; the hosts are as the spec says")

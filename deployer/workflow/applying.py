@@ -33,7 +33,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     wait = LockWait(orders.lock_wait, orders.report, orders.pause)
     with acquire(session.fleet, planned.observed.reachable, holder, wait) as leases:
         again = session.plan(destroy=planned.destroy)
-        if planned.is_saved:
+        if planned.saved_selection is not None:
             refuse_stale(planned.plan, again.plan)
         refuse_moved(planned.plan, again.plan)
         context = ApplyContext(spec.project, spec.id, holder.apply, session.secrets, spec.registries, leases.fence)

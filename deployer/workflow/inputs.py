@@ -17,13 +17,15 @@ MOST_READ = 4 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Paths as typed; `environment` is the process's own."""
+    """Paths and names as typed; `environment` is the process's own."""
 
     files: tuple[str, ...] = ("deploy.yaml",)
     inventories: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     ssh_config: str | None = None
+    limit: tuple[str, ...] = ()  # hosts and groups
+    target: tuple[str, ...] = ()  # services
 
 
 def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
@@ -71,6 +73,7 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     """The plan for recorded facts: touches no host, runs no command, knows no secret. SpecError, DeployerError."""
     from deployer.errors import DeployerError, Diagnostic
     from deployer.planning.planner import plan
+    from deployer.planning.selection import selection_of
     from deployer.values.codec import parse_json
     from deployer.values.facts_json import facts_from_data
     from deployer.values.resolved import Resolved
@@ -81,4 +84,4 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     except ValueError as error:
         hint = "record them with `deployer facts -o FILE`"
         raise DeployerError(Diagnostic("bad-facts", f"the recorded facts cannot be read: {error}", hint=hint)) from None
-    return plan(project, observed, Resolved())
+    return plan(project, observed, Resolved(), selection_of(project.spec, inputs.limit, inputs.target))

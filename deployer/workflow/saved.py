@@ -34,6 +34,8 @@ class SavedSpec:
     inventories: tuple[str, ...]
     variables: Mapping[str, str]
     home: str
+    limit: tuple[str, ...]
+    target: tuple[str, ...]
     sources: Mapping[str, str]  # path -> base64
 
 
@@ -59,6 +61,8 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
         inputs.inventories,
         {name: value for name, value in given.items() if name in planned.project.spec.vars},
         inputs.environment.get("HOME", "~"),
+        inputs.limit,
+        inputs.target,
         {path: base64.b64encode(content).decode() for path, content in sources.files.items()},
     )
     known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
@@ -73,6 +77,7 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
     Raises RefusedError where the file is damaged, another deployer's, or not its own result.
     """
     from deployer.planning.planner import plan
+    from deployer.planning.selection import selection_of
     from deployer.values.facts_json import facts_from_data
     from deployer.values.resolved import Resolved, Unresolved
     from deployer.workflow.session import Planned
@@ -85,10 +90,11 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
         raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
     names = project.spec.secrets
     resolved = Resolved({n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names})
-    made = plan(project, observed, resolved)
+    made = plan(project, observed, resolved, selection_of(project.spec, body.spec.limit, body.spec.target))
     if digest(to_data(made)) != body.plan:
         raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")
-    return Planned(project, observed, resolved, made, is_saved=True), document
+    chosen = (body.spec.limit, body.spec.target)
+    return Planned(project, observed, resolved, made, saved_selection=chosen), document
 
 
 def _parse(text: bytes) -> tuple[dict[str, Any], Carried]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class Planned:
     resolved: Resolved
     plan: Plan
     destroy: bool = False
-    is_saved: bool = False  # read from a plan file
+    saved_selection: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # of a plan that was read from a file
 
 
 class Session:
@@ -73,6 +73,8 @@ class Session:
 
         refuse_other_project(saved, self.project)
         self.project = saved.project
+        limit, target = saved.saved_selection or ((), ())
+        self.inputs = replace(self.inputs, limit=limit, target=target)
 
     def __enter__(self) -> Session:
         return self
@@ -98,12 +100,15 @@ class Session:
         """Observes, looks up what lies outside, and plans; changes nothing."""
         from deployer.engine.resolve import resolve
         from deployer.planning.planner import plan, plan_destroy
+        from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
+        chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
         observed = self.observe()
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets)
-        made = plan_destroy(self.project, observed) if destroy else plan(self.project, observed, resolved)
-        return Planned(self.project, observed, resolved, made, destroy)
+        if destroy:
+            return Planned(self.project, observed, Resolved(), plan_destroy(self.project, observed, chosen), True)
+        resolved = resolve(self.project, self.secrets)
+        return Planned(self.project, observed, resolved, plan(self.project, observed, resolved, chosen))
 
     def apply(self, planned: Planned, orders: Orders) -> ApplyResult:
         """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""

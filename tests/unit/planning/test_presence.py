@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from deployer.errors import Diagnostic, Severity
@@ -82,11 +81,3 @@ def test_recorded_facts_without_a_host_are_not_taken_for_an_empty_host() -> None
     found = planned(project, a=facts(project, "a"))
     assert [(p.code, p.host) for p in found.problems] == [("not-observed", "b")]
     assert all(c.cause is Cause.NONE for c in found.changes)
-
-
-def test_what_is_seen_on_a_reachable_host_stays_known() -> None:
-    """Only replicas that nobody saw are unknown; the state of a dark host says nothing about them."""
-    project = a_project({"a": "active", "b": "maintenance"})
-    everything = facts(project, "a")
-    listed = replace(everything, containers=())
-    assert planned(project, a=listed).changes == planned(project, a=everything).changes
