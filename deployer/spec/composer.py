@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 
 from deployer.errors import Diagnostic, Problems, SpecError
-from deployer.spec.nodes import KeyPath, Node, Source, rebased
+from deployer.spec.nodes import KeyPath, Node, Source, rebased, shown
 from deployer.spec.scalars import has_leading_zero, parse_scalar
 from deployer.spec.syntax import syntax_problem
 
 MAX_DEPTH = 40
+MOST_PROBLEMS = 1000  # that are collected
 MAX_NODES = 100_000  # counted with every alias spelled out
 
 # libyaml where it is there: 25 times as fast as the same parser in Python
@@ -104,22 +105,16 @@ class Composer:
             raise self._stop("key-not-text", "an alias stands as a key", event, "write the key itself")
         frame.key = event
         self._check_tag(event)
+        text = shown(event.value)
         if event.implicit[0] and not isinstance(parse_scalar(event.value), str) and event.value != "":
-            self._report("key-not-text", f"the key `{event.value}` is not text", event, f'quote it: `"{event.value}"`')
+            self._report("key-not-text", f"the key `{text}` is not text", event, f'quote it: `"{text}"`')
         elif event.implicit[0] and event.value == "":
             self._report("key-not-text", "a key is missing before the `:`", event, "write the key")
         previous = frame.entries.get(event.value)
         if previous is not None:
-            path = (*frame.path, event.value)
-            self.problems.add(
-                Diagnostic(
-                    "duplicate-key",
-                    f"the key `{event.value}` stands twice, in line {previous.line} and in line "
-                    f"{event.start_mark.line + 1}",
-                    self._where(event, path),
-                    hint="keep one of them",
-                )
-            )
+            lines = f"in line {previous.line} and in line {event.start_mark.line + 1}"
+            message = f"the key `{text}` stands twice, {lines}"
+            self._report("duplicate-key", message, event, "keep one of them", (*frame.path, event.value))
 
     # --- values -----------------------------------------------------------------
 
@@ -240,7 +235,8 @@ class Composer:
 
     def _report(self, code: str, message: str, event: Any, hint: str, path: KeyPath = ()) -> None:
         path = path or (self.stack[-1].path if self.stack else ())
-        self.problems.add(Diagnostic(code, message, self._where(event, path), hint=hint))
+        if len(self.problems.found) < MOST_PROBLEMS:
+            self.problems.add(Diagnostic(code, message, self._where(event, path), hint=hint))
 
     def _stop(self, code: str, message: str, event: Any, hint: str) -> SpecError:
         path = self.stack[-1].path if self.stack else ()

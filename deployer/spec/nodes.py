@@ -29,10 +29,10 @@ def mask_secrets(text: str) -> str:
     return LIKE_A_SECRET.sub(lambda match: f"{match['hf'] or match['nv'] or match['sk']}***", text)
 
 
-def shown(text: str) -> str:
-    """A line of somebody's file, fit to be shown: masked, without control characters, not too long."""
-    text = CONTROL.sub("\ufffd", mask_secrets(text[: 10 * SHOWN_CHARACTERS]))
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+def shown(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """Somebody's text fit to be shown: masked, without control characters, not too long."""
+    text = CONTROL.sub("\ufffd", mask_secrets(text[: 10 * most]))
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def render_path(path: Sequence[str | int]) -> str:
@@ -42,7 +42,7 @@ def render_path(path: Sequence[str | int]) -> str:
         if isinstance(key, int):
             text += f"[{key}]"
         elif PLAIN_KEY.match(key):
-            text += f".{key}" if text else key
+            text += f".{shown(key)}" if text else shown(key)
         else:
             text += f"[{json.dumps(shown(key), ensure_ascii=False)}]"
     return text

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deployer.errors import Diagnostic, Severity, Where
-from deployer.spec.nodes import KeyPath, mask_secrets
+from deployer.spec.nodes import KeyPath, shown
 
 MOST_SHOWN = 200
+LONGEST_SENTENCE = 1000
 
 
 def reported(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -17,9 +18,11 @@ def reported(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
     ordered = sorted(unique.values(), key=_place)
     if len(ordered) > MOST_SHOWN:
         more = len(ordered) - MOST_SHOWN
-        note = Diagnostic("more-problems", f"{more:,} more problems are not shown", hint="correct these first")
+        note = Diagnostic(
+            "more-problems", f"{more:,} problems more, at least, are not shown", hint="correct these first"
+        )
         ordered = [*ordered[:MOST_SHOWN], note]
-    return tuple(_masked(problem) for problem in ordered)
+    return tuple(_fit(problem) for problem in ordered)
 
 
 def _identity(problem: Diagnostic) -> KeyPath:
@@ -33,10 +36,10 @@ def _place(problem: Diagnostic) -> tuple[str, int, int, bool, str]:
     return (where.file, where.line, where.column, problem.severity is not Severity.ERROR, problem.code)
 
 
-def _masked(problem: Diagnostic) -> Diagnostic:
+def _fit(problem: Diagnostic) -> Diagnostic:
     return replace(
         problem,
-        message=mask_secrets(problem.message),
-        evidence=tuple(mask_secrets(line) for line in problem.evidence),
-        hint=mask_secrets(problem.hint) if problem.hint else None,
+        message=shown(problem.message, LONGEST_SENTENCE),
+        evidence=tuple(shown(line, LONGEST_SENTENCE) for line in problem.evidence),
+        hint=shown(problem.hint, LONGEST_SENTENCE) if problem.hint else None,
     )

@@ -124,6 +124,8 @@ class Substitution:
         rendered, known = is_rendered(path), len(self.problems.found)
         parts: list[str | _Name] = []
         for part in _parts(node.value):
+            if len(self.problems.found) > known:
+                break
             value = part if isinstance(part, str) else self._value(part, node, rendered)
             if isinstance(value, str) and parts and isinstance(parts[-1], str):
                 parts[-1] += value

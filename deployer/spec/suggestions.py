@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 LISTED = 24
 LONGEST = 64  # characters of a word that is compared
+SPREAD = 6  # characters that a word may be longer or shorter
+MOST_COMPARED = 500  # comparing is slow
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word that looks most like this one."""
-    words = sorted(set(known))
-    folded = {candidate.lower().replace("-", "_"): candidate for candidate in words}
-    found = difflib.get_close_matches(word[:LONGEST].lower().replace("-", "_"), folded, n=1, cutoff=cutoff)
+    alike = (candidate for candidate in sorted(set(known)) if abs(len(candidate) - len(word)) <= SPREAD)
+    folded = {_folded(candidate): candidate for candidate in islice(alike, MOST_COMPARED)}
+    found = difflib.get_close_matches(_folded(word[:LONGEST]), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_")
 
 
 def suggestion(word: str, known: Iterable[str], what: str = "known") -> str:

@@ -16,6 +16,7 @@ from deployer.spec.scalars import parse_scalar
 from deployer.spec.shape import section
 
 M = TypeVar("M", bound=BaseModel)
+MOST_COMPLAINTS = 1000  # a file with more is not looked at any further
 ROUNDS = 8  # a value that was left out can leave its parent wrong, and so on
 
 
@@ -30,13 +31,16 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
         try:
             return model.model_validate(data_of(root, shape), strict=True)
         except ValidationError as error:
-            found = mismatches(error.errors(include_url=False, include_input=False), root, shape)
+            complaints = error.errors(include_url=False, include_input=False)
+        found = mismatches(complaints[:MOST_COMPLAINTS], root, shape)
         reread = _reread(root, [m.path for m in found])
         if reread is not None:
             root = reread
             continue
         said = [m for m in found if not (m.path in pruned or m.is_broken or (partial and m.is_missing))]
         problems.extend([m.diagnostic for m in said])
+        if len(complaints) > MOST_COMPLAINTS:
+            return None
         wrong = {_whole(m.path) for m in found}
         values = [_whole(m.path) for m in found if m.diagnostic.code != "unknown-key"]
         pruned |= {path[:end] for path in values for end in range(len(path) + 1)}  # what they lack now is our doing
