@@ -70,7 +70,7 @@ def opened(host: str, endpoint: Endpoint, connection: Any, auth: KeyAuth) -> Non
     except paramiko.AuthenticationException as error:
         close_half_open(connection)
         raise auth_refused(host, endpoint, auth.tried) from error
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except Exception as error:  # whatever a hostile host made paramiko's thread stumble over comes out here
         transport = connection.client.get_transport()
         greeted = transport is not None and transport.remote_version.startswith("SSH-")
         close_half_open(connection)

@@ -47,7 +47,7 @@ class Execution:
         timer.start()
         try:
             self._channel.exec_command(line.encode("utf-8", "surrogateescape"))
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except Exception as error:  # whatever paramiko's thread stumbled over comes out here
             if not timer.is_alive():
                 raise TimeoutError from error
             raise ConnectionGone(str(error)) from error

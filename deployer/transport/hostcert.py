@@ -5,11 +5,13 @@ Imported late (paramiko is heavy). The clock is a parameter.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import paramiko
 
+from deployer.transport.failures import one_line
 from deployer.transport.knownhosts import KnownKey, fingerprint, matches
 
 SUFFIX = "-cert-v01@openssh.com"
@@ -40,6 +42,13 @@ class HostCertificate:
 
 def parse_certificate(blob: bytes) -> HostCertificate | None:
     """None for what is no certificate of a kind we know."""
+    try:
+        return read_certificate(blob)
+    except (ValueError, struct.error, paramiko.SSHException):
+        return None
+
+
+def read_certificate(blob: bytes) -> HostCertificate | None:
     message = paramiko.Message(blob)
     fields = KEY_FIELDS.get(message.get_text().removesuffix(SUFFIX))
     if fields is None:
@@ -69,7 +78,7 @@ def flaw(certificate: HostCertificate, name: str, authorities: Iterable[KnownKey
     if certificate.authority not in {line.blob for line in authorities}:
         return f"it is signed by {fingerprint(certificate.authority)}, which no `@cert-authority` line names"
     if not any(matches(principal, name) for principal in certificate.principals):
-        return f"it is for {', '.join(certificate.principals)[:200] or 'no host at all'}"
+        return f"it is for {one_line(', '.join(certificate.principals)) or 'no host at all'}"
     if not certificate.valid_after <= now < certificate.valid_before:
         return "it is not valid now"
     if certificate.critical:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import AuthenticationError, Diagnostic, HostError, UnreachableError
+from deployer.transport.asking import Jump
 from deployer.transport.base import ConnectOptions
 from deployer.transport.failures import cause_of, connection_lost, one_line, unreachable
-from deployer.transport.sshconfig import Endpoint, Jump, resolve_alias
+from deployer.transport.sshconfig import Endpoint, resolve_alias
 
 if TYPE_CHECKING:
     from deployer.transport.session import Session
@@ -73,13 +74,16 @@ class Link:
             raise
         finally:
             self._tries += 1
+        if self._closed:  # meanwhile, by another thread
+            self.drop()
+            raise connection_lost(self.host, self.target, "it was closed")
         return self._session
 
     def _open(self) -> Session:
         endpoint = self._way.endpoint()
         self.target = endpoint.target
         for attempt in range(max(1, self._options.attempts)):
-            if attempt:
+            if attempt and not self._closed:
                 time.sleep(FIRST_PAUSE * 2**attempt * (0.5 + self._options.jitter()))
             try:
                 return self._attempt(endpoint)

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from deployer.errors import AuthenticationError, Diagnostic, HostError, HostKeyError, UnreachableError
 from deployer.transport import process
+from deployer.transport.asking import Jump
 from deployer.transport.base import Completed, ConnectOptions
 from deployer.transport.failures import connection_lost, tail, unreachable
 from deployer.transport.link import FIRST_PAUSE
-from deployer.transport.sshconfig import Jump, check_address, parse_jump
+from deployer.transport.sshconfig import check_address, parse_jump
 
 if TYPE_CHECKING:
     from deployer.spec.language import Host
@@ -108,14 +109,18 @@ def options_of(name: str, host: Host, options: ConnectOptions) -> list[str]:
     argv += ["-o", f"ServerAliveInterval={max(1, round(options.keepalive))}", "-o", "ServerAliveCountMax=3"]
     argv += ["-l", host.user] if host.user else []
     argv += ["-p", str(host.port)] if host.port else []
-    argv += ["-i", str(Path(host.key).expanduser())] if host.key else []
+    argv += ["-i", literal(host.key)] if host.key else []
     if host.jump:
         hops = [parse_jump(name, part) for text in host.jump for part in text.split(",")]
         argv += ["-J", ",".join(written(hop) for hop in hops)]
     if host.known_hosts:
-        known = str(Path(host.known_hosts).expanduser())
-        argv += ["-o", f'UserKnownHostsFile="{known}"', "-o", "GlobalKnownHostsFile=none"]
+        argv += ["-o", f'UserKnownHostsFile="{literal(host.known_hosts)}"', "-o", "GlobalKnownHostsFile=none"]
     return argv
+
+
+def literal(path: str) -> str:
+    """A path without ssh's `%` tokens."""
+    return str(Path(path).expanduser()).replace("%", "%%")
 
 
 def written(jump: Jump) -> str:

@@ -63,7 +63,7 @@ class Session(paramiko.Transport):  # type: ignore[misc]
         try:
             where = {"dest_addr": target, "src_addr": ("127.0.0.1", 0)} if kind == "direct-tcpip" else {}
             return self.open_channel(kind, timeout=timeout, **where)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except Exception as error:  # whatever paramiko's thread stumbled over comes out here
             refusal = self._refusals.pop(self._opening.id, None) if self._opening.id is not None else None
             if refusal is not None:
                 raise refusal from None

@@ -132,6 +132,10 @@ class SshTransport:
             except ChannelRefused as error:
                 if not self._slots.shrink():
                     raise sessions_refused(self.name, one_line(error.words)) from error
+            except TimeoutError as error:
+                self._slots.release()
+                self.link.drop()
+                raise self.link.lost() from error
             except BaseException:
                 self._slots.release()
                 raise

@@ -5,15 +5,14 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import shutil
 import socket
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.errors import Diagnostic, HostError
+from deployer.transport.asking import Jump, Settings, ask_openssh
 
 if TYPE_CHECKING:
     from deployer.spec.language import Host
@@ -25,19 +24,6 @@ USER = re.compile(r"[A-Za-z0-9_.\\@+$][A-Za-z0-9_.\\@+$-]*\Z")
 DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"))
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
-ASK_TIMEOUT = 20.0  # seconds; `Match exec` may run commands
-
-Settings = Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Jump:
-    """One jump host as ssh's -J writes it."""
-
-    address: str
-    user: str | None = None
-    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,61 +106,6 @@ def parse_jump(name: str, text: str) -> Jump:
     jump = Jump((match["ip6"] or match["host"]) if match else rest, user or None, port)
     check_address(name, jump)
     return jump
-
-
-def ask_openssh(name: str, alias: Jump, options: ConnectOptions) -> Settings:
-    """The settings `ssh -G` prints for an alias; of paramiko's own parser where there is no OpenSSH."""
-    files = [options.ssh_config] if options.ssh_config else [f for f in CONFIG_FILES if Path(f).expanduser().is_file()]
-    if not files:
-        return {}
-    ssh = shutil.which("ssh")
-    if ssh is None:
-        return parse_files(alias, files)
-    command = [ssh, "-T", "-G", *(["-F", options.ssh_config] if options.ssh_config else [])]
-    command += ["-l", alias.user] if alias.user else []
-    command += ["-p", str(alias.port)] if alias.port else []
-    try:
-        done = subprocess.run(
-            [*command, alias.address], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_TIMEOUT, check=False
-        )
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise config_error(name, str(error)) from error
-    if done.returncode != 0:
-        raise config_error(name, done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}")
-    return parse_settings(done.stdout.decode("utf-8", "replace"))
-
-
-def config_error(name: str, words: str) -> HostError:
-    return HostError(
-        Diagnostic(
-            "ssh-config",
-            f"host `{name}`: OpenSSH's configuration cannot be read",
-            evidence=tuple(words.splitlines()[-4:]),
-            host=name,
-            hint=f"check it with `ssh -G {name}`",
-        )
-    )
-
-
-def parse_settings(text: str) -> dict[str, list[str]]:
-    """`ssh -G`'s lines: keyword (lower case), blank, value; keywords that repeat keep their order."""
-    settings: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        keyword, _, value = line.strip().partition(" ")
-        if keyword and value:
-            settings.setdefault(keyword.lower(), []).append(value.strip())
-    return settings
-
-
-def parse_files(alias: Jump, files: Iterable[str]) -> Settings:
-    import paramiko
-
-    config = paramiko.SSHConfig()
-    for file in files:
-        with Path(file).expanduser().open(encoding="utf-8", errors="replace") as lines:
-            config.parse(lines)
-    found: Mapping[str, str | list[str]] = config.lookup(alias.address)
-    return {key: [value] if isinstance(value, str) else list(value) for key, value in found.items()}
 
 
 def endpoint_from(alias: Jump, settings: Settings) -> Endpoint:

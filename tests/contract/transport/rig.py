@@ -98,7 +98,7 @@ class Folder:
             others = [line for line in real[file] if line.split(":")[0] not in names]
             (etc / file).write_text("\n".join([*(entry(*account) for account in ACCOUNTS), *others]) + "\n")
         (etc / "shadow").chmod(0o640)
-        (etc / "sudoers").write_text("root ALL=(ALL:ALL) ALL\nops ALL=(ALL:ALL) NOPASSWD: ALL\n")
+        (etc / "sudoers").write_text("Defaults use_pty\nroot ALL=(ALL:ALL) ALL\nops ALL=(ALL:ALL) NOPASSWD: ALL\n")
         (etc / "sudoers").chmod(0o440)
 
     def mounts(self) -> str:

@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -209,6 +210,42 @@ def test_a_port_that_never_speaks(open_host: Open, host_of: HostOf, sshd: rig.Ss
         assert time.monotonic() - started < 6
 
 
+NONSENSE = [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"SSH-1.5-ancient\r\n",
+    b"SSH-2.0-x\r\n" + bytes(range(256)) * 20,
+    b"SSH-2.0-x\r\n\x00\x00\x00\x0c\x0a\x14" + b"\0" * 40,
+    b"\x1b[2J\x00\xff" * 100,
+]
+
+
+@both
+@pytest.mark.parametrize("said", NONSENSE, ids=range(len(NONSENSE)))
+def test_a_port_that_speaks_nonsense(
+    open_host: Open, host_of: HostOf, sshd: rig.Sshd, connection: str, said: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client, contextlib.suppress(OSError):
+                    client.sendall(said)
+                    client.settimeout(0.2)
+                    while client.recv(65536):
+                        pass
+
+        threading.Thread(target=talk, daemon=True).start()
+        host = host_of(sshd, port=server.getsockname()[1], connection=connection)
+        options = ConnectOptions(ssh_config="/dev/null", connect_timeout=2, attempts=2, jitter=lambda: 0.0)
+        diagnostic = refusal(open_host(host, options), UnreachableError).diagnostic
+        assert "\x1b" not in repr(diagnostic)
+        server.shutdown(socket.SHUT_RDWR)
+
+
 @both
 def test_connections_that_sshd_drops_are_tried_again(
     open_host: Open, host_of: HostOf, sshd: rig.Sshd, connection: str
@@ -324,8 +361,6 @@ def test_no_docker_at_all(
 def test_something_else_holds_the_socket(
     open_host: Open, host_of: HostOf, sshd: rig.Sshd, tmp_path: Path, connection: str
 ) -> None:
-    import threading
-
     path = tmp_path / "odd.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))

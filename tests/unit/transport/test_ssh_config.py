@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,9 @@ from hypothesis import strategies as st
 
 from deployer.errors import HostError
 from deployer.spec.language import Host
+from deployer.transport.asking import Jump, has_effect, parse_settings
 from deployer.transport.base import ConnectOptions
-from deployer.transport.sshconfig import (
-    Endpoint,
-    Jump,
-    check_address,
-    endpoint_from,
-    parse_jump,
-    parse_settings,
-    resolve,
-)
+from deployer.transport.sshconfig import Endpoint, check_address, endpoint_from, parse_jump, resolve
 
 # `ssh -G` of OpenSSH 9.2, what matters of it
 PRINTED = """\
@@ -161,3 +155,52 @@ def test_any_text_is_settings(text: str) -> None:
     for keyword, values in parse_settings(text).items():
         assert keyword == keyword.lower()
         assert values
+
+
+DEBIAN = """\
+# This is the ssh client system-wide configuration file.
+Include /no/such/folder/*.conf
+
+Host *
+#   ForwardAgent no
+    SendEnv LANG LC_*
+    HashKnownHosts yes
+    GSSAPIAuthentication yes
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("", False),
+        (DEBIAN, False),
+        ("Host a\n HostName b\n", True),
+        ("Host a\n\tUser=b\n", True),
+        ("Match all\n Port 2\n", True),
+        ("Include {folder}/config\n", True),
+        ("Include config\n", True),
+        ("Include {folder}/none-*\n", False),
+        ("Include 'unbalanced\n", True),
+        ("ControlMaster auto\nControlPath ~/.ssh/%C\n", False),
+        ("StrictHostKeyChecking no\n", True),
+        ("NewKeyword of-tomorrow\n", True),
+    ],
+)
+def test_a_configuration_that_says_nothing_is_not_asked(tmp_path: Path, text: str, effect: bool) -> None:
+    file = tmp_path / "config"
+    file.write_text(text.replace("{folder}", str(tmp_path)))
+    assert has_effect(file) is effect
+
+
+def test_what_is_not_asked_is_what_ssh_would_say() -> None:
+    """The defaults used without asking are OpenSSH's own."""
+    import shutil
+    import subprocess
+
+    ssh = shutil.which("ssh")
+    if ssh is None:
+        pytest.skip("no OpenSSH client here")
+    printed = subprocess.run([ssh, "-T", "-F", "none", "-G", "box"], capture_output=True, text=True, check=True).stdout
+    asked, usual = endpoint_from(Jump("box", "u"), parse_settings(printed)), endpoint_from(Jump("box", "u"), {})
+    assert set(usual.keys) <= set(asked.keys)
+    assert dataclasses.replace(asked, keys=()) == dataclasses.replace(usual, keys=())
