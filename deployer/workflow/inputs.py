@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from errno import ELOOP
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,23 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
         user_home=inputs.environment.get("HOME", "~"),
         confined=confined,
     )
-    return load_files(inputs.files, read or read_file, options)
+    return load_files(inputs.files, read or (read_inside if confined else read_file), options)
 
 
 def read_file(path: str) -> bytes:
     """At most a little more than any file may have, so that what is too large is seen to be. Raises OSError."""
     with Path(path).open("rb") as file:
         return file.read(MOST_READ)
+
+
+def read_inside(path: str) -> bytes:
+    """As `read_file`, but refuses a link that leads out of the current folder, or out of its own where the command
+    line named one elsewhere: a stranger's spec may hold such a link."""
+    named_elsewhere = Path(path).is_absolute() or ".." in Path(path).parts
+    folder = Path(path).parent if named_elsewhere else Path.cwd()
+    if not Path(path).resolve().is_relative_to(folder.resolve()):
+        raise OSError(ELOOP, "it is a link that leads out of its folder")
+    return read_file(path)
 
 
 def environment_variables(environment: Mapping[str, str]) -> dict[str, str]:
