@@ -69,6 +69,7 @@ class FakeContainer:
     exit_code: int = 0
     error: str = ""
     restarts: int = 0
+    bytes_read: int = 0
     started_at: str = NEVER
     finished_at: str = NEVER
     policy: str = "no"

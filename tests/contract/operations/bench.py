@@ -74,10 +74,13 @@ class Bench:
 
     # --- operations --------------------------------------------------------------------
 
+    @property
+    def context(self) -> ApplyContext:
+        return ApplyContext(PROJECT, IDENTITY, self.apply, self.secrets, self.registries)
+
     def perform(self, operation: Operation, watch: Watch | None = None) -> str:
-        context = ApplyContext(PROJECT, IDENTITY, self.apply, self.secrets, self.registries)
         watch = watch or Watch("step", "here", operation_text(operation), self.events.append)
-        return Performer(context, {"here": self.transport})("here", operation, watch)
+        return Performer(self.context, {"here": self.transport})("here", operation, watch)
 
     def failure(self, operation: Operation) -> Diagnostic:
         """The diagnostic of an operation that fails."""

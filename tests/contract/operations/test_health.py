@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from deployer.engine.context import Site
 from deployer.engine.logs import LogRequest, container_lines
+from deployer.engine.readiness import bytes_read
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.events import StepWaiting
 from deployer.values.plan import Endpoint
@@ -168,6 +170,13 @@ def test_a_reranking(bench: Bench) -> None:
     name = bench.running(MODELS=MODELS, RERANK=json.dumps({"results": results}))
     bench.perform(bench.waiting(name))
     assert bench.perform(bench.probing(name, category="reranker")) == "scores 0.9, 0.01"
+
+
+def test_what_a_container_reads_is_counted(bench: Bench) -> None:
+    name = bench.running(MODE="silent")
+    read = bytes_read(Site(bench.context, bench.transport, Watch("step", "here", "wait")), name)
+    assert read is not None
+    assert read >= 0
 
 
 def test_the_log_as_lines(bench: Bench) -> None:

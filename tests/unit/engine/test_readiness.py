@@ -1,0 +1,135 @@
+"""What a wait sees of a container that no test host shows at will: restarts, replacement, silent loading."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.engine.context import ApplyContext, Site
+from deployer.engine.readiness import VITALS_EVERY, Wait, await_ready
+from deployer.engine.secret_sources import SourceReader
+from deployer.engine.secrets import SecretStore
+from deployer.engine.watch import Watch
+from deployer.errors import Diagnostic, OperationError
+from deployer.values.events import Event, StepWaiting
+from deployer.values.plan import AwaitReady, Endpoint
+from tests.support.fakeengine import FakeContainer, FakeImage
+from tests.support.fakehost import FakeHost
+
+NAME = "p_chat_0_0123456789ab"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    made = FakeHost()
+    made.engine_state.images["stub:1"] = FakeImage("sha256:" + "1" * 64)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def container(host: FakeHost) -> FakeContainer:
+    made = host.engine_state.create(NAME, {"Image": "stub:1", "Env": ["MODE=silent"]})
+    host.engine_state.start(NAME)
+    return made
+
+
+def site(host: FakeHost, clock: Clock | None = None, events: list[Event] | None = None) -> Site:
+    secrets = SecretStore({}, SourceReader(Path(), {}), {})
+    context = ApplyContext("p", None, "a1", secrets, clock=clock or Clock())
+    return Site(context, host, Watch("s", "here", "wait", (events if events is not None else []).append))
+
+
+def waiting(timeout: float = 100.0, stall: float = 100.0) -> AwaitReady:
+    return AwaitReady(NAME, Endpoint("127.0.0.1", 1), "/health", timeout, stall)
+
+
+def failure(host: FakeHost, then: Callable[[], object]) -> Diagnostic:
+    """How a wait ends when `then` happens during it."""
+    timer = threading.Timer(0.4, then)
+    timer.start()
+    with pytest.raises(OperationError) as caught:
+        await_ready(waiting(), site(host))
+    timer.join()
+    return caught.value.diagnostic
+
+
+def test_a_restart_between_two_looks_is_seen(host: FakeHost, container: FakeContainer) -> None:
+    def restarts() -> None:
+        container.restarts = 1
+
+    found = failure(host, restarts)
+    assert found.code == "container-exited"
+    assert "1 restarts so far" in found.message
+
+
+def test_restarts_of_the_past_count_for_nothing(host: FakeHost, container: FakeContainer) -> None:
+    container.restarts = 3
+    found = failure(host, lambda: host.engine_state.remove(NAME, force=True))
+    assert found.code == "container-missing"
+
+
+def test_another_container_under_the_name(host: FakeHost, container: FakeContainer) -> None:
+    def replaced() -> None:
+        with host.engine_state.lock:
+            container.name = "away"
+            host.engine_state.create(NAME, {"Image": "stub:1"})
+
+    assert failure(host, replaced).code == "container-moved"
+
+
+def test_one_that_was_never_started(host: FakeHost) -> None:
+    host.engine_state.create(NAME, {"Image": "stub:1"})
+    with pytest.raises(OperationError) as caught:
+        await_ready(waiting(), site(host))
+    assert caught.value.diagnostic.code == "not-started"
+
+
+def test_bytes_read_are_a_sign_of_loading_where_the_log_is_silent(host: FakeHost, container: FakeContainer) -> None:
+    clock = Clock()
+    wait = Wait(waiting(timeout=1e6, stall=50.0), site(host, clock))
+    for _ in range(20):
+        clock.now += VITALS_EVERY
+        container.bytes_read += 5 << 20
+        wait.note("connection refused")
+        wait.check_limits()
+    with pytest.raises(OperationError) as caught:
+        for _ in range(20):
+            clock.now += VITALS_EVERY
+            wait.note("connection refused")
+            wait.check_limits()
+    assert caught.value.diagnostic.code == "stalled"
+
+
+def test_a_change_of_what_the_port_says_is_a_sign_of_loading(host: FakeHost, container: FakeContainer) -> None:
+    clock = Clock()
+    wait = Wait(waiting(timeout=1e6, stall=50.0), site(host, clock))
+    for number in range(20):
+        clock.now += 40.0
+        wait.note(f"HTTP 50{number % 2}")
+        wait.check_limits()
+
+
+def test_a_wait_speaks_after_a_second_then_every_ten_and_at_each_new_line(
+    host: FakeHost, container: FakeContainer
+) -> None:
+    clock, events = Clock(), list[Event]()
+    wait = Wait(waiting(), site(host, clock, events))
+    for _ in range(120):
+        clock.now += 0.25
+        if clock.now == 15.0:
+            container.log.append(("2026-01-01T00:00:00Z", "loading shard 2 of 4"))
+        wait.note("HTTP 503")
+    said = [event for event in events if isinstance(event, StepWaiting)]
+    assert [event.seconds for event in said] == [1.0, 11.0, pytest.approx(15.0, abs=2.0), pytest.approx(25.0, abs=2.0)]
+    assert said[2].last_line == "loading shard 2 of 4"
