@@ -9,7 +9,7 @@ from typing import Any
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.failures import taken_port
 from deployer.engine.context import Site, failed
-from deployer.engine.ownership import find, look, not_ours
+from deployer.engine.ownership import find, look
 from deployer.engine.port_owner import port_owner
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.facts import ObservedContainer
@@ -106,7 +106,8 @@ def _present(site: Site, name: str, id: str | None) -> ObservedContainer:
 def _must_be_known(site: Site, state: ObservedContainer, id: str | None) -> None:
     """Without an id from the plan, only what this apply made may be stopped or removed."""
     if id is None and (state.recorded is None or state.recorded.apply != site.context.apply):
-        raise not_ours(site, state.name)
+        what = f"container `{state.name}` was not made by this apply; it is left alone"
+        raise failed("not-of-this-apply", what, "plan again", host=site.host)
 
 
 def _restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:

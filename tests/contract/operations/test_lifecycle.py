@@ -122,7 +122,7 @@ def test_labels_that_come_from_the_image_make_nothing_ours(bench: Bench) -> None
 def test_without_an_id_only_what_this_apply_made_is_removed(bench: Bench) -> None:
     name = bench.running()
     bench.apply = "a2"
-    assert bench.failure(RemoveContainer(name, None, QUICK)).code == "not-ours"
+    assert bench.failure(RemoveContainer(name, None, QUICK)).code == "not-of-this-apply"
     bench.apply = "a1"
     assert bench.perform(RemoveContainer(name, None, QUICK)) == ""
     assert bench.names() == set()
