@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from deployer.engine.interrupt import InterruptFlag
@@ -18,7 +18,7 @@ from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
-from deployer.values.plan import AwaitReady, MakeDirectory, Probe, PullImage, Step
+from deployer.values.plan import AwaitReady, MakeDirectory, Operation, Probe, PullImage, Step
 
 Report = Callable[[Event], object]
 
@@ -120,9 +120,14 @@ class _Run:
         lanes.add(_lane(step), _Job(step, lanes, _lane(step)))
 
     def _undo(self, step: Step) -> None:
-        if step.on_failure:
-            lane = (step.host, "change")
-            self._work.add(lane, _Job(step, self._work, lane, undo=True), first=True)
+        undoing: dict[str, list[Operation]] = {step.host: [*step.on_failure]}
+        for host, operation in step.elsewhere:
+            undoing.setdefault(host, []).append(operation)
+        for host, operations in undoing.items():
+            lane = (host, "change")
+            part = replace(step, host=host, on_failure=tuple(operations))
+            if operations:
+                self._work.add(lane, _Job(part, self._work, lane, undo=True), first=True)
 
     def _start_jobs(self) -> bool:
         """Starts all that may run now; False when nothing runs any more."""

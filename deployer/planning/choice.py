@@ -33,6 +33,11 @@ class ServiceChoice:
     why_backend: str
     draft: Model | None = None  # of speculative decoding
 
+    @property
+    def is_running(self) -> bool:
+        """Its replicas are to run: only then are they placed."""
+        return self.service.state == "running"
+
 
 def choose(
     project: Project, name: str, facts: Mapping[str, HostFacts], found: Iterable[Found]

@@ -46,6 +46,27 @@ def needs_own_stop(handover: Handover) -> bool:
     return bool(new_claims(handover) & old_claims(handover))
 
 
+def recreates(handover: Handover) -> bool:
+    """`strategy: recreate` stops all replicas of the service before it starts their successors."""
+    replaced = handover.change.action in (Action.REPLACE, Action.MOVE)
+    return replaced and handover.new is not None and handover.new.choice.service.rollout.strategy == "recreate"
+
+
+def batches(handovers: tuple[Handover, ...], waits: Waits) -> list[tuple[ReplicaKey, ...]]:
+    """Replicas that can only go down together, those waited for first. A service that is recreated is one batch where
+    one of its replicas waits for another's claims."""
+    edges = {key: set(others) for key, others in waits.items()}
+    recreated: dict[str, list[ReplicaKey]] = {}
+    for handover in handovers:
+        if recreates(handover):
+            recreated.setdefault(handover.key.service, []).append(handover.key)
+    for keys in recreated.values():
+        if any(waits[key] for key in keys):
+            for key, after in zip(keys, [*keys[1:], keys[0]], strict=True):
+                edges[key] |= {after} - {key}
+    return components({key: frozenset(others) for key, others in edges.items()})
+
+
 def components(waits: Waits) -> list[tuple[ReplicaKey, ...]]:
     """Strongly connected components, those waited for first (Tarjan, without recursion); ties in key order."""
     order: dict[ReplicaKey, int] = {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from deployer.planning.choice import ServiceChoice
 from deployer.planning.claims import Claim, claims_held, claims_of, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
 from deployer.planning.replicas import Found, surplus
-from deployer.values.names import ReplicaKey
+from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
+
+UNUSABLE = ("created", "removing", "dead")  # made anew
+SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,8 @@ class Handover:
     """One replica's change with the containers it is about.
 
     `new`: the desired replica, absent for removals. `match`: the container that is the desired one already.
-    `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing.
+    `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing; `keep`
+    of those that do not run any more are kept.
     """
 
     change: Change
@@ -26,6 +31,7 @@ class Handover:
     match: Found | None = None
     live: tuple[Found, ...] = ()
     stale: tuple[Found, ...] = ()
+    keep: int = 0
 
     @property
     def key(self) -> ReplicaKey:
@@ -36,15 +42,20 @@ def handovers(
     desired: Mapping[ReplicaKey, DesiredReplica],
     found: Mapping[ReplicaKey, tuple[Found, ...]],
     unplaced: frozenset[ReplicaKey],
+    stopped: Mapping[ReplicaKey, ServiceChoice] | None = None,
 ) -> tuple[Handover, ...]:
     """All replicas, desired or found, in key order; what could not be placed is left as it is."""
     result = []
     for key in sorted(set(desired) | set(found)):
         if key in unplaced:
             continue
-        replica = desired.get(key)
-        items = found.get(key, ())
-        result.append(_removal(key, items) if replica is None else _handover(replica, items))
+        replica, items = desired.get(key), found.get(key, ())
+        if replica is not None:
+            result.append(_handover(replica, items))
+        elif stopped is not None and key in stopped:
+            result.append(_stopped(key, stopped[key], items))
+        else:
+            result.append(_removal(key, items))
     return tuple(result)
 
 
@@ -61,7 +72,7 @@ def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bo
     same = next((i for i in items if i.is_live and i.container.name == replica.name), None)
     if same is not None and not _rotated(replica, same):
         return False
-    if same is None and _why_other(replica, old, ())[0] is Cause.DEFAULT:
+    if same is None and _why_other(replica, old, (), _is_unfinished(old, items))[0] is Cause.DEFAULT:
         return False
     mine = claims_wanted(replica)
     held = frozenset().union(*(claims_held(i.facts, i.container) for i in items if i.host == replica.host))
@@ -78,32 +89,56 @@ def _removal(key: ReplicaKey, items: tuple[Found, ...]) -> Handover:
     return Handover(change, live=live, stale=tuple(i for i in items if not i.is_live))
 
 
+def _stopped(key: ReplicaKey, choice: ServiceChoice, items: tuple[Found, ...]) -> Handover:
+    """`state: stopped`: the container is kept as it is, and what it held is free for others."""
+    live, stale = _live(items), tuple(i for i in items if not i.is_live)
+    keep = choice.service.rollout.keep_revisions + 1
+    reason = Reason("stopped", "is stopped, as the spec says")
+    action, cause = Action.KEEP, Cause.NONE
+    if live:
+        action, cause, reason = Action.STOP, Cause.CHANGE, Reason("state-stopped", "the spec says `state: stopped`")
+    elif surplus(stale, keep):
+        action, cause, reason = Action.UPDATE, Cause.CHANGE, SURPLUS
+    change = Change(key, items[0].host, action, cause, (reason,), container=items[0].container.name)
+    return Handover(change, live=live, stale=stale, keep=keep)
+
+
 def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
-    same = next((i for i in items if i.host == replica.host and i.container.name == replica.name), None)
-    match = same if same is not None and same.container.status != "created" else None  # created ones are made anew
-    live = tuple(i for i in items if i.is_live and i is not same)
-    stale = tuple(i for i in items if not i.is_live and i is not same)
-    if replica.choice.service.state == "stopped":
-        change = _stopped(replica, match, live)
-    elif match is None:
+    match = _match(replica, items)
+    rest = tuple(i for i in items if i is not match)
+    live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
+    keep = replica.choice.service.rollout.keep_revisions
+    if match is None:
         change = _without_match(replica, items)
     else:
-        change = _with_match(replica, match, live, stale)
-    return Handover(change, new=replica, match=match, live=live, stale=stale)
+        change = _with_match(replica, match, live, surplus(stale, keep))
+    return Handover(change, new=replica, match=match, live=live, stale=stale, keep=keep)
+
+
+def _live(items: Iterable[Found]) -> tuple[Found, ...]:
+    return tuple(i for i in items if i.is_live)
+
+
+def _match(replica: DesiredReplica, items: tuple[Found, ...]) -> Found | None:
+    """The container that is the desired one: by its name, or by that name's form for predecessors where an apply ended
+    before the successor took over."""
+    here = [i for i in items if i.host == replica.host and i.container.status not in UNUSABLE]
+    for name in (replica.name, replica.name + RETIRING):
+        for item in here:
+            if item.container.name == name and (name == replica.name or _is_as_good(replica, item)):
+                return item
+    return None
+
+
+def _is_as_good(replica: DesiredReplica, item: Found) -> bool:
+    return item.is_live and item.recorded.spec is not None and not _rotated(replica, item)
 
 
 def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Reason) -> Change:
     return Change(replica.key, replica.host, action, cause, reasons, container=replica.name)
 
 
-def _stopped(replica: DesiredReplica, match: Found | None, live: tuple[Found, ...]) -> Change:
-    running = [i for i in (match, *live) if i is not None and i.is_live]
-    if not running:
-        return _change(replica, Action.KEEP, Cause.NONE, Reason("stopped", "is stopped, as the spec says"))
-    return _change(replica, Action.STOP, Cause.CHANGE, Reason("state-stopped", "the spec says `state: stopped`"))
-
-
-def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], stale: tuple[Found, ...]) -> Change:
+def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], more: Sequence[Found]) -> Change:
     """The container exists: is it running, verified, and given today's secrets?"""
     container = match.container
     rotated = _rotated(replica, match)
@@ -123,13 +158,15 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
     if not match.is_verified or live:
         why = "has not answered yet" if not match.is_verified else "its predecessor still runs"
         return _change(replica, Action.UPDATE, Cause.DRIFT, Reason("unfinished", why))
+    if container.name != replica.name:
+        aside = Reason("name-changed", f"its container is called `{container.name}`")
+        return _change(replica, Action.UPDATE, Cause.DRIFT, Reason("unfinished", "an apply ended early"), aside)
     if container.restart_policy != match.recorded.spec.restart:
         was = FieldDiff("restart", container.restart_policy, match.recorded.spec.restart)
         policy = Reason("restart-policy", f"its restart policy was changed to `{container.restart_policy}`")
         return Change(replica.key, replica.host, Action.UPDATE, Cause.DRIFT, (policy,), (was,), container=replica.name)
-    if surplus(stale, replica.choice.service.rollout.keep_revisions):
-        more = Reason("surplus", "has more former containers than `keep_revisions` keeps")
-        return _change(replica, Action.UPDATE, Cause.CHANGE, more)
+    if more:
+        return _change(replica, Action.UPDATE, Cause.CHANGE, SURPLUS)
     return _change(replica, Action.KEEP, Cause.NONE)
 
 
@@ -162,7 +199,7 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
     diff = field_diffs(before, replica.container) if before is not None else ()
     moved = old.host != replica.host
     action = Action.MOVE if moved else Action.REPLACE
-    cause, reasons = _why_other(replica, old, diff)
+    cause, reasons = _why_other(replica, old, diff, _is_unfinished(old, items))
     return Change(
         replica.key,
         replica.host,
@@ -175,7 +212,14 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
     )
 
 
-def _why_other(replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...]) -> tuple[Cause, tuple[Reason, ...]]:
+def _is_unfinished(old: Found, items: tuple[Found, ...]) -> bool:
+    """What an apply that ended early may leave: a container that has not answered, or its predecessor beside it."""
+    return old.is_live and (not old.is_verified or len(_live(items)) > 1 or old.container.name.endswith(RETIRING))
+
+
+def _why_other(
+    replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...], is_unfinished: bool = False
+) -> tuple[Cause, tuple[Reason, ...]]:
     """Why a replica needs another container than the one it has."""
     asked = _what_was_asked(replica, old)
     drifted = _what_drifted(replica, old, is_explained=bool(asked))
@@ -183,6 +227,8 @@ def _why_other(replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...])
         return Cause.CHANGE, (*asked, *drifted)
     if drifted:
         return Cause.DRIFT, drifted
+    if is_unfinished:
+        return Cause.DRIFT, (Reason("unfinished", "an apply ended early"),)
     names = ", ".join(d.path for d in diff[:4])
     return Cause.DEFAULT, (Reason("default-changed", f"only defaults differ ({names})"),)
 
@@ -205,6 +251,6 @@ def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tu
             if old.recorded.decisions.get(name) != value:
                 word = {"gpus": "GPUs", "port": "port"}[name]
                 reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
-    if not old.is_live:
+    if old.container.status != "running":
         reasons.append(_why_down(old))
     return tuple(reasons)

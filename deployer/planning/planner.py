@@ -38,13 +38,14 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     choices = _choices(project, facts, found, problems)
     unknown = _unknown(project, here, choices, found)
     placer = Placer(project, facts, found)
-    placer.place(list(choices.values()), frozenset(change.key for change in unknown))
+    placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += placer.problems
     desired = _desired(project, resolved, placer, found, problems)
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
-    made = handovers(desired, found, frozenset(unplaced))
+    stopped = {k: c for c in choices.values() if not c.is_running for k in keys_of(c) if k in found}
+    made = handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
     changes += tuple(Handover(change) for change in unknown)
     changes, entangled = selected(changes, selection)

@@ -58,5 +58,5 @@ def current(found: Mapping[ReplicaKey, tuple[Found, ...]], key: ReplicaKey) -> F
 def surplus(olds: Sequence[Found], keep: int) -> list[Found]:
     """Of a replica's former containers, newest first, those no rollback needs: all beyond `keep`, and whatever
     never ran or gave its name to a successor."""
-    useless = [o for o in olds if o.container.status == "created" or o.container.name.endswith(RETIRING)]
+    useless = [o for o in olds if o.container.status in ("created", "dead") or o.container.name.endswith(RETIRING)]
     return [*useless, *[o for o in olds if o not in useless][keep:]]

@@ -7,26 +7,25 @@ plan after a crash sees what was verified, and what was not never comes back by 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from deployer.planning.claimorder import Waits, components, needs_own_stop, waits_for
+from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
+from deployer.planning.fetching import directory_steps, image_steps
 from deployer.planning.readiness import await_ready, probe
 from deployer.planning.replicas import Found, surplus
+from deployer.planning.steplist import StepList
+from deployer.planning.undo import HostOperation, Swap, split, undo_of
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts
-from deployer.values.images import parse_image, registry_of
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import (
     Action,
     Cause,
     CreateContainer,
-    MakeDirectory,
     Operation,
-    PullImage,
     RemoveContainer,
     RenameContainer,
     StartContainer,
@@ -35,96 +34,98 @@ from deployer.values.plan import (
     UpdateContainer,
 )
 
+T = TypeVar("T")
 CREATES = (Action.CREATE, Action.REPLACE, Action.MOVE)
+Undo = tuple[HostOperation, ...]
 
 
 @dataclass(slots=True)
 class Rollout:
-    """Steps while they are being laid out; `first`, `stopped` and `ready` are step ids by replica."""
+    """Steps while they are being laid out. By replica: `stops`, its stops and removals; `answered`, the last step
+    before its commit; `ready`, the commit; `together`, the replicas that can only go down at the same time as it."""
 
     project: Project
     handovers: tuple[Handover, ...]
-    steps: dict[str, Step] = field(default_factory=dict)
-    stopped: dict[ReplicaKey, list[str]] = field(default_factory=dict)
+    steps: StepList = field(default_factory=StepList)
+    stops: dict[ReplicaKey, list[str]] = field(default_factory=dict)
+    answered: dict[ReplicaKey, str] = field(default_factory=dict)
     ready: dict[ReplicaKey, str] = field(default_factory=dict)
     stop_first: set[ReplicaKey] = field(default_factory=set)
     by_key: dict[ReplicaKey, Handover] = field(default_factory=dict)
-    together: dict[ReplicaKey, tuple[ReplicaKey, ...]] = field(default_factory=dict)  # only down at the same time
+    together: dict[ReplicaKey, tuple[ReplicaKey, ...]] = field(default_factory=dict)
+    swaps: dict[ReplicaKey, Swap] = field(default_factory=dict)
+    cleared: set[str] = field(default_factory=set)  # ids of containers that made room for a name
 
     def lay_out(self) -> tuple[Step, ...]:
         pending = tuple(h for h in self.handovers if h.change.action is not Action.KEEP and not _is_default(h))
         waits = waits_for(pending)
-        groups = components(waits)
+        groups = batches(pending, waits)
         self.by_key = {h.key: h for h in pending}
         self.together = {key: group for group in groups for key in group if len(group) > 1}
-        for h in pending:
-            if h.key in self.together or needs_own_stop(h) or _recreates(h):
-                self.stop_first.add(h.key)
+        self.stop_first = {h.key for h in pending if h.key in self.together or needs_own_stop(h) or recreates(h)}
+        self.swaps = {h.key: self._swap(h) for h in pending if h.change.action in CREATES}
         before: dict[str, list[ReplicaKey]] = {}
         for key in (key for group in groups for key in group):
             handover = self.by_key[key]
-            window = self._window(handover, before.setdefault(key.service, []))
-            self._lay_out_one(handover, window)
+            earlier = before.setdefault(key.service, [])
+            self._lay_out_one(handover, earlier)
             if handover.change.action in (Action.REPLACE, Action.MOVE):
-                before[key.service].append(key)
+                earlier.append(key)
         self._add_claim_needs(waits)
-        self._hold_retirements()
-        return in_order(self.steps.values())
+        self._bind_together()
+        self._hold_recreated()
+        return self.steps.in_order()
+
+    def _swap(self, h: Handover) -> Swap:
+        new, match = _present(h.new), h.match
+        if match is None or not match.is_live:
+            return Swap(h, new, h.live, None, h.key in self.stop_first)
+        away = replace(match, container=replace(match.container, name=new.name + RETIRING))
+        return Swap(h, new, (*h.live, away), match, h.key in self.stop_first)
 
     # --- one replica ---------------------------------------------------------------
 
-    def _lay_out_one(self, h: Handover, window: tuple[str, ...]) -> None:
+    def _lay_out_one(self, h: Handover, earlier: Sequence[ReplicaKey]) -> None:
         match h.change.action:
             case Action.CREATE | Action.REPLACE | Action.MOVE:
-                self._successor(h, window)
+                self._successor(self.swaps[h.key], self._window(h, earlier))
             case Action.START | Action.UPDATE:
                 self._revive(h)
             case Action.STOP:
-                for found in (h.match, *h.live):
-                    if found is not None and found.is_live:
-                        self._stop(h, found, (), why="the spec says `state: stopped`")
+                for found in h.live:
+                    self._stop(h, found, (), why="the spec says `state: stopped`")
+                self._retire(h, [*h.live, *h.stale], ())
             case Action.REMOVE:
                 for found in (*h.live, *h.stale):
                     step = self._add(h, found.host, "remove", _remove(found), (), why=h.change.reasons[0].message)
-                    self.stopped.setdefault(h.key, []).append(step)
+                    self.stops.setdefault(h.key, []).append(step)
 
-    def _successor(self, h: Handover, window: tuple[str, ...]) -> None:
-        new = _present(h.new)
-        prepared = (*self._prepare(new), *window)
-        undo: tuple[Operation, ...] = (_remove_new(new),)
-        olds = [*h.live]
-        if h.match is not None and h.match.is_live:  # the successor has the same name
-            away = RenameContainer(h.match.container.name, h.match.container.id, new.name + RETIRING)
-            back = RenameContainer(away.to, away.id, new.name)
-            renamed = self._add(h, new.host, "rename", away, prepared, why="its successor has the same name")
-            prepared, undo = (renamed,), (*undo, back)
-            olds.append(replace(h.match, container=replace(h.match.container, name=away.to)))
+    def _successor(self, swap: Swap, window: tuple[str, ...]) -> None:
+        h, new = swap.handover, swap.new
+        prepared = (*image_steps(self.steps, new), *directory_steps(self.steps, new), *window)
+        if swap.renamed is not None:
+            prepared = (self._rename_away(swap, prepared),)
         create = CreateContainer(new.name, new.container, labels_of(self.project, new))
-        first = self._add(h, new.host, "create", create, prepared, undo[1:], why=_why(h))
+        first = self._add(h, new.host, "create", create, prepared, swap.own, why=_why(h))
+        undo = undo_of([self.swaps[key] for key in self.together.get(h.key, (h.key,)) if key in self.swaps])
         needs: tuple[str, ...] = (first,)
-        if h.key in self.stop_first:
-            undo = (*self._others_removed(h), *undo, *self._restarts(h, olds))
-            needs = tuple(self._stop(h, found, (first,), _keep_undo(h, undo)) for found in olds) or needs
-        self._verify(h, new, needs, _keep_undo(h, undo), None)
-        if h.key not in self.stop_first:
-            for found in olds:
+        if swap.stops_first:
+            needs = tuple(self._stop(h, found, (first,), undo) for found in swap.olds) or needs
+        self._verify(h, new, needs, undo, None)
+        if not swap.stops_first:
+            for found in swap.olds:
                 self._stop(h, found, (self.ready[h.key],), why="its successor answers")
-        self._retire(h, olds)
+        self._retire(h, [*swap.olds, *h.stale], (self.ready[h.key],))
 
-    def _others_removed(self, h: Handover) -> tuple[Operation, ...]:
-        """Replicas that can only be swapped together are undone together: first every successor on this host."""
-        others = (self.by_key[key] for key in self.together.get(h.key, ()) if key != h.key)
-        return tuple(_remove_new(o.new) for o in others if o.new is not None and o.new.host == _present(h.new).host)
+    def _rename_away(self, swap: Swap, needs: tuple[str, ...]) -> str:
+        """The predecessor makes room for a successor of the same name; so does what an earlier one left there."""
+        h, old = swap.handover, _present(swap.renamed).container
+        needs = self._clear(h, swap.new.host, old.name + RETIRING, needs)
+        away = RenameContainer(old.name, old.id, old.name + RETIRING)
+        why = "its successor has the same name"
+        return self._add(h, swap.new.host, "rename", away, needs, swap.renames_back, why)
 
-    def _restarts(self, h: Handover, olds: Sequence[Found]) -> tuple[Operation, ...]:
-        """Then every predecessor on this host."""
-        host = _present(h.new).host
-        others = [f for key in self.together.get(h.key, ()) if key != h.key for f in self.by_key[key].live]
-        return tuple(_restart(found) for found in (*olds, *others) if found.host == host)
-
-    def _verify(
-        self, h: Handover, new: DesiredReplica, needs: tuple[str, ...], undo: tuple[Operation, ...], id_: str | None
-    ) -> None:
+    def _verify(self, h: Handover, new: DesiredReplica, needs: tuple[str, ...], undo: Undo, id_: str | None) -> None:
         """Start, readiness, a real request; then the restart policy that says: verified."""
         start = StartContainer(new.name, id_, "no")
         last = self._add(h, new.host, "start", start, needs, undo, why=_why(h))
@@ -132,64 +133,57 @@ class Rollout:
         request = probe(new)
         if request is not None:
             last = self._add(h, new.host, "probe", request, (last,), undo, why="a real answer proves health")
+        self.answered[h.key] = last
         commit = UpdateContainer(new.name, id_, new.container.restart)
         self.ready[h.key] = self._add(h, new.host, "commit", commit, (last,), undo, why="it answered")
 
     def _revive(self, h: Handover) -> None:
-        """The right container is there: start it, or see that it answers."""
-        new, match = _present(h.new), h.match
-        if match is None:
+        """The right container is there: start it, see that it answers, give it back what was changed by hand."""
+        codes = {reason.code for reason in h.change.reasons}
+        if "surplus" in codes:
+            self._retire(h, h.stale, ())
             return
-        if h.change.reasons[0].code == "surplus":
-            self._retire(h, [])
-            return
-        if h.change.reasons[0].code == "restart-policy":
+        new, match = _present(h.new), _present(h.match)
+        needs = self._name_back(h, new, match)
+        if "restart-policy" in codes:
             commit = UpdateContainer(new.name, match.container.id, new.container.restart)
-            self.ready[h.key] = self._add(h, new.host, "update", commit, (), why=_why(h))
-            return
-        self._verify(h, new, self._prepare_paths(new), (), match.container.id)
+            self.ready[h.key] = self._add(h, new.host, "update", commit, needs, why=_why(h))
+        else:
+            self._verify(h, new, (*directory_steps(self.steps, new), *needs), (), match.container.id)
         for found in h.live:
             self._stop(h, found, (self.ready[h.key],), why="its successor answers")
-        self._retire(h, [*h.live])
+        self._retire(h, [*h.live, *h.stale], (self.ready[h.key],))
 
-    def _retire(self, h: Handover, olds: Sequence[Found]) -> None:
+    def _name_back(self, h: Handover, new: DesiredReplica, match: Found) -> tuple[str, ...]:
+        """An apply that ended early left it under the name for predecessors."""
+        if match.container.name == new.name:
+            return ()
+        needs = self._clear(h, new.host, new.name, ())
+        rename = RenameContainer(match.container.name, match.container.id, new.name)
+        return (self._add(h, new.host, "rename", rename, needs, why="it has its name back"),)
+
+    def _clear(self, h: Handover, host: str, name: str, needs: tuple[str, ...]) -> tuple[str, ...]:
+        """Removes the stopped container of this replica that has a name which is needed now."""
+        found = next((f for f in h.stale if f.host == host and f.container.name == name), None)
+        if found is None:
+            return needs
+        self.cleared.add(found.container.id)
+        return (self._add(h, host, "clear", _remove(found), needs, why="its name is needed"),)
+
+    def _retire(self, h: Handover, olds: Sequence[Found], needs: tuple[str, ...]) -> None:
         """Removes what is beyond `keep_revisions`, newest kept, once the successor answers."""
-        keep = _present(h.new).choice.service.rollout.keep_revisions
-        ready = [self.ready[h.key]] if h.key in self.ready else []
-        for found in surplus([*olds, *h.stale], keep):
-            needs = (*ready, *self.stopped.get(h.key, ()))
-            self._add(h, found.host, "retire", _remove(found), needs, why="no longer needed for a rollback")
+        for found in surplus(olds, h.keep):
+            if found.container.id not in self.cleared:
+                after = (*needs, *self.stops.get(h.key, ()))
+                self._add(h, found.host, "retire", _remove(found), after, why="no longer needed for a rollback")
 
     # --- steps -----------------------------------------------------------------------
 
-    def _prepare(self, new: DesiredReplica) -> tuple[str, ...]:
-        """Image and directories, shared by all replicas of the host: there before anything is stopped."""
-        image = new.container.image
-        pull = f"{new.host}/pull/{image}"
-        if is_there(new.placed.facts, image):
-            return self._prepare_paths(new)
-        if pull not in self.steps:
-            operation = PullImage(image, registry_of(image))
-            self.steps[pull] = Step(pull, new.host, operation, why=f"replica `{new.key}` runs it")
-        return (pull, *self._prepare_paths(new))
-
-    def _prepare_paths(self, new: DesiredReplica) -> tuple[str, ...]:
-        made = []
-        for mount in new.container.mounts:
-            if mount.create:
-                step = f"{new.host}/directory/{mount.source}"
-                if step not in self.steps:
-                    self.steps[step] = Step(step, new.host, MakeDirectory(mount.source), why="a cache of its own")
-                made.append(step)
-        return tuple(made)
-
-    def _stop(
-        self, h: Handover, found: Found, needs: tuple[str, ...], undo: tuple[Operation, ...] = (), why: str = ""
-    ) -> str:
+    def _stop(self, h: Handover, found: Found, needs: tuple[str, ...], undo: Undo = (), why: str = "") -> str:
         operation = StopContainer(found.container.name, found.container.id, _found_grace(found))
         reason = why or "its successor needs what it holds"
         step = self._add(h, found.host, "stop", operation, needs, undo, why=reason)
-        self.stopped.setdefault(h.key, []).append(step)
+        self.stops.setdefault(h.key, []).append(step)
         return step
 
     def _add(
@@ -199,29 +193,30 @@ class Rollout:
         verb: str,
         operation: Operation,
         needs: tuple[str, ...],
-        undo: tuple[Operation, ...] = (),
+        undo: Undo = (),
         why: str = "",
     ) -> str:
-        step = f"{host}/{h.key}/{verb}"
-        if step in self.steps:
-            name = getattr(operation, "name", "")
-            step = f"{step}/{name}"
-        self.steps[step] = Step(step, host, operation, needs, undo, why, h.key)
-        return step
+        here, elsewhere = split(host, undo)
+        id_ = f"{host}/{h.key}/{verb}"
+        return self.steps.add(Step(id_, host, operation, needs, here, why, h.key, elsewhere=elsewhere))
 
     # --- order -------------------------------------------------------------------------
 
-    def _window(self, h: Handover, before: list[ReplicaKey]) -> tuple[str, ...]:
-        """At most `max_unavailable` replicas of a service are handed over at a time (one, where it is 0)."""
-        if h.change.action not in (Action.REPLACE, Action.MOVE) or _recreates(h):
+    def _window(self, h: Handover, earlier: Sequence[ReplicaKey]) -> tuple[str, ...]:
+        """At most `max_unavailable` replicas of a service are handed over at a time (one, where it is 0), but for those
+        that can only go down together: they wait for all before them, and whoever comes later for all of them."""
+        if h.change.action not in (Action.REPLACE, Action.MOVE) or recreates(h):
             return ()
         size = max(1, _present(h.new).choice.service.rollout.max_unavailable)
-        if len(before) < size:
-            return ()
-        earlier = before[-size]
-        if earlier in self.together.get(h.key, ()):
-            return ()
-        return (self.ready[earlier],)
+        mine = self.together.get(h.key, ())
+        if mine:
+            return self._settled([key for key in earlier if key not in mine][-size:])
+        return self._settled(earlier[-size : len(earlier) - size + 1]) if len(earlier) >= size else ()
+
+    def _settled(self, keys: Iterable[ReplicaKey]) -> tuple[str, ...]:
+        """The commits of these replicas, and of those that can still take them down again."""
+        members = [key for first in keys for key in self.together.get(first, (first,))]
+        return tuple(dict.fromkeys(self.ready[key] for key in members if key in self.ready))
 
     def _add_claim_needs(self, waits: Waits) -> None:
         """A replica waits until others have given back what it claims, and won't want it back: their successor
@@ -231,97 +226,49 @@ class Rollout:
             start, create = (f"{new.host}/{key}/{verb}" if new else "" for verb in ("start", "create"))
             for other in sorted(others) if new is not None else ():
                 if other in self.together.get(key, ()):
-                    self._need(start, self.stopped.get(other, ()))
+                    self.steps.need(start, self.stops.get(other, ()))
                 else:
-                    settled = (self.ready[other],) if other in self.ready else ()
-                    self._need(create if create in self.steps else start, (*self.stopped.get(other, ()), *settled))
+                    first = create if create in self.steps.steps else start
+                    self.steps.need(first, (*self.stops.get(other, ()), *self._settled([other])))
 
-    def _hold_retirements(self) -> None:
-        """Of replicas that are swapped together nothing is removed before all of them answer."""
-        for step in list(self.steps.values()):
-            if step.key in self.together and "/retire" in step.id:
-                self._need(step.id, [self.ready[key] for key in self.together[step.key] if key in self.ready])
+    def _bind_together(self) -> None:
+        """Replicas that are swapped together: none is committed before all answer, nothing removed before all are."""
+        for step in list(self.steps.steps.values()):
+            if step.key is None or step.key not in self.together:
+                continue
+            group = self.together[step.key]
+            if step.id == self.ready.get(step.key):
+                self.steps.need(step.id, [self.answered[key] for key in group if key in self.answered])
+            elif "/retire" in step.id:
+                self.steps.need(step.id, [self.ready[key] for key in group if key in self.ready])
 
-    def _need(self, id_: str, needs: Sequence[str]) -> None:
-        step = self.steps[id_]
-        self.steps[id_] = replace(step, needs=tuple(dict.fromkeys((*step.needs, *needs))))
-
-
-def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Topologically, otherwise as laid out. Raises ValueError for a cycle, which is a bug."""
-    by_id = {step.id: step for step in steps}
-    waiting = {step.id: len(step.needs) for step in by_id.values()}
-    dependents: dict[str, list[str]] = {}
-    for step in by_id.values():
-        for need in step.needs:
-            dependents.setdefault(need, []).append(step.id)
-    ready = deque(step.id for step in by_id.values() if not step.needs)
-    result: list[Step] = []
-    while ready:
-        done = ready.popleft()
-        result.append(by_id[done])
-        for dependent in dependents.get(done, ()):
-            waiting[dependent] -= 1
-            if waiting[dependent] == 0:
-                ready.append(dependent)
-    if len(result) < len(by_id):
-        raise ValueError(f"steps wait for each other: {', '.join(sorted(set(by_id) - {s.id for s in result}))}")
-    return tuple(result)
-
-
-def is_there(facts: HostFacts, image: str) -> bool:
-    """The host has this very reference; a tag that moved since is not looked up."""
-    wanted = str(parse_image(image))
-    wanted = wanted if "@" in wanted or parse_image(image).tag else f"{wanted}:latest"
-    return any(_is_reference(name, wanted) for found in facts.images for name in (*found.tags, *found.digests))
-
-
-def _is_reference(name: str, wanted: str) -> bool:
-    try:
-        return str(parse_image(name)) == wanted
-    except ValueError:  # `<none>:<none>`
-        return False
+    def _hold_recreated(self) -> None:
+        """`strategy: recreate`: all replicas of the service stop before the first successor starts."""
+        by_service: dict[str, list[ReplicaKey]] = {}
+        for key, handover in self.by_key.items():
+            if recreates(handover):
+                by_service.setdefault(key.service, []).append(key)
+        for keys in by_service.values():
+            stops = [step for key in keys for step in self.stops.get(key, ())]
+            for key in keys:
+                self.steps.need(f"{_present(self.by_key[key].new).host}/{key}/start", stops)
 
 
 def _is_default(h: Handover) -> bool:
     return h.change.cause is Cause.DEFAULT
 
 
-def _recreates(h: Handover) -> bool:
-    """`strategy: recreate` stops all replicas of the service before it starts their successors."""
-    replaced = h.change.action in (Action.REPLACE, Action.MOVE)
-    return replaced and h.new is not None and h.new.choice.service.rollout.strategy == "recreate"
-
-
-def _keep_undo(h: Handover, undo: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    return undo if _present(h.new).choice.service.rollout.on_failure == "rollback" else ()
-
-
-def _present(replica: DesiredReplica | None) -> DesiredReplica:
-    assert replica is not None, "a handover that creates has a new replica"
-    return replica
+def _present(value: T | None) -> T:
+    assert value is not None, "a handover that creates has a new replica, one that revives a match"
+    return value
 
 
 def _why(h: Handover) -> str:
     return "; ".join(reason.message for reason in h.change.reasons)
 
 
-def _remove_new(new: DesiredReplica) -> RemoveContainer:
-    return RemoveContainer(new.name, None, _grace(new))
-
-
 def _remove(found: Found) -> RemoveContainer:
     return RemoveContainer(found.container.name, found.container.id, _found_grace(found))
-
-
-def _restart(found: Found) -> StartContainer:
-    """Brings a predecessor back as it was, under the name it has by then."""
-    name = found.container.name.removesuffix(RETIRING)
-    return StartContainer(name, found.container.id, found.container.restart_policy)
-
-
-def _grace(replica: DesiredReplica) -> float:
-    return replica.container.stop_grace or replica.choice.backend.stop_grace
 
 
 def _found_grace(found: Found) -> float:

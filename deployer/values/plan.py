@@ -215,7 +215,8 @@ Operation = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation on one host. Starts only when all of `needs` are done; if it fails, `on_failure` runs at once."""
+    """One operation on one host. Starts only when all of `needs` are done; if it fails, or cannot start any more after
+    something was changed for it, `on_failure` runs at once, and so does `elsewhere` (on the hosts named there)."""
 
     id: str
     host: str
@@ -225,6 +226,7 @@ class Step:
     why: str = ""
     key: ReplicaKey | None = None
     bytes: int | None = None
+    elsewhere: tuple[tuple[str, Operation], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ DIAGNOSTIC = _object(
     host=MAYBE_TEXT,
 )
 PROBLEMS = _object(format_version=FORMAT, problems=_list(DIAGNOSTIC))
-OPERATION = _object(op=TEXT, what=TEXT)
+OPERATION = _object(host=TEXT, op=TEXT, what=TEXT)
 PLAN = _object(
     format_version=FORMAT,
     deployer=TEXT,

@@ -62,14 +62,14 @@ def _step(step: Step) -> dict[str, Any]:
         "op": step.operation.op,
         "what": operation_text(step.operation),
         "needs": list(step.needs),
-        "on_failure": [_operation(operation) for operation in step.on_failure],
+        "on_failure": [_operation(*item) for item in (*((step.host, o) for o in step.on_failure), *step.elsewhere)],
         "why": step.why,
         "bytes": step.bytes,
     }
 
 
-def _operation(operation: Operation) -> dict[str, str]:
-    return {"op": operation.op, "what": operation_text(operation)}
+def _operation(host: str, operation: Operation) -> dict[str, str]:
+    return {"host": host, "op": operation.op, "what": operation_text(operation)}
 
 
 def _rollout(plan: Plan) -> dict[str, Any]:

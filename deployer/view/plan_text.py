@@ -151,8 +151,10 @@ def render_steps(steps: Sequence[Step]) -> Page:
         needs = ", ".join(str(n) for n in sorted(number[i] for i in step.needs if i in number))
         after = Span(f"  after {needs}", Style.DIM) if needs else ""
         page.line(f"  {number[step.id]:>{digits}}  {step.host:<{host}}  {operation_text(step.operation)}", after)
-        for operation in step.on_failure:
-            page.line(" " * (digits + host + 6), Span(f"if it fails: {operation_text(operation)}", Style.DIM))
+        after_failure = [operation_text(operation) for operation in step.on_failure]
+        after_failure += [f"{operation_text(operation)} on {where}" for where, operation in step.elsewhere]
+        for what in after_failure:
+            page.line(" " * (digits + host + 6), Span(f"if it fails: {what}", Style.DIM))
     return page
 
 

@@ -1,69 +1,159 @@
-"""Random projects and worlds for the properties of plans."""
+"""Random projects and worlds for the laws of plans."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
-from deployer.planning.planner import plan
-from deployer.planning.questions import questions
-from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.plan import Plan
 from deployer.values.resolved import Resolved
-from tests.properties.world import World
+from tests.support.planning import plan_for, project_of
+from tests.support.world import World
 
-MODEL = "/srv/models/m.gguf"
 SERVICES = ("api", "chat", "docs")
+HOSTS = ("h1", "h2")
+Planner = Callable[[Project, World, Resolved], Plan]
 
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody asks for: services, the rack of each host, and the value of the one secret."""
+
+    services: dict[str, dict[str, Any]]
+    racks: dict[str, str]
+    secret: str
+
+    def project(self, order: Random | None = None) -> Project:
+        names, hosts = list(self.services), list(HOSTS)
+        if order is not None:
+            order.shuffle(names)
+            order.shuffle(hosts)
+        return project_of(
+            {name: self.services[name] for name in names},
+            {name: {"labels": {"rack": self.racks[name]}} for name in hosts},
+            secrets={"key": {"env": "KEY"}},
+        )
+
+    @property
+    def resolved(self) -> Resolved:
+        return Resolved({"key": f"scrypt:{self.secret}"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world, what is asked for one after the other, and a seed for whatever else happens by chance."""
+
+    gpus: dict[str, int]
+    foreign_ports: dict[str, set[int]]
+    foreign_gpus: dict[str, set[int]]
+    before: Wish
+    after: Wish
+    seed: int
+
+    def world(self) -> World:
+        return World(dict(self.gpus), dict(self.foreign_ports), dict(self.foreign_gpus))
+
+    def chance(self) -> Random:
+        return Random(self.seed)
+
+
+def make_plan(project: Project, world: World, resolved: Resolved) -> Plan:
+    return plan_for(project, world, resolved)
+
+
+def rarely(value: Any, common: Any = None) -> st.SearchStrategy[Any]:
+    return st.sampled_from([common, common, common, common, value])
+
+
+placements = st.fixed_dictionaries(
+    {
+        "gpus": st.sampled_from(["none", "none", 1, 1, 2, "auto"]),
+        "strategy": st.sampled_from(["spread", "binpack"]),
+        "hosts": st.sampled_from([None, None, None, ["h1"], ["h2"], {"rack": "r1"}]),
+        "max_per_host": st.sampled_from([None, None, None, 1, 2]),
+    }
+)
+pools = st.sampled_from([["h1:0", "h2:0"], ["h1:1", "h1:0", "h2:1"]]).map(lambda pool: {"gpus": pool})
+lists = st.permutations([["h1:0"], ["h1:1"], ["h2:0"], ["h2:1"]]).map(lambda gpus: {"gpus": gpus})
+ports = st.sampled_from([8001, 8002, 8003]).flatmap(
+    lambda number: st.sampled_from([{"number": number}, {"number": number}, {"number": number, "on_conflict": "next"}])
+)
+rollouts = st.fixed_dictionaries(
+    {
+        "max_unavailable": st.sampled_from([1, 1, 1, 2, 2, 0]),
+        "keep_revisions": st.integers(0, 2),
+        "strategy": st.sampled_from(["rolling", "rolling", "rolling", "recreate"]),
+        "on_failure": rarely("stop", "rollback"),
+    }
+)
+containers = st.fixed_dictionaries(
+    {"restart": st.sampled_from(["always", "always", "unless-stopped", "no"]), "network": rarely("host", "bridge")}
+)
 services = st.fixed_dictionaries(
     {
-        "model": st.just("m"),
-        "backend": st.just("llama.cpp"),
         "replicas": st.integers(0, 3),
         "options": st.fixed_dictionaries({"context_length": st.sampled_from([1024, 2048, 4096])}),
-        "placement": st.fixed_dictionaries(
-            {
-                "gpus": st.sampled_from(["none", "none", 1, 2, "auto"]),
-                "strategy": st.sampled_from(["spread", "binpack"]),
-            }
-        ),
-        "port": st.sampled_from([None, None, 8001, 8002]).map(lambda n: {} if n is None else {"number": n}),
-        "rollout": st.fixed_dictionaries(
-            {
-                "max_unavailable": st.integers(1, 2),
-                "keep_revisions": st.integers(0, 2),
-                "strategy": st.sampled_from(["rolling", "rolling", "rolling", "recreate"]),
-            }
-        ),
+        "placement": st.one_of(placements, placements, placements, pools, lists),
+        "port": st.one_of(st.none(), st.none(), ports),
+        "rollout": rollouts,
+        "container": containers,
+        "state": rarely("stopped", "running"),
+        "env": rarely({"KEY": {"secret": "key"}}, {}),
     }
 )
-specs = st.dictionaries(st.sampled_from(SERVICES), services, min_size=1, max_size=3)
-worlds = st.builds(
-    World,
-    gpus=st.fixed_dictionaries({"h1": st.integers(0, 3), "h2": st.integers(0, 3)}),
-    foreign_ports=st.fixed_dictionaries({}, optional={"h1": st.sets(st.sampled_from([8001, 20000]), max_size=2)}),
-    foreign_gpus=st.fixed_dictionaries({}, optional={"h2": st.sets(st.just(0), max_size=1)}),
+
+
+def tamed(service: dict[str, Any]) -> dict[str, Any]:
+    """As many replicas as there may be room for: most cases are to have a plan."""
+    placement, port = service["placement"], service["port"] or {}
+    one_host = 1 if placement.get("hosts") is not None else 2
+    most = 3 if placement["gpus"] in ("none", "auto", 1) else 2
+    if "number" in port and "on_conflict" not in port:
+        most = min(most, one_host)
+    most = min(most, one_host * (placement.get("max_per_host") or most))
+    return {**service, "replicas": min(service["replicas"], most)}
+
+
+wishes = st.builds(
+    Wish,
+    st.dictionaries(st.sampled_from(SERVICES), services.map(tamed), min_size=1, max_size=3),
+    st.fixed_dictionaries({host: st.sampled_from(["r1", "r1", "r2"]) for host in HOSTS}),
+    st.sampled_from(["one", "two"]),
 )
 
 
-def project_of(settings: dict[str, Any], hosts: tuple[str, ...] = ("h1", "h2")) -> Project:
-    data = {
-        "version": 1,
-        "project": "lab",
-        "id": "1",
-        "hosts": {name: {"connection": "local", "ports": "20000-20020"} for name in hosts},
-        "models": {"m": {"source": f"file://{MODEL}"}},
-        "services": settings,
-    }
-    return Project(DeploySpec.model_validate(data), "deploy.yaml", {}, written=settings)
+@st.composite
+def edits(draw: st.DrawFn, before: Wish) -> Wish:
+    """Somebody edits some keys of some services, or writes it all anew."""
+    if draw(st.booleans()):
+        return draw(wishes)
+    found = dict(before.services)
+    for name in before.services:
+        for key, new in draw(services).items():
+            if draw(rarely(True, False)):
+                found[name] = tamed({**found[name], key: new})
+    if len(found) > 1 and draw(rarely(True, False)):
+        del found[draw(st.sampled_from(sorted(found)))]
+    secret = draw(rarely("three", before.secret))
+    return Wish(found, draw(rarely({"h1": "r2", "h2": "r1"}, before.racks)), secret)
 
 
-def plan_for(project: Project, world: World) -> Plan:
-    paths = {path for of_host in questions(project).values() for path in of_host}
-    return plan(project, world.observe(paths), Resolved())
+@st.composite
+def make_cases(draw: st.DrawFn) -> Case:
+    before = draw(wishes)
+    return Case(
+        gpus={host: draw(st.sampled_from([4, 3, 2, 0])) for host in HOSTS},
+        foreign_ports={"h1": draw(rarely({8001, 20000}, {20000}))},
+        foreign_gpus={"h2": draw(rarely({0}, set()))},
+        before=before,
+        after=draw(edits(before)),
+        seed=draw(st.integers(0, 1 << 30)),
+    )
 
 
-def errors_of(found: Plan) -> list[str]:
-    return [p.code for p in found.problems if p.severity == "error"]
+cases = make_cases()

@@ -75,6 +75,11 @@ class Box:
         return found
 
     @property
+    def is_verified(self) -> bool:
+        """It answered once: only then it comes back by itself, if it is to."""
+        return self.restart != "no" or self.spec.restart == "no"
+
+    @property
     def holds(self) -> bool:
         return self.status in HOLDING
 
@@ -278,5 +283,5 @@ class World:
             box.key
             for box in self.all_boxes
             if box.identity == identity and box.key.service == service
-            and box.status == "running" and box.restart == box.spec.restart and not self.bad(box)
+            and box.status == "running" and box.is_verified and not self.bad(box)
         })  # fmt: skip

@@ -1,0 +1,40 @@
+"""What a replica needs on its host before anything is stopped for it: image and directories."""
+
+from __future__ import annotations
+
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.steplist import StepList
+from deployer.values.facts import HostFacts
+from deployer.values.images import parse_image, registry_of
+from deployer.values.plan import MakeDirectory, PullImage
+
+
+def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
+    """The pull, shared by all replicas of the host; none where the image is there."""
+    image = new.container.image
+    if is_there(new.placed.facts, image):
+        return ()
+    operation = PullImage(image, registry_of(image))
+    return (steps.shared(f"{new.host}/pull/{image}", new.host, operation, f"replica `{new.key}` runs it"),)
+
+
+def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
+    paths = [mount.source for mount in new.container.mounts if mount.create]
+    return tuple(
+        steps.shared(f"{new.host}/directory/{path}", new.host, MakeDirectory(path), "a cache of its own")
+        for path in paths
+    )
+
+
+def is_there(facts: HostFacts, image: str) -> bool:
+    """The host has this very reference; a tag that moved since is not looked up."""
+    reference = parse_image(image)
+    wanted = str(reference) if reference.digest or reference.tag else f"{reference}:latest"
+    return any(_is_reference(name, wanted) for found in facts.images for name in (*found.tags, *found.digests))
+
+
+def _is_reference(name: str, wanted: str) -> bool:
+    try:
+        return str(parse_image(name)) == wanted
+    except ValueError:  # `<none>:<none>`
+        return False

@@ -1,0 +1,58 @@
+"""Steps while they are being laid out: ids of their own, needs added later, and their order. Knows no rollout."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from deployer.values.plan import Operation, Step
+
+
+@dataclass(slots=True)
+class StepList:
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    def add(self, step: Step) -> str:
+        """Its id, with the container's name behind it where the same was done to another one."""
+        id_ = step.id
+        if id_ in self.steps:
+            id_ = f"{id_}/{getattr(step.operation, 'name', '')}"
+            step = replace(step, id=id_)
+        self.steps[id_] = step
+        return id_
+
+    def shared(self, id_: str, host: str, operation: Operation, why: str) -> str:
+        """A step that several replicas need, laid out once."""
+        if id_ not in self.steps:
+            self.steps[id_] = Step(id_, host, operation, why=why)
+        return id_
+
+    def need(self, id_: str, needs: Iterable[str]) -> None:
+        step = self.steps[id_]
+        self.steps[id_] = replace(step, needs=tuple(dict.fromkeys((*step.needs, *needs))))
+
+    def in_order(self) -> tuple[Step, ...]:
+        return in_order(tuple(self.steps.values()))
+
+
+def in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Topologically, otherwise as laid out. Raises ValueError for a cycle, which is a bug."""
+    by_id = {step.id: step for step in steps}
+    waiting = {step.id: len(step.needs) for step in by_id.values()}
+    dependents: dict[str, list[str]] = {}
+    for step in by_id.values():
+        for need in step.needs:
+            dependents.setdefault(need, []).append(step.id)
+    ready = deque(step.id for step in by_id.values() if not step.needs)
+    result: list[Step] = []
+    while ready:
+        done = ready.popleft()
+        result.append(by_id[done])
+        for dependent in dependents.get(done, ()):
+            waiting[dependent] -= 1
+            if waiting[dependent] == 0:
+                ready.append(dependent)
+    if len(result) < len(by_id):
+        raise ValueError(f"steps wait for each other: {', '.join(sorted(set(by_id) - {s.id for s in result}))}")
+    return tuple(result)

@@ -1,0 +1,72 @@
+"""What follows the failure of a step: predecessors come back, successors go. Lays out no steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.diff import Handover
+from deployer.planning.replicas import Found
+from deployer.values.names import RETIRING
+from deployer.values.plan import Operation, RemoveContainer, RenameContainer, StartContainer
+
+HostOperation = tuple[str, Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A successor and its predecessors, under the names they have while it starts. `renamed`: which of them made room
+    for a successor of the same name. `stops_first`: they are stopped before it starts."""
+
+    handover: Handover
+    new: DesiredReplica
+    olds: tuple[Found, ...]
+    renamed: Found | None
+    stops_first: bool
+
+    @property
+    def removal(self) -> HostOperation:
+        return self.new.host, RemoveContainer(self.new.name, None, grace_of(self.new))
+
+    @property
+    def own(self) -> tuple[HostOperation, ...]:
+        """Before anything was stopped: the successor goes, its predecessor has its name back."""
+        return (self.removal, *self.renames_back)
+
+    @property
+    def renames_back(self) -> tuple[HostOperation, ...]:
+        if self.renamed is None:
+            return ()
+        old = self.renamed.container
+        return ((self.renamed.host, RenameContainer(old.name + RETIRING, old.id, old.name)),)
+
+    @property
+    def restarts(self) -> tuple[HostOperation, ...]:
+        return tuple((old.host, _restart(old)) for old in self.olds) if self.stops_first else ()
+
+
+def undo_of(swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
+    """Replicas that can only be swapped together are undone together: first every successor, then every predecessor."""
+    if all(swap.new.choice.service.rollout.on_failure == "stop" for swap in swaps):
+        return ()
+    found = [swap.removal for swap in swaps]
+    found += [operation for swap in swaps for operation in swap.renames_back]
+    found += [operation for swap in swaps for operation in swap.restarts]
+    return tuple(found)
+
+
+def split(host: str, operations: Iterable[HostOperation]) -> tuple[tuple[Operation, ...], tuple[HostOperation, ...]]:
+    """Those of the step's own host, and those of others."""
+    listed = tuple(operations)
+    return tuple(o for h, o in listed if h == host), tuple((h, o) for h, o in listed if h != host)
+
+
+def grace_of(replica: DesiredReplica) -> float:
+    return replica.container.stop_grace or replica.choice.backend.stop_grace
+
+
+def _restart(found: Found) -> StartContainer:
+    """Brings a predecessor back as it was, under the name it has by then."""
+    name = found.container.name.removesuffix(RETIRING)
+    return StartContainer(name, found.container.id, found.container.restart_policy)

@@ -1,0 +1,306 @@
+"""The laws that every plan keeps. Each takes the planner it is about, so that mutants can be shown to break it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+
+from deployer.values.codec import from_data, to_data
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action, Cause, Operation, Plan
+from tests.properties.cases import Case, Planner, Wish
+from tests.properties.oracle import is_as_asked
+from tests.support.planning import errors_of, plan_for, project_of
+from tests.support.walk import Walk
+from tests.support.world import IDENTITY, Box, World
+
+Law = Callable[[Planner, Case], None]
+SLOW = (Action.CREATE, Action.REPLACE, Action.MOVE)
+
+
+class Unplaceable(Exception):
+    """What is asked for fits on no host: the law has nothing to say."""
+
+
+def plan_of(planner: Planner, wish: Wish, world: World) -> Plan:
+    found = planner(wish.project(), world, wish.resolved)
+    if errors_of(found):
+        raise Unplaceable
+    return found
+
+
+def promise(found: Plan, world: World) -> Callable[[], None]:
+    """Fails as soon as fewer replicas are ready than the plan says."""
+
+    def watch() -> None:
+        for service in found.rollout:
+            ready = world.ready(service.service)
+            assert ready >= service.min_ready, f"{service.service}: {ready} ready, promised {service.min_ready}"
+
+    return watch
+
+
+def settle(planner: Planner, wish: Wish, world: World, chance: Random) -> Plan:
+    """Plans and does it all; every promise is kept."""
+    found = plan_of(planner, wish, world)
+    Walk(world, found.steps, chance.randrange, promise(found, world)).run()
+    return found
+
+
+def converges(planner: Planner, wish: Wish, world: World, chance: Random) -> None:
+    settle(planner, wish, world, chance)
+    assert is_as_asked(wish, world) == []
+    again = plan_of(planner, wish, world)
+    assert [s.id for s in again.steps] == []
+    assert not again.pending
+
+
+def running(world: World) -> dict[str, str]:
+    return {box.id: box.name for box in world.all_boxes if box.status == "running"}
+
+
+# --- laws ------------------------------------------------------------------------------
+
+
+def reaches_what_is_asked(planner: Planner, case: Case) -> None:
+    """Applying a plan reaches the desired world, and the next plan is empty."""
+    world, chance = case.world(), case.chance()
+    for wish in (case.before, case.after, case.before):
+        converges(planner, wish, world, chance)
+
+
+def survives_a_crash(planner: Planner, case: Case) -> None:
+    """Killed after any step, one more plan converges; also when successors do not answer and undoing was under way."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    old = {box.id for box in world.all_boxes}
+    if chance.random() < 0.5:
+        world.bad = lambda box: box.id not in old
+    found = plan_of(planner, case.after, world)
+    Walk(world, found.steps, chance.randrange).run(stop_after=chance.randint(0, 2 * len(found.steps)))
+    world.bad = lambda box: False
+    again = planner(case.after.project(), world, case.after.resolved)
+    assert errors_of(again) == [], "what was placed before the crash is placed after it"
+    converges(planner, case.after, world, chance)
+
+
+def keeps_healthy_replicas(planner: Planner, case: Case) -> None:
+    """A successor that never answers costs no healthy replica, and leaves nothing half-made."""
+    world, chance = case.world(), case.chance()
+    if any(s["rollout"]["on_failure"] == "stop" for s in case.after.services.values()):
+        raise Unplaceable
+    settle(planner, case.before, world, chance)
+    old = {box.id for box in world.all_boxes}
+    world.bad = lambda box: box.id not in old
+    before = ready_keys(world)
+    found = plan_of(planner, case.after, world)
+    gone = {c.key for c in found.changes if c.action in (Action.REMOVE, Action.STOP)}
+    Walk(world, found.steps, chance.randrange, promise(found, world)).run()
+    assert before - gone <= ready_keys(world)
+    for box in world.all_boxes:
+        assert box.status != "created", f"{box.name} was left half-made"
+        assert not box.name.endswith(".old"), f"{box.name} has not got its name back"
+    world.bad = lambda box: False
+    converges(planner, case.after, world, chance)
+
+
+def ready_keys(world: World) -> set[ReplicaKey]:
+    return {box.key for box in world.all_boxes if box.status == "running" and box.is_verified and not world.bad(box)}
+
+
+def survives_failures(planner: Planner, case: Case) -> None:
+    """Any operations may fail, before or after they took effect, undoing too: one more plan converges."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    rate = chance.choice([0.05, 0.2, 0.5])
+
+    def fails(host: str, operation: Operation) -> str | None:
+        return chance.choice(["before", "after"]) if chance.random() < rate else None
+
+    world.fails = fails
+    Walk(world, plan_of(planner, case.after, world).steps, chance.randrange).run()
+    world.fails = lambda host, operation: None
+    again = planner(case.after.project(), world, case.after.resolved)
+    assert errors_of(again) == [], "what was placed before the failure is placed after it"
+    converges(planner, case.after, world, chance)
+
+
+def one_failure_costs_no_healthy_replica(planner: Planner, case: Case) -> None:
+    """One operation that fails is undone: nothing that was ready is lost but for what the spec removes."""
+    world, chance = case.world(), case.chance()
+    if any(s["rollout"]["on_failure"] == "stop" for s in case.after.services.values()):
+        raise Unplaceable
+    settle(planner, case.before, world, chance)
+    before, found = ready_keys(world), plan_of(planner, case.after, world)
+    gone = {c.key for c in found.changes if c.action in (Action.REMOVE, Action.STOP)}
+    left = [chance.randint(0, max(1, len(found.steps)))]
+
+    def fails(host: str, operation: Operation) -> str | None:
+        left[0] -= 1
+        return chance.choice(["before", "after"]) if left[0] == 0 else None
+
+    world.fails = fails
+    Walk(world, found.steps, chance.randrange, promise(found, world)).run()
+    assert before - gone <= ready_keys(world)
+
+
+def leaves_the_untouched_alone(planner: Planner, case: Case) -> None:
+    """A replica that is kept gets no step, and its container is the same one afterwards."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    before = running(world)
+    found = plan_of(planner, case.after, world)
+    kept = {c.key for c in found.changes if c.action is Action.KEEP or c.cause is Cause.DEFAULT}
+    assert not [s.id for s in found.steps if s.key in kept]
+    Walk(world, found.steps, chance.randrange).run()
+    for box in world.all_boxes:
+        if box.key in kept and box.status == "running":
+            assert before.get(box.id) == box.name
+
+
+def moves_nothing_that_was_not_edited(planner: Planner, case: Case) -> None:
+    """A service nobody edited, on hosts nobody edited, stays as it is unless its claims were given away by the spec."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = plan_of(planner, case.after, world)
+    if case.before.racks != case.after.racks or case.before.secret != case.after.secret:
+        raise Unplaceable
+    same = {name for name, s in case.before.services.items() if case.after.services.get(name) == s}
+    assert not [c for c in found.pending if c.key.service in same]
+
+
+def drift_is_put_right(planner: Planner, case: Case) -> None:
+    """Whatever happens to containers: the next plan calls it drift and converges; others' claims are respected."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    for _ in range(chance.randint(1, 4)):
+        disturb(world, chance)
+    found = plan_of(planner, case.before, world)
+    for change in found.pending:
+        new = {reason.code for reason in change.reasons} <= {"new", "surplus", "stopped", "state-stopped"}
+        assert change.cause is Cause.DRIFT or new, change
+    converges(planner, case.before, world, chance)
+
+
+def disturb(world: World, chance: Random) -> None:
+    """A container dies, is removed, paused or updated by hand, or crashes in a loop; somebody takes its port or GPU."""
+    boxes = [(host, box) for host in sorted(world.boxes) for _, box in sorted(world.boxes[host].items())]
+    if not boxes:
+        return
+    host, box = chance.choice(boxes)
+    match chance.choice(["dies", "removed", "paused", "policy", "loops", "port", "gpu", "dead"]):
+        case "removed":
+            del world.boxes[host][box.name]
+        case "policy" if box.holds:
+            box.restart = chance.choice(["no", "on-failure"])
+        case "dies" | "dead" as how if box.holds:
+            box.status = "dead" if how == "dead" else "exited"
+        case "paused" | "loops" as how if box.holds:
+            box.status = "paused" if how == "paused" else "restarting"
+        case "port" | "gpu" as kind if box.holds:
+            box.status = "exited"
+            names = sorted(name for k, name in box.claims() if k == kind)
+            if kind == "port":
+                world.foreign_ports.setdefault(host, set()).update(map(int, names))
+            else:
+                world.foreign_gpus.setdefault(host, set()).update(int(n.rpartition("-")[2]) for n in names)
+
+
+def touches_only_its_own(planner: Planner, case: Case) -> None:
+    """Two projects on the same hosts: neither names, stops or collides with what the other has."""
+    world, chance = case.world(), case.chance()
+    other = project_of({n: s | {"env": {}} for n, s in case.after.services.items()}, identity=("other", "2"))
+    settle(planner, case.before, world, chance)
+    mine = running(world)
+    theirs = planner(other, world, case.after.resolved)
+    if errors_of(theirs):
+        raise Unplaceable
+    Walk(world, theirs.steps, chance.randrange).run()
+    assert set(mine.items()) <= set(running(world).items())
+    kept = {box.id: box.name for box in world.all_boxes if box.identity != IDENTITY}
+    found = planner(case.after.project(), world, case.after.resolved)
+    for step in found.steps:
+        for operation in (step.operation, *step.on_failure):
+            assert getattr(operation, "name", "lab_").startswith("lab_"), step.id
+    if not errors_of(found):
+        Walk(world, found.steps, chance.randrange).run()
+    assert kept == {box.id: box.name for box in world.all_boxes if box.identity != IDENTITY}
+
+
+def does_not_depend_on_order(planner: Planner, case: Case) -> None:
+    """Services and hosts in any order, containers in any order: the same plan."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = planner(case.after.project(), world, case.after.resolved)
+    for boxes in world.boxes.values():
+        items = list(boxes.items())
+        chance.shuffle(items)
+        boxes.clear()
+        boxes.update(items)
+    world.gpus = dict(reversed(world.gpus.items()))
+    assert planner(case.after.project(chance), world, case.after.resolved) == found
+
+
+def is_data(planner: Planner, case: Case) -> None:
+    """A plan survives JSON, and holds no fingerprint but in the labels that are for them."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = planner(case.after.project(), world, case.after.resolved)
+    text = json.dumps(to_data(found))
+    assert from_data(Plan, json.loads(text)) == found
+    for step in found.steps:
+        labels = getattr(step.operation, "labels", {})
+        left = json.dumps(to_data(step)).replace(json.dumps(labels.get("deployer.secrets", "")), "")
+        assert "scrypt:" not in left
+
+
+def errors_leave_their_services_alone(planner: Planner, case: Case) -> None:
+    """What could not be placed keeps what it has: no step stops or removes it."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = planner(case.after.project(), world, case.after.resolved)
+    wanted = {ReplicaKey(n, i) for n, s in case.after.services.items() for i in range(s["replicas"])}
+    down = {n for n, s in case.after.services.items() if s["state"] == "stopped"}
+    homeless = {key for key in wanted - {p.key for p in found.placements} if key.service not in down}
+    assert not [s.id for s in found.steps if s.key in homeless]
+    assert errors_of(found) or not homeless
+
+
+def needs_come_first(planner: Planner, case: Case) -> None:
+    """Steps have ids of their own, come after what they need, and every step has its host."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = planner(case.after.project(), world, case.after.resolved)
+    seen: set[str] = set()
+    for step in found.steps:
+        assert step.id not in seen
+        assert seen.issuperset(step.needs), step.id
+        assert step.host in world.boxes
+        seen.add(step.id)
+
+
+def removes_all_of_its_own(planner: Planner, case: Case) -> None:
+    """After a destroy nothing of the project is left, and everything of others; `planner` makes the other's plan."""
+    from deployer.planning.planner import plan_destroy
+
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    other = project_of({"web": {"placement": {"gpus": "none"}}}, identity=("other", "2"))
+    Walk(world, planner(other, world, case.before.resolved).steps, chance.randrange).run()
+    theirs = {box.id for box in world.all_boxes if box.identity != IDENTITY}
+    found = plan_destroy(case.after.project(), world.observe())
+    Walk(world, found.steps, chance.randrange).run()
+    assert {box.id for box in world.all_boxes} == theirs
+    assert plan_destroy(case.after.project(), world.observe()).steps == ()
+
+
+LAWS: tuple[Law, ...] = (
+    reaches_what_is_asked, survives_a_crash, keeps_healthy_replicas, survives_failures,
+    one_failure_costs_no_healthy_replica, leaves_the_untouched_alone, moves_nothing_that_was_not_edited,
+    drift_is_put_right, touches_only_its_own, does_not_depend_on_order, is_data, errors_leave_their_services_alone,
+    needs_come_first, removes_all_of_its_own,
+)  # fmt: skip
+
+
+__all__ = ["LAWS", "Box", "Law", "Unplaceable", "plan_for"]

@@ -1,0 +1,91 @@
+"""Runs a plan's steps on a `World`, one at a time in any order that `engine.execute` could take."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from deployer.values.plan import AwaitReady, MakeDirectory, Operation, Probe, PullImage, Step
+from tests.support.world import StepFails, World
+
+BESIDE = (PullImage, AwaitReady, Probe)  # all else is a change: one at a time on a host
+
+
+@dataclass
+class Walk:
+    """`choose(n)` says which of n jobs is next. `watch` is called after each. A step that failed is undone, and so is
+    one that cannot run any more although something was changed for it."""
+
+    world: World
+    steps: tuple[Step, ...]
+    choose: Callable[[int], int] = lambda count: 0
+    watch: Callable[[], None] = lambda: None
+    done: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    undoing: dict[str, list[Operation]] = field(default_factory=dict)
+    undos: dict[str, deque[list[Operation]]] = field(default_factory=dict)
+    jobs: int = 0
+
+    def run(self, stop_after: int | None = None) -> Walk:
+        """Stops dead after that many jobs: a crash, nothing is undone."""
+        self.world.apply += 1
+        while stop_after is None or self.jobs < stop_after:
+            jobs = self._jobs()
+            if not jobs:
+                break
+            jobs[self.choose(len(jobs))]()
+            self.jobs += 1
+            self.watch()
+        return self
+
+    def _jobs(self) -> list[Callable[[], None]]:
+        undoing = sorted(
+            host for host in {*self.undoing, *self.undos} if self.undoing.get(host) or self.undos.get(host)
+        )
+        found: list[Callable[[], None]] = [lambda host=host: self._undo_one(host) for host in undoing]  # type: ignore[misc]
+        settled = self.done | self.failed | self.skipped
+        for step in self.steps:
+            may = isinstance(step.operation, BESIDE) or step.host not in undoing
+            if step.id not in settled and self.done.issuperset(step.needs) and may:
+                found.append(lambda step=step: self._one(step))  # type: ignore[misc]
+        return found
+
+    def _one(self, step: Step) -> None:
+        try:
+            self.world.perform(step.host, step.operation)
+        except StepFails:
+            self.failed.add(step.id)
+            self._undo(step)
+            self._skip_dependents(step)
+            return
+        self.done.add(step.id)
+        changes = not isinstance(step.operation, (*BESIDE, MakeDirectory))
+        if changes or self.changed.intersection(step.needs):
+            self.changed.add(step.id)
+            for other in self.steps:
+                if other.id in self.skipped and step.id in other.needs:
+                    self._undo(other)
+
+    def _skip_dependents(self, failed: Step) -> None:
+        gone = {failed.id}
+        for step in self.steps:  # in the order of needs
+            if gone.intersection(step.needs) and step.id not in self.skipped:
+                gone.add(step.id)
+                self.skipped.add(step.id)
+                if self.changed.intersection(step.needs):
+                    self._undo(step)
+
+    def _undo(self, step: Step) -> None:
+        if step.on_failure:
+            self.undos.setdefault(step.host, deque()).appendleft(list(step.on_failure))
+
+    def _undo_one(self, host: str) -> None:
+        if not self.undoing.get(host):
+            self.undoing[host] = self.undos[host].popleft()
+        operation = self.undoing[host].pop(0)
+        with suppress(StepFails):
+            self.world.perform(host, operation)
