@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import socket
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,7 +58,7 @@ class EngineDoor:
         self._transport = transport
         self._direct = direct
         self._dial = dial
-        self._lock = threading.Lock()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self.dials = transport.host.become is not None
 
     @property
@@ -65,15 +66,25 @@ class EngineDoor:
         return self._transport.name
 
     @property
-    def socket(self) -> str:
+    def path(self) -> str:
         return self._transport.host.docker.socket
 
     @property
     def dial_argv(self) -> list[str]:
-        return ["docker", "-H", f"unix://{self.socket}", "system", "dial-stdio"]
+        return ["docker", "-H", f"unix://{self.path}", "system", "dial-stdio"]
 
     def open(self, timeout: float | None) -> Stream:
         """A stream to the engine. DockerError says why there is none, now or at the first answer that is missing."""
+        stream = self._open(timeout)
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """Ends every stream, and wakes whoever reads from one."""
+        for stream in list(self._streams):
+            stream.shutdown(socket.SHUT_RDWR)
+
+    def _open(self, timeout: float | None) -> Stream:
         limit = TIMEOUT if timeout is None else timeout
         if not self.dials:
             try:
@@ -113,7 +124,7 @@ class EngineDoor:
         return DockerError(diagnose(self, self._look() if seen is None else seen, lines, code == NOT_FOUND))
 
     def _look(self) -> dict[str, str]:
-        argv = ["sh", "-c", LOOK, "deployer-look", self.socket]
+        argv = ["sh", "-c", LOOK, "deployer-look", self.path]
         done = self._transport.run(argv, timeout=DIAGNOSIS_TIMEOUT)
         return dict(line.split("=", 1) for line in done.stdout.decode("utf-8", "replace").splitlines() if "=" in line)
 
@@ -122,7 +133,7 @@ class EngineDoor:
         return DockerError(
             Diagnostic(
                 "docker-down",
-                f"host `{self.host}`: something holds `{self.socket}`, but {cause}",
+                f"host `{self.host}`: something holds `{self.path}`, but {cause}",
                 host=self.host,
                 hint="look at `sudo systemctl status docker` and `sudo journalctl -u docker` on the host",
             )
@@ -145,15 +156,15 @@ def diagnose(door: EngineDoor, seen: Mapping[str, str], words: tuple[str, ...], 
         return Diagnostic(code, f"host `{door.host}`: {message}", evidence=words, host=door.host, hint=hint)
 
     if seen.get("socket") == "no" and "cli" not in seen and "daemon" not in seen:
-        message = f"there is no Docker, neither `{door.socket}` nor the `docker` command"
+        message = f"there is no Docker, neither `{door.path}` nor the `docker` command"
         return diagnostic("docker-missing", message, f"install Docker Engine on it: {ENGINE_DOCS}")
     if seen.get("socket") == "yes" and seen.get("access") != "yes":
         remedy = f"`sudo usermod -aG docker {user}` on the host and log in anew, or set `become: sudo`"
-        return diagnostic("docker-denied", f"user `{user}` may not use Docker's socket `{door.socket}`", remedy)
+        return diagnostic("docker-denied", f"user `{user}` may not use Docker's socket `{door.path}`", remedy)
     if no_cli or "answers" in seen:
         message = "it has no `docker` command, which is needed where sshd forbids forwarding or `become` is set"
         remedy = "install the Docker CLI on it, or set `AllowStreamLocalForwarding yes` in its sshd_config"
         return diagnostic("docker-missing", message, remedy)
     state = "nothing answers at" if seen.get("socket") == "yes" else "there is no socket at"
     remedy = "start it with `sudo systemctl start docker`, or set the host's `docker.socket`"
-    return diagnostic("docker-down", f"the Docker engine is not running, {state} `{door.socket}`", remedy)
+    return diagnostic("docker-down", f"the Docker engine is not running, {state} `{door.path}`", remedy)

@@ -32,3 +32,4 @@ class SdkClient:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+        self._door.close()

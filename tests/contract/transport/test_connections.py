@@ -214,6 +214,18 @@ def test_behind_a_frozen_jump_host(open_host: Open, host_of: HostOf, sshd: rig.S
         proxy.close()
 
 
+@pytest.mark.parametrize("connection", ["local", "ssh", "openssh"])
+def test_a_close_wakes_whoever_reads(host_of: HostOf, sshd: rig.Sshd, connection: str) -> None:
+    fleet = Fleet({"a": host_of(sshd, connection=connection)}, QUIET)
+    with ThreadPoolExecutor(1) as pool:
+        stream = fleet["a"].docker().events(decode=True)
+        reading = pool.submit(list, stream)
+        time.sleep(0.2)
+        assert not reading.done()
+        fleet.close()
+        assert isinstance(reading.exception(timeout=10), Exception | None)
+
+
 # --- limits of sshd
 
 

@@ -83,7 +83,7 @@ def test_not_refusals_of_sudo(stderr: bytes) -> None:
 
 class Door:
     host = "gpu-a"
-    socket = "/var/run/docker.sock"
+    path = "/var/run/docker.sock"
 
 
 @pytest.mark.parametrize(
