@@ -14,7 +14,7 @@ from deployer.values.plan import Action, Cause, Change, Plan
 from deployer.view.gpus import render_gpus
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.page import Page, Span, Style
-from deployer.view.plan_text import is_unknown
+from deployer.view.plan_outline import is_unknown
 
 
 @dataclass(frozen=True, slots=True)
