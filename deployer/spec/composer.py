@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from deployer.spec.scalars import has_leading_zero, parse_scalar
 from deployer.spec.syntax import syntax_problem
 
 MAX_DEPTH = 40
+UNUSABLE = re.compile("[\\x00\ud800-\udfff]")
 MOST_PROBLEMS = 1000  # that are collected
 MAX_NODES = 100_000  # counted with every alias spelled out
 
@@ -105,6 +107,7 @@ class Composer:
             raise self._stop("key-not-text", "an alias stands as a key", event, "write the key itself")
         frame.key = event
         self._check_tag(event)
+        self._check_characters(event)
         text = shown(event.value)
         if event.implicit[0] and not isinstance(parse_scalar(event.value), str) and event.value != "":
             self._report("key-not-text", f"the key `{text}` is not text", event, f'quote it: `"{text}"`')
@@ -130,6 +133,7 @@ class Composer:
     def _scalar(self, event: Any) -> Node:
         self._count(1, event)
         self._check_tag(event)
+        self._check_characters(event)
         line, column = self._position(event)
         if not event.implicit[0]:
             return Node(event.value, self.source, line, column, self._path)
@@ -218,6 +222,12 @@ class Composer:
         if event.tag is not None:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._report("yaml-tag", f"the tag `{shown}` is not allowed", event, "write the value without a tag")
+
+    def _check_characters(self, event: Any) -> None:
+        """Escapes can write what a text cannot hold, and what no program's arguments or environment can."""
+        if UNUSABLE.search(event.value):
+            message = "the value holds a NUL or half of a surrogate pair"
+            self._report("control-character", message, event, "remove the escape")
 
     def _check_depth(self, depth: int, event: Any) -> None:
         if depth > MAX_DEPTH:

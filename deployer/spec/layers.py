@@ -87,9 +87,9 @@ class Layers:
 
     def _pin_named(self, name: str) -> str | None:
         """The entry under this name, or under another name of the same built-in backend."""
-        if name in self._pins or name not in self.known_backends:
+        same = self.known_backends.get(name.lower())
+        if name in self._pins or same is None:
             return name if name in self._pins else None
-        same = self.known_backends[name]
         return next((entry for entry in self._pins if self.known_backends.get(entry) == same), None)
 
 

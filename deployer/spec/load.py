@@ -11,6 +11,7 @@ from deployer.errors import Diagnostic, Problems, Severity, SpecError
 from deployer.spec.check import Checked, check_all
 from deployer.spec.check.literals import check_literals
 from deployer.spec.check.support import check_part
+from deployer.spec.composer import UNUSABLE
 from deployer.spec.conform import conform
 from deployer.spec.document import parse_document
 from deployer.spec.files import Files
@@ -110,6 +111,10 @@ class _Loading:
         written = {name: node for name, node in section.map.items() if isinstance(node.value, str)} if section else {}
         literal = Substitution({}, Problems())
         values = {name: str(literal.apply(node, ("vars", name)).value) for name, node in written.items()}
+        for name, value in self.options.variables.items():
+            if not value.isprintable() and UNUSABLE.search(value):
+                message = f"the variable `{name}` is not text in UTF-8"
+                self.problems.add(Diagnostic("not-utf8", message, hint="set it to UTF-8 text"))
         return {**values, **self.options.variables}
 
     def _finish(self, root: Node, path: str, complete: bool) -> Project | None:

@@ -83,7 +83,9 @@ def render_origins(project: Project) -> Page:
 
 
 def render_origin(origin: Origin) -> str:
-    return f"{origin.layer}, {origin.where}" if origin.where else origin.layer
+    """The layer and place of a value, then those that it overrode."""
+    layers = (origin, *origin.over)
+    return ", over ".join(f"{o.layer} ({o.where})" if o.where else o.layer for o in layers)
 
 
 def _origins(project: Project, service: str) -> list[tuple[str, str, Origin]]:

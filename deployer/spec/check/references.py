@@ -18,6 +18,7 @@ def check_references(checked: Checked) -> None:
             checked.error("nested-profiles", "a profile lists no profiles", path, "list them in the service")
     for name in checked.spec.backends:
         _check_pin(checked, name)
+    _check_doubled_pins(checked)
     _check_secrets(checked)
 
 
@@ -51,6 +52,19 @@ def _check_pin(checked: Checked, name: str) -> None:
         checked.unknown("backend", base, _backends(checked), (*path, "extends"))
     elif _is_circular(checked, name):
         checked.error("circular-extends", f"`{name}` extends itself", (*path, "extends"), "break the circle")
+
+
+def _check_doubled_pins(checked: Checked) -> None:
+    """One backend under two of its names: which of the entries holds would be a guess."""
+    seen: dict[str, str] = {}
+    for name, pin in checked.spec.backends.items():
+        backend = checked.known_backends.get(name.lower())
+        if backend is None or pin.extends is not None:
+            continue
+        if backend in seen:
+            message = f"`{name}` and `{seen[backend]}` are the same backend"
+            checked.error("doubled-backend", message, ("backends", name), f"keep `{backend}`")
+        seen.setdefault(backend, name)
 
 
 def _is_circular(checked: Checked, name: str) -> bool:

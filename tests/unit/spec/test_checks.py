@@ -54,6 +54,11 @@ def test_a_circle_of_backends():
     assert codes(top("backends: {a: {extends: b}, b: {extends: a}}\n")) == ["circular-extends"] * 2
 
 
+def test_one_backend_under_two_names():
+    problem = only_problem(top("backends: {llama-server: {version: b1}, llama.cpp: {version: b2}}\n"))
+    assert (problem.code, problem.where.key) == ("doubled-backend", 'backends["llama.cpp"]')
+
+
 def test_what_exists_is_accepted():
     text = SERVICE + (
         "    backend: mine\n    profiles: [p]\n"

@@ -44,6 +44,8 @@ BAD = [
     ("deep block nesting", "".join(" " * i + "a:\n" for i in range(100)), "nested-too-deeply", None, "flatten"),
     ("bad merge key", BASE + "services: {}\nx-a: {<<: 1}\n", "bad-merge-key", 9, "anchor"),
     ("too large", "#" * 1_000_001, "file-too-large", None, "-f"),
+    ("NUL by an escape", SERVICE + '    args: ["a\\0b"]\n', "control-character", 11, "escape"),
+    ("NUL in a key", SERVICE + '    env: {"a\\x00b": c}\n', "control-character", 11, "escape"),
     ("bad escape", 'a: "\\UFFFFFFFF"\n', "yaml-syntax", 1, ""),
 ]  # fmt: skip
 

@@ -128,7 +128,7 @@ def test_backends_extend_each_other_and_are_found_by_alias():
         "  mine: {extends: llama.cpp, image: 'mine:1', env: {B: 2}}\n"
         "services:\n"
         "  a: {model: tiny, backend: mine}\n"
-        "  b: {model: tiny, backend: llama-server}\n"
+        "  b: {model: tiny, backend: Llama-Server}\n"
     )
     services = load_text(text).spec.services
     assert (services["a"].image, services["a"].env, services["a"].args) == ("mine:1", {"A": "1", "B": "2"}, ("x",))

@@ -107,6 +107,11 @@ def test_inventories_are_substituted_too():
     assert project.spec.hosts["there"].address == "v1.example.org"
 
 
+def test_variables_that_are_no_text():
+    problem = only_problem(SERVICE, variables={"a": "\udcff"})
+    assert (problem.code, problem.where) == ("not-utf8", None)
+
+
 def test_rendering_names_what_it_does_not_know():
     with pytest.raises(SpecError) as caught:
         substitute("${modle.path}", {"model.path": "/m"})
