@@ -110,7 +110,6 @@ def test_a_killed_container_must_be_drift_and_apply_must_heal_it(lab: Lab, proje
     project.write(TWO)
     project.apply()
     victim = project.replica("draft")
-    lab.run(victim["host"], "docker", "update", "--restart", "no", victim["container"])
     lab.run(victim["host"], "docker", "kill", victim["container"])
 
     planned = project.plan("--detailed-exitcode", exit=4)
@@ -135,7 +134,6 @@ def test_an_edit_wins_over_drift_in_the_exit_code(lab: Lab, project: Project) ->
     project.write(TWO)
     project.apply()
     victim = project.replicas("chat")[0]
-    lab.run(victim["host"], "docker", "update", "--restart", "no", victim["container"])
     lab.run(victim["host"], "docker", "kill", victim["container"])
     project.edit("context_length: 512", "context_length: 768")
     project.run("plan", "--detailed-exitcode", exit=2)

@@ -24,7 +24,7 @@ def test_the_right_password_must_pull_and_leave_no_login_behind(lab: Lab, projec
     project.environment["REGISTRY_PASSWORD"] = "lab"
     project.write(SERVICE, hosts="{lab2: {}}", more=LOGIN)
     project.apply()
-    assert lab.inspect("lab2", lab.names("lab2")[0])["Config"]["Image"].startswith("registry.lab:5001/")
+    assert PRIVATE_LLAMA in lab.run("lab2", "docker", "images", "--format", "{{.Repository}}:{{.Tag}}")
     assert lab.sh("lab2", "cat /root/.docker/config.json 2>/dev/null || true") == ""
 
 
@@ -48,6 +48,7 @@ def test_no_password_must_say_where_to_put_one(lab: Lab, project: Project) -> No
     assert lab.names() == []
 
 
+@pytest.mark.usefixtures("no_image")
 def test_a_secret_that_is_not_set_must_be_named_before_anything_starts(lab: Lab, project: Project) -> None:
     project.write(SERVICE, hosts="{lab2: {}}", more=LOGIN)
     failed = project.run("apply", "-y", exit=1)
