@@ -40,6 +40,7 @@ def parse_container(inspected: object, around: Surroundings) -> ObservedContaine
     if not ID.match(text_of(data, "Id")) or not name:
         raise ValueError("a container without id or name")
     labels, image_id = labels_of(config), text_of(data, "Image")
+    own = _own(labels, around.image_labels.get(image_id))
     host_config = map_of(data, "HostConfig")
     return ObservedContainer(
         id=text_of(data, "Id"),
@@ -59,8 +60,8 @@ def parse_container(inspected: object, around: Surroundings) -> ObservedContaine
         ports=published_ports(data),
         gpus=claimed_gpus(data, around.gpus),
         network=_network(text_of(host_config, "NetworkMode")),
-        labelled_project=_label(labels, LABEL_PROJECT),
-        labelled_id=_label(labels, LABEL_ID),
+        labelled_project=_label(own, LABEL_PROJECT),
+        labelled_id=_label(own, LABEL_ID),
         pid=number_of(state, "Pid"),
     )
 
@@ -85,6 +86,11 @@ def _time(state: Mapping[str, Any], key: str) -> str:
 
 def _network(mode: str) -> str:
     return "bridge" if mode in ("", "default") else one_line(mode)
+
+
+def _own(labels: Mapping[str, str], image_labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Without those that Docker copied from the image, where its labels are known: an image owns no project."""
+    return {key: value for key, value in labels.items() if image_labels is None or image_labels.get(key) != value}
 
 
 def _label(labels: Mapping[str, str], key: str) -> str | None:

@@ -84,7 +84,7 @@ def test_nothing_of_an_environment_is_kept() -> None:
 
 def test_labels_of_the_image_make_no_container_ours() -> None:
     found = observed("20.10", "labelled")
-    assert (found.labelled_project, found.labelled_id, found.recorded) == ("lab", "", None)
+    assert (found.labelled_project, found.labelled_id, found.recorded) == (None, None, None)
     data = recorded("20.10")
     named_so = data["containers"]["labelled"] | {"Name": "/lab_chat_0_000000000000"}
     around = Surroundings(LAB, parse_image_labels(data["images"]), GPUS)

@@ -92,14 +92,16 @@ def our_container(image: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("image", "ours"),
+    ("image", "ours", "labelled"),
     [
-        (Answer({"Config": {"Labels": {"maintainer": "x"}}}), True),
-        (Answer({"Config": {"Labels": OURS}}), False),
-        (Answer({"message": "no such image"}, 404), False),
+        (Answer({"Config": {"Labels": {"maintainer": "x"}}}), True, "lab"),
+        (Answer({"Config": {"Labels": OURS}}), False, None),
+        (Answer({"message": "no such image"}, 404), False, "lab"),
     ],
 )
-def test_an_image_that_no_list_shows_is_asked_for(socket: Path, image: Answer, ours: bool) -> None:
+def test_an_image_that_no_list_shows_is_asked_for(
+    socket: Path, image: Answer, ours: bool, labelled: str | None
+) -> None:
     hidden = "sha256:" + "9" * 64
     inspected, listed = our_container(hidden)
     answers = recorded_answers() | {
@@ -112,7 +114,7 @@ def test_an_image_that_no_list_shows_is_asked_for(socket: Path, image: Answer, o
     assert isinstance(found, HostFacts)
     (container,) = found.containers
     assert (container.recorded is not None) is ours
-    assert container.labelled_project == "lab"
+    assert container.labelled_project == labelled
 
 
 def test_an_engine_that_keeps_no_connection(socket: Path) -> None:
