@@ -88,7 +88,11 @@ class Project:
         return [sys.executable, "-m", "deployer", command, "--ssh-config", config, *rest]
 
     def full_environment(self) -> Mapping[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
+        }
         return {**kept, "NO_COLOR": "1", **self.environment}
 
     def run(self, *arguments: str, exit: int | None = 0, timeout: float = 120) -> Run:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -217,6 +218,7 @@ def main() -> None:
         Api.models = tuple((options.alias or Path(model).name).split(","))
         Api.keys = keys_of_llama(options)
         Api.embedding = options.embedding or options.embeddings
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # a container's first process has no default for it
     ThreadingHTTPServer((options.host, options.port), Api).serve_forever()
 
 
