@@ -21,6 +21,7 @@ from deployer.values.secrets import Secret, SecretRef
 from tests.contract.backends.test_golden import CASES, render_case
 from tests.support.dockerd import private_dockerd
 
+pytestmark = pytest.mark.lab
 IMAGE = "nothing:1"
 # what a person pastes, but nothing starts: the image is empty
 WRAPPER = """

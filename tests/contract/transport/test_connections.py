@@ -22,6 +22,8 @@ from deployer.transport.fleet import Fleet
 from tests.contract.transport import rig
 from tests.contract.transport.conftest import HostOf, Open
 
+pytestmark = pytest.mark.lab
+
 both = pytest.mark.parametrize("connection", ["ssh", "openssh"])
 QUIET = ConnectOptions(ssh_config="/dev/null")
 

@@ -17,6 +17,8 @@ from deployer.errors import HostError, OperationError
 from deployer.transport import Transport
 from tests.contract.transport.rig import eventually, free_port
 
+pytestmark = pytest.mark.lab
+
 NASTY = [
     "",
     " ",

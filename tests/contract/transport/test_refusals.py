@@ -18,6 +18,8 @@ from deployer.transport import ConnectOptions
 from tests.contract.transport import rig
 from tests.contract.transport.conftest import HostOf, Open
 
+pytestmark = pytest.mark.lab
+
 both = pytest.mark.parametrize("connection", ["ssh", "openssh"])
 
 
