@@ -70,7 +70,9 @@ def foreign_claims(facts: HostFacts) -> ForeignClaims:
         if claim not in ours:
             holders.setdefault(claim, listener.owner or "a process that is not visible to this user")
     for process in facts.gpu.processes:
-        if process.container not in our_ids and (process.memory_used or 0) >= FOREIGN_GPU_MEMORY:
+        unknown = process.container is None and (facts.name, "gpu", process.gpu) in ours  # most likely ours
+        foreign = process.container not in our_ids and not unknown
+        if foreign and (process.memory_used or 0) >= FOREIGN_GPU_MEMORY:
             holders.setdefault((facts.name, "gpu", process.gpu), f"process {process.name} (pid {process.pid})")
     for container in facts.containers:
         if container.recorded is None and is_holding(container):

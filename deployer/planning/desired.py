@@ -8,6 +8,7 @@ from typing import Any
 
 from deployer import __version__
 from deployer.planning.choice import ServiceChoice, model_inputs
+from deployer.planning.gpus import gpus_asked
 from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image, render_container
 from deployer.planning.render_request import Placed as RenderPlaced
@@ -112,7 +113,8 @@ def _image_inputs(placed: Placed) -> str:
 def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
     """What a later plan needs to keep today's decisions, and to tell an edit from a new default."""
     choice = placed.choice
-    written = [project.written.get(choice.name), to_data(dict(project.spec.hosts[placed.host].vars))]
+    host = project.spec.hosts[placed.host]
+    written = [project.written.get(choice.name), dict(host.vars), dict(host.labels), host.address, host.cache_dir]
     decisions: dict[str, Any] = {
         "inputs": digest(written),
         "backend": choice.backend_name,
@@ -122,6 +124,7 @@ def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> 
         "port": placed.port,
         "port_asked": choice.service.port.number,
         "gpus": list(placed.gpus),
+        "gpus_asked": gpus_asked(choice, placed.key.index),
     }
     if choice.service.protect:
         decisions["protect"] = True

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from deployer.planning.choice import ServiceChoice
 from deployer.spec.language import GpuSelection
 from deployer.spec.language.base import parse_size
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
-from deployer.values.facts import Gpu, HostFacts
+from deployer.values.canonical import canonical_json
+from deployer.values.facts import Gpu, HostFacts, Recorded
 
 
-def gpus_wanted(choice: ServiceChoice) -> int | None:
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now."""
+
+    choice: ServiceChoice
+    index: int
+    facts: HostFacts
+    busy: Mapping[str, str]
+    kept: Recorded | None = None
+
+    @property
+    def had(self) -> tuple[str, ...]:
+        return self.kept.spec.gpus if self.kept is not None and self.kept.spec is not None else ()
+
+    @property
+    def is_decided(self) -> bool:
+        """How many it has was decided before, from the same wishes."""
+        return self.kept is not None and self.kept.decisions.get("gpus_asked") == gpus_asked(self.choice, self.index)
+
+
+def gpus_wanted(choice: ServiceChoice, index: int) -> int | None:
     """How many GPUs a replica must have; None: as many as its parallel size asks where the host has GPUs, else none."""
     asked = choice.service.placement.gpus
     if asked == "none" or choice.backend.gpu == "never":
@@ -20,35 +42,49 @@ def gpus_wanted(choice: ServiceChoice) -> int | None:
     if isinstance(asked, int):
         return asked
     if isinstance(asked, tuple):
-        inner = asked[0] if asked and isinstance(asked[0], tuple) else None
-        return len(inner) if inner is not None else _parallel(choice)
+        return len(_entries(choice, index)) if has_own_lists(choice) else _parallel(choice)
     return _parallel(choice) if choice.backend.gpu == "required" else None
 
 
-def free_gpus(
-    project: Project,
-    choice: ServiceChoice,
-    facts: HostFacts,
-    busy: Mapping[str, str],
-    kept: tuple[str, ...],
-    index: int = 0,
-) -> tuple[str, ...] | str:
+def has_own_lists(choice: ServiceChoice) -> bool:
+    """`placement.gpus` has a list for each replica."""
+    asked = choice.service.placement.gpus
+    return isinstance(asked, tuple) and bool(asked) and isinstance(asked[0], tuple)
+
+
+def gpus_asked(choice: ServiceChoice, index: int) -> str:
+    """What an automatic choice of GPUs is made from."""
+    placement = choice.service.placement
+    wishes = placement.gpu.model_dump(mode="json") if placement.gpu is not None else None
+    listed = list(_entries(choice, index)) if isinstance(placement.gpus, tuple) else placement.gpus
+    return canonical_json([listed, wishes, gpus_wanted(choice, index), _parallel(choice)])
+
+
+def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     """UUIDs for one replica on this host, those it has first; or why the host cannot give them."""
-    wanted = gpus_wanted(choice)
-    if wanted == 0:
+    choice, facts, busy = request.choice, request.facts, request.busy
+    wanted = gpus_wanted(choice, request.index)
+    if wanted == 0 or (wanted is None and request.is_decided and not request.had):
         return ()
-    pool = _pool(choice, facts, index)
+    pool = _pool(choice, facts, request.index)
     if isinstance(pool, str):
         return pool
+    if facts.gpu.problem is not None and not facts.gpus and request.had:
+        return _unseen(request)
     usable = [gpu for gpu in pool if _problem(project, choice, facts.name, gpu) is None]
     count = _parallel(choice) if wanted is None else wanted
-    if wanted is None and (not facts.gpus or (not usable and not kept)):
+    if wanted is None and (not facts.gpus or (not usable and not request.had)):
         return ()
     free = [gpu.uuid for gpu in usable if gpu.uuid not in busy]
     if len(free) < count:
-        return _why_not(project, choice, facts, busy, pool, count)
-    first = [uuid for uuid in kept if uuid in free]
+        return _why_not(project, request, pool, count)
+    first = [uuid for uuid in request.had if uuid in free]
     return tuple((first + [uuid for uuid in free if uuid not in first])[:count])
+
+
+def _unseen(request: GpuRequest) -> tuple[str, ...] | str:
+    """The driver tells nothing just now, as after its update: what runs is left where it is."""
+    return request.had if request.is_decided else f"GPUs cannot be used: {request.facts.gpu.problem}"
 
 
 def _parallel(choice: ServiceChoice) -> int:
@@ -61,13 +97,9 @@ def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | st
     asked = choice.service.placement.gpus
     if not isinstance(asked, tuple):
         return list(facts.gpus)
-    entries: tuple[str, ...]
-    if asked and isinstance(asked[0], tuple):
-        if index >= len(asked):
-            return f"`placement.gpus` has no list for replica {index}"
-        entries = asked[index]
-    else:
-        entries = asked  # type: ignore[assignment]
+    if has_own_lists(choice) and index >= len(asked):
+        return f"`placement.gpus` has no list for replica {index}"
+    entries = _entries(choice, index)
     here = [name for host, _, name in (entry.rpartition(":") for entry in entries) if host == facts.name]
     if not here:
         return "is not named in `placement.gpus`"
@@ -76,6 +108,16 @@ def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | st
     if missing:
         return f"has no GPU {', '.join(missing)}; it has {len(facts.gpus)}"
     return [found[name] for name in here]
+
+
+def _entries(choice: ServiceChoice, index: int) -> tuple[str, ...]:
+    """The `HOST:GPU` entries that are for this replica."""
+    asked = choice.service.placement.gpus
+    if not isinstance(asked, tuple):
+        return ()
+    if has_own_lists(choice):
+        return tuple(map(str, asked[index])) if index < len(asked) else ()
+    return tuple(map(str, asked))
 
 
 def _problem(project: Project, choice: ServiceChoice, host: str, gpu: Gpu) -> str | None:
@@ -120,9 +162,8 @@ def _at_least(found: str | None, wanted: str) -> bool:
     return a >= b if wanted.startswith(">=") else a == b
 
 
-def _why_not(
-    project: Project, choice: ServiceChoice, facts: HostFacts, busy: Mapping[str, str], pool: list[Gpu], count: int
-) -> str:
+def _why_not(project: Project, request: GpuRequest, pool: list[Gpu], count: int) -> str:
+    choice, facts, busy = request.choice, request.facts, request.busy
     if facts.gpu.problem and not facts.gpus:
         return f"GPUs cannot be used: {facts.gpu.problem}"
     reasons = []

@@ -24,3 +24,35 @@ def hosts_named(spec: DeploySpec, selector: Selector) -> tuple[str, ...]:
         group = spec.groups.get(name)
         meant.update(group.hosts if group is not None and name not in spec.hosts else (name,))
     return tuple(sorted(meant & set(spec.hosts)))
+
+
+class HostIndex:
+    """The same for many selectors: each is looked up once."""
+
+    def __init__(self, spec: DeploySpec) -> None:
+        self._spec = spec
+        self._found: dict[object, tuple[tuple[str, ...], frozenset[str]]] = {}
+        self._by_label: dict[tuple[str, str], list[str]] = {}
+        for name, host in sorted(spec.hosts.items()):
+            for label in host.labels.items():
+                self._by_label.setdefault(label, []).append(name)
+
+    def named(self, selector: Selector) -> tuple[str, ...]:
+        """In name order."""
+        return self._both(selector)[0]
+
+    def members(self, selector: Selector) -> frozenset[str]:
+        return self._both(selector)[1]
+
+    def _both(self, selector: Selector) -> tuple[tuple[str, ...], frozenset[str]]:
+        key = frozenset(selector.items()) if isinstance(selector, Mapping) else selector
+        if key not in self._found:
+            names = self._look_up(selector)
+            self._found[key] = names, frozenset(names)
+        return self._found[key]
+
+    def _look_up(self, selector: Selector) -> tuple[str, ...]:
+        if not isinstance(selector, Mapping) or not selector:
+            return hosts_named(self._spec, selector)
+        having = [set(self._by_label.get(label, ())) for label in selector.items()]
+        return tuple(sorted(set.intersection(*having)))

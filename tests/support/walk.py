@@ -80,8 +80,12 @@ class Walk:
                     self._undo(step)
 
     def _undo(self, step: Step) -> None:
-        if step.on_failure:
-            self.undos.setdefault(step.host, deque()).appendleft(list(step.on_failure))
+        parts: dict[str, list[Operation]] = {step.host: list(step.on_failure)}
+        for host, operation in step.elsewhere:
+            parts.setdefault(host, []).append(operation)
+        for host, operations in parts.items():
+            if operations:
+                self.undos.setdefault(host, deque()).appendleft(operations)
 
     def _undo_one(self, host: str) -> None:
         if not self.undoing.get(host):

@@ -1,0 +1,69 @@
+"""Hosts in the order in which a strategy tries them. Keeps the order while hosts fill up; refuses nobody for good but
+those whose GPUs are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heapify, heappop, heappush
+
+from deployer.planning.ledger import Ledger
+
+Order = tuple[bool, int, int, int, str]  # no GPU where one is liked, own replicas, all replicas, free GPUs, name
+
+
+class Candidates:
+    """For all services that select the same hosts and want as many GPUs (None: one if there is one).
+
+    Replicas are only ever added, so an entry of the heap is outdated when the host's order is another one by then.
+    """
+
+    def __init__(self, ledgers: Iterable[Ledger], spread: bool, wanted: int | None) -> None:
+        self._ledgers = {ledger.name: ledger for ledger in ledgers}
+        self._sign = 1 if spread else -1
+        self._wanted = wanted
+        self._heap = [self._order(ledger, 0) for ledger in self._ledgers.values()]
+        heapify(self._heap)
+
+    def first(self, mine: Mapping[str, int], fits: Callable[[Ledger], bool]) -> Ledger | None:
+        """The first host that fits. `mine`: how many replicas of the service the hosts have that have any."""
+        own = [self._order(self._ledgers[name], count) for name, count in mine.items() if name in self._ledgers]
+        heapify(own)
+        passed: list[Order] = []
+        try:
+            while own or self._heap:
+                head = self._head(mine, passed)
+                if own and (head is None or own[0] < head):
+                    name = heappop(own)[-1]
+                elif head is not None:
+                    passed.append(heappop(self._heap))
+                    name = head[-1]
+                else:
+                    return None
+                if fits(self._ledgers[name]):
+                    return self._ledgers[name]
+            return None
+        finally:
+            for entry in passed:
+                heappush(self._heap, entry)
+
+    def changed(self, name: str) -> None:
+        """A replica was added to that host."""
+        if name in self._ledgers:
+            heappush(self._heap, self._order(self._ledgers[name], 0))
+
+    def _head(self, mine: Mapping[str, int], passed: list[Order]) -> Order | None:
+        while self._heap:
+            head = self._heap[0]
+            ledger = self._ledgers[head[-1]]
+            if head != self._order(ledger, 0) or (self._wanted or 0) > ledger.free:
+                heappop(self._heap)
+            elif head[-1] in mine:
+                passed.append(heappop(self._heap))
+            else:
+                return head
+        return None
+
+    def _order(self, ledger: Ledger, mine: int) -> Order:
+        free = 0 if self._wanted == 0 else ledger.free
+        no_gpu = self._wanted is None and free <= 0
+        return (no_gpu, self._sign * mine, self._sign * ledger.total, -self._sign * free, ledger.name)

@@ -1,0 +1,47 @@
+"""Why a replica fits on no host, for people: every host with its reason, and one thing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deployer.errors import Diagnostic, Where
+from deployer.values.names import ReplicaKey
+
+SHOWN_ONE_BY_ONE = 30  # hosts; of more, those with the same reason share a line
+MOST_LINES = 60
+
+
+def no_placement(keys: Sequence[ReplicaKey], where: Where | None, refusals: Mapping[str, str]) -> Diagnostic:
+    names = ", ".join(f"`{key}`" for key in keys[:10]) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
+    what = f"replica {names} fits" if len(keys) == 1 else f"replicas {names} fit"
+    return Diagnostic("no-placement", f"{what} on no host", where, evidence=_evidence(refusals), hint=_hint(refusals))
+
+
+def _evidence(refusals: Mapping[str, str]) -> tuple[str, ...]:
+    names = {name: why for name, why in sorted(refusals.items())}
+    if len(refusals) > SHOWN_ONE_BY_ONE:
+        by_reason: dict[str, list[str]] = {}
+        for name, why in names.items():
+            by_reason.setdefault(why, []).append(name)
+        names = {_together(hosts): why for why, hosts in by_reason.items()}
+    width = max(map(len, names), default=0)
+    lines = [f"{name:{width}}  {why}" for name, why in names.items()]
+    left = len(lines) - MOST_LINES
+    return tuple(lines) if left <= 0 else (*lines[:MOST_LINES], f"... and {left} more")
+
+
+def _together(hosts: list[str]) -> str:
+    return hosts[0] if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more"
+
+
+def _hint(refusals: Mapping[str, str]) -> str:
+    reasons = " ".join(refusals.values())
+    if not refusals:
+        return "add a host to `hosts`"
+    if "port " in reasons:
+        return "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
+    if "not there" in reasons or "not on host" in reasons:
+        return "put the model on the hosts, or correct its `source`"
+    if "GPU" in reasons:
+        return "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
+    return "change `placement`, lower `replicas`, or add a host"
