@@ -18,12 +18,24 @@ def checked_argv(argv: Sequence[str]) -> list[str]:
     if not argv:
         raise OperationError(Diagnostic("bad-argument", "an empty command cannot be run"))
     for position, word in enumerate(argv):
-        if "\0" in word:
-            message = f"argument {position} of `{argv[0][:40]!r}` holds a NUL byte" if position else "NUL in a command"
+        if "\0" in word or not is_encodable(word):
             raise OperationError(
-                Diagnostic("bad-argument", message, hint="no process can be given a NUL byte; remove it")
+                Diagnostic(
+                    "bad-argument",
+                    f"argument {position} of a command holds a NUL byte or half a surrogate pair",
+                    hint="no process can be given such text; remove it",
+                )
             )
     return list(argv)
+
+
+def is_encodable(word: str) -> bool:
+    """Text, or bytes that came in as surrogate escapes."""
+    try:
+        word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def with_become(argv: Sequence[str], become: str | None) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.transport.complaints import failure, is_dropped
 from deployer.transport.engine import EngineDoor, diagnose
 from deployer.transport.failures import TAIL_LINES, TAIL_WIDTH, cause_of, one_line, sudo_refusal, tail
-from deployer.transport.master import failure, is_dropped
 
 
 @given(st.binary(max_size=3000))

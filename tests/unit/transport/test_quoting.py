@@ -46,6 +46,12 @@ def test_nul_is_refused_and_its_word_not_shown(argv: list[str], at: int) -> None
     assert "hunter2" not in str(caught.value)
 
 
+def test_half_a_surrogate_pair_is_refused_and_escaped_bytes_are_not() -> None:
+    with pytest.raises(OperationError):
+        command_line(["echo", "\ud800"])
+    assert command_line(["echo", "\udcff"]).endswith("'\udcff'")
+
+
 def test_an_empty_argv_is_refused() -> None:
     with pytest.raises(OperationError):
         checked_argv([])
