@@ -99,7 +99,7 @@ def test_a_bad_successor_must_bring_the_predecessor_back(lab: Lab, project: Proj
     project.edit(', image: "${var.standin}", env: {STANDIN_MODE: nonsense}', "")
     project.apply()
     project.must_be_settled()
-    assert lab.names() == [before["container"]]
+    assert lab.running() == [before["container"]]
 
 
 def test_two_services_on_one_port_must_be_refused_before_anything_starts(lab: Lab, project: Project) -> None:

@@ -56,7 +56,7 @@ def write_full(project: Project) -> None:
 def test_a_full_container_section_must_arrive_as_written(lab: Lab, project: Project) -> None:
     write_full(project)
     project.apply()
-    (name,) = lab.names("lab1")
+    (name,) = lab.running("lab1")
     seen = lab.inspect("lab1", name)
     host, config = seen["HostConfig"], seen["Config"]
     assert host["ShmSize"] == 96 << 20
@@ -95,7 +95,7 @@ def test_a_full_container_section_must_arrive_as_written(lab: Lab, project: Proj
 def test_files_and_secret_files_must_have_content_owner_and_mode(lab: Lab, project: Project) -> None:
     write_full(project)
     project.apply()
-    (name,) = lab.names("lab1")
+    (name,) = lab.running("lab1")
 
     def stat(path: str) -> list[str]:
         return lab.run("lab1", "docker", "exec", name, "stat", "-c", "%a %u %g", path).split()
@@ -121,7 +121,7 @@ def test_secrets_must_be_seen_nowhere_else(lab: Lab, project: Project) -> None:
     runs = [applied, *(project.run(*a.split()) for a in ("plan", "plan --json", "status --json", "render", "facts"))]
     for run in runs:
         assert canaries(run, words) == [], run.arguments
-    (name,) = lab.names("lab1")
+    (name,) = lab.running("lab1")
     labels = lab.inspect("lab1", name)["Config"]["Labels"]
     assert [w for w in words if w in str(labels)] == []
     words_pattern = "|".join(words)
@@ -145,11 +145,11 @@ def every_argument() -> str:
 def test_a_changed_shipped_file_must_replace_the_container(lab: Lab, project: Project) -> None:
     write_full(project)
     project.apply()
-    (before,) = lab.names("lab1")
+    (before,) = lab.running("lab1")
     (project.folder / "hello.txt").write_text("good bye\n")
     project.run("plan", "--detailed-exitcode", exit=2)
     project.apply()
-    (after,) = lab.names("lab1")
+    (after,) = lab.running("lab1")
     assert after != before
     assert lab.run("lab1", "docker", "exec", after, "cat", "/opt/app/hello.txt") == "good bye\n"
 
@@ -162,7 +162,7 @@ def test_a_rotated_secret_must_be_a_change_that_shows_no_value(lab: Lab, project
     assert "env_key" in planned.out
     assert "another-canary-55aa" not in planned.text
     project.apply()
-    (name,) = lab.names("lab1")
+    (name,) = lab.running("lab1")
     assert "another-canary-55aa" in lab.run("lab1", "docker", "exec", name, "env")
     project.must_be_settled()
 

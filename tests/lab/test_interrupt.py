@@ -17,10 +17,6 @@ chat:
 """
 
 
-def running(lab: Lab) -> list[str]:
-    return [str(c["Name"]) for c in lab.containers("lab1") if c["State"]["Running"]]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_apply_must_end_and_leave_no_lock(lab: Lab, project: Project, number: signal.Signals) -> None:
     project.write(SLOW, hosts="{lab1: {}}")
@@ -34,7 +30,7 @@ def test_an_interrupted_apply_must_end_and_leave_no_lock(lab: Lab, project: Proj
     project.edit('STANDIN_DELAY: "60"', 'STANDIN_DELAY: "0"')
     project.apply()
     project.must_be_settled()
-    assert len(running(lab)) == 1
+    assert len(lab.running()) == 1
 
 
 def test_a_killed_apply_must_not_block_the_next_for_ever(lab: Lab, project: Project) -> None:
@@ -46,7 +42,7 @@ def test_a_killed_apply_must_not_block_the_next_for_ever(lab: Lab, project: Proj
     project.edit('STANDIN_DELAY: "60"', 'STANDIN_DELAY: "0"')
     project.run("apply", "-y", "--lock-wait", "150", timeout=240)
     project.must_be_settled()
-    assert len(running(lab)) == 1
+    assert len(lab.running()) == 1
 
 
 def test_a_second_apply_must_be_refused_while_the_first_runs(lab: Lab, project: Project) -> None:

@@ -105,6 +105,11 @@ class Lab:
         """Names of all containers, of all hosts when none is given."""
         return [c["Name"].lstrip("/") for h in hosts or self.hosts for c in self.containers(h)]
 
+    def running(self, *hosts: str) -> list[str]:
+        """As `names`, without those that are stopped (a service's predecessor is kept)."""
+        found = [c for h in hosts or self.hosts for c in self.containers(h)]
+        return [c["Name"].lstrip("/") for c in found if c["State"]["Running"]]
+
     def inspect(self, host: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.run(host, "docker", "inspect", name))[0]
         return found
