@@ -40,7 +40,7 @@ heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab
 
 golden: $(VENV)/.installed
-	$(BIN)/python -m pytest $(FAST) --golden-update
+	$(BIN)/python -m pytest $(FAST) --update-golden
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

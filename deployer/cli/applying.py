@@ -10,8 +10,8 @@ import click
 from deployer import workflow
 from deployer.cli.audience import Audience, JsonAudience, TextAudience
 from deployer.cli.options import Shared
+from deployer.cli.refusals import problem_exit
 from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
-from deployer.planning.ownership import FOREIGN_PROJECT
 from deployer.values.events import ApplyResult
 from deployer.values.plan import Action, Plan
 
@@ -54,7 +54,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
         if plan.has_errors or plan.is_empty:
             problems = tuple(p for p in plan.problems if p.severity is Severity.ERROR)
             audience.nothing_done(plan, problems)
-            return refusal_code(plan)
+            return problem_exit(plan.problems)
         refuse_protected(plan, wish)
         if not wish.yes and not _is_confirmed(wish):
             click.echo("nothing was changed", err=True)
@@ -64,13 +64,6 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             result = session.apply(planned, orders)
     audience.ended(plan, result)
     return exit_code(result)
-
-
-def refusal_code(plan: Plan) -> int:
-    """Of a plan that is not applied. 0: it asks for nothing, 1: it has errors, 3: another owner's project is there."""
-    if any(problem.code == FOREIGN_PROJECT for problem in plan.problems):
-        return RefusedError.exit_code
-    return int(plan.has_errors)
 
 
 def _planned(session: workflow.Session, wish: Wish) -> workflow.Planned:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from deployer.cli.options import Shared, shared_options
+from deployer.cli.refusals import problem_exit
 from deployer.values.plan import Cause, Plan
 
 
@@ -15,22 +18,39 @@ from deployer.values.plan import Cause, Plan
 )
 @click.option("-o", "--output", metavar="FILE", help="Save the plan there, for `deployer apply FILE`.")
 @click.option("--facts", metavar="FILE", help="Plan for facts recorded by `deployer facts`; touches no host.")
+@click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request's comment.")
+@click.option("--html", metavar="FILE", help="Write it there too, as one HTML file.")
 @shared_options(hosts=True, chooses=True)
-def command(shared: Shared, steps: bool, detailed_exitcode: bool, output: str | None, facts: str | None) -> int:
+def command(shared: Shared, detailed_exitcode: bool, output: str | None, facts: str | None, **form: Any) -> int:
     """Look at the hosts and show what apply would change, and why. Changes nothing."""
     if facts is not None and output is not None:
         raise click.UsageError("a plan for recorded facts cannot be applied: give `--facts` or `-o`, not both")
+    if shared.json and form["markdown"]:
+        raise click.UsageError("give `--json` or `--markdown`, not both")
     plan = _recorded(shared, facts) if facts is not None else _observed(shared, output)
     shared.console.problems(plan.problems)
+    _show(shared, plan, **form)
+    return exit_code(plan, detailed=detailed_exitcode)
+
+
+def _show(shared: Shared, plan: Plan, *, steps: bool, markdown: bool, html: str | None) -> None:
+    if html is not None:
+        from deployer.cli.facts import write_file
+        from deployer.view.plan_html import render_html
+
+        write_file(html, render_html(plan))
     if shared.json:
         from deployer.view.plan_json import plan_json
 
         shared.console.data(plan_json(plan))
+    elif markdown:
+        from deployer.view.plan_markdown import render_markdown
+
+        shared.console.text(render_markdown(plan))
     else:
         from deployer.view.plan_text import render_plan
 
         shared.console.result(render_plan(plan, steps=steps, verbose=shared.verbose))
-    return exit_code(plan, detailed=detailed_exitcode)
 
 
 def _observed(shared: Shared, output: str | None) -> Plan:
@@ -53,9 +73,10 @@ def _recorded(shared: Shared, facts: str) -> Plan:
 
 
 def exit_code(plan: Plan, *, detailed: bool) -> int:
-    """1: cannot be applied; with `detailed` 2: the spec asks for changes, 4: nothing was edited but a host drifted."""
+    """1: cannot be applied, 3: another owner's; with `detailed` 2: the spec asks for changes, 4: nothing was edited
+    but a host drifted."""
     if plan.has_errors:
-        return 1
+        return problem_exit(plan.problems)
     if not detailed:
         return 0
     causes = {change.cause for change in plan.pending}

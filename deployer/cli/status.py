@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from deployer.cli.options import Shared, shared_options
+from deployer.cli.refusals import problem_exit
+from deployer.errors import RefusedError
 
 
 @click.command(short_help="Show what runs, service by service.")
 @shared_options(hosts=True)
 def command(shared: Shared) -> int:
-    """Show what runs, service by service, and whether it is ready now. Exits 1 when a host could not be asked."""
+    """Show what runs, service by service, and whether it is ready now. Exits 1 when a host could not be asked, 3 when
+    another owner's project of the same name is there."""
     from deployer import workflow
     from deployer.view.status import Seen, render_status, status_json, status_of
 
@@ -23,4 +26,5 @@ def command(shared: Shared) -> int:
         shared.console.data(status_json(status))
     else:
         shared.console.result(render_status(status))
-    return 1 if planned.observed.unreachable else 0
+    refused = problem_exit(planned.plan.problems) == RefusedError.exit_code
+    return RefusedError.exit_code if refused else int(bool(planned.observed.unreachable))

@@ -9,8 +9,7 @@ from deployer.planning.desired import DesiredReplica
 from deployer.planning.hosts import hosts_named
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
-
-FOREIGN_PROJECT = "foreign-project"
+from deployer.values.names import FOREIGN_PROJECT
 
 
 def foreign_project_problems(project: Project, facts: Mapping[str, HostFacts]) -> tuple[Diagnostic, ...]:

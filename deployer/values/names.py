@@ -12,6 +12,8 @@ CONTAINER = re.compile(
 STATE_DIR = "/var/lib/deployer"  # fixed, so that no spec can move a lock
 REVISION_LENGTH = 12  # hex digits of a revision that a name shows and compares
 
+FOREIGN_PROJECT = "foreign-project"  # the problem that is a refusal: another owner's project of the same name
+
 LABEL_PROJECT = "deployer.project"
 LABEL_ID = "deployer.id"
 LABEL_SERVICE = "deployer.service"

@@ -33,11 +33,17 @@ def _label(path: str) -> str:
     return path.removeprefix("command.") if path.startswith(FLAG) else path
 
 
+def diff_sides(field: FieldDiff) -> tuple[str, str | None, str | None]:
+    """What the field is called, what it was, and what it becomes; None where there is nothing."""
+    before, after = (None if v is None else _shown(field.path, v) for v in (field.before, field.after))
+    return _label(field.path), before, after
+
+
 def _sides(field: FieldDiff) -> Span:
-    before, after = (_shown(field.path, value) for value in (field.before, field.after))
-    if field.before is None:
-        return Span(f"+ {after}", Style.ADDED)
-    if field.after is None:
+    _, before, after = diff_sides(field)
+    if before is None:
+        return Span(f"+ {after if after is not None else render_value(None)}", Style.ADDED)
+    if after is None:
         return Span(f"- {before}", Style.REMOVED)
     return Span(f"{before} → {after}", Style.CHANGED)
 

@@ -10,8 +10,11 @@ from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan, Reason
 from deployer.view.apply_text import render_result
 from deployer.view.diagnostics import render_diagnostics
+from deployer.view.plan_html import render_html
+from deployer.view.plan_markdown import render_markdown
 from deployer.view.plan_text import render_plan
 from tests.conftest import Golden
+from tests.unit.view.hostile import NASTY, hostile_plan
 from tests.unit.view.plans import CHAT, a_plan, creation, everything, impossible
 
 NOTHING_TO_DO = a_plan(changes=(Change(CHAT, "gpu-a", Action.KEEP, Cause.NONE),))
@@ -24,19 +27,28 @@ UNSEEN = Change(
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "plan"),
-    [
-        ("create", creation()),
-        ("everything", everything()),
-        ("impossible", impossible()),
-        ("no-changes", NOTHING_TO_DO),
-        ("nothing-deployed", a_plan()),
-        ("unseen", a_plan(changes=(*NOTHING_TO_DO.changes, UNSEEN))),
-    ],
-)
+PLANS = [
+    ("create", creation()),
+    ("everything", everything()),
+    ("impossible", impossible()),
+    ("no-changes", NOTHING_TO_DO),
+    ("nothing-deployed", a_plan()),
+    ("unseen", a_plan(changes=(*NOTHING_TO_DO.changes, UNSEEN))),
+]
+
+
+@pytest.mark.parametrize(("name", "plan"), PLANS)
 def test_plan(golden: Golden, name: str, plan: Plan) -> None:
     golden.check(f"golden/plan/{name}.txt", render_plan(plan).render())
+
+
+@pytest.mark.parametrize(("name", "plan"), [*PLANS, ("hostile", hostile_plan(NASTY))])
+def test_plan_for_a_pull_request(golden: Golden, name: str, plan: Plan) -> None:
+    golden.check(f"golden/plan/{name}.md", render_markdown(plan))
+
+
+def test_plan_as_a_page(golden: Golden) -> None:
+    golden.check("golden/plan/everything.html", render_html(everything()))
 
 
 def test_plan_with_steps(golden: Golden) -> None:

@@ -11,8 +11,11 @@ import pytest
 from deployer.cli.app import run
 from deployer.cli.applying import Wish, exit_code, refuse_protected
 from deployer.cli.plan import exit_code as plan_exit_code
+from deployer.cli.refusals import problem_exit
 from deployer.errors import Diagnostic, RefusedError, Severity
 from deployer.values.events import ApplyResult
+from deployer.values.facts import DockerFacts, HostFacts, ObservedState
+from deployer.values.facts_json import facts_to_data
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan, Reason
 from deployer.view.output_schemas import output_schema
@@ -82,7 +85,7 @@ def test_explain_says_where_a_value_comes_from(folder: Path, capsys: pytest.Capt
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if "context_length" in line]
     assert "256" in line
-    assert "profile small, deploy.yaml:7" in line
+    assert "# profile small (deploy.yaml:7:" in line
     assert run(["render", "--explain", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)["services"]["chat"]["options.context_length"]
     assert (value["value"], value["layer"]) == (256, "profile small")
@@ -106,6 +109,7 @@ def test_a_file_outside_the_folder_is_not_read(folder: Path, capsys: pytest.Capt
     assert "error[outside-folder]" in captured.err
 
 
+FOREIGN = Diagnostic("foreign-project", "another project `demo` with another id runs on these hosts")
 DRIFT = Change(ReplicaKey("chat", 0), "a", Action.START, Cause.DRIFT)
 
 
@@ -118,6 +122,7 @@ DRIFT = Change(ReplicaKey("chat", 0), "a", Action.START, Cause.DRIFT)
         (a_plan(changes=(DRIFT, *creation().changes)), 0, 2),
         (a_plan(changes=(Change(ReplicaKey("chat", 0), "a", Action.REPLACE, Cause.DEFAULT),)), 0, 0),
         (impossible(), 1, 1),
+        (a_plan(problems=(*impossible().problems, FOREIGN)), 3, 3),
     ],
 )
 def test_exit_codes_of_plan(plan: Plan, plain: int, detailed: int) -> None:
@@ -139,6 +144,43 @@ PROBLEM = Diagnostic("x", "x")
 )
 def test_exit_codes_of_apply(result: ApplyResult, code: int) -> None:
     assert exit_code(result) == code
+
+
+def test_only_an_error_counts() -> None:
+    assert problem_exit(()) == problem_exit((Diagnostic("foreign-project", "x", severity=Severity.WARNING),)) == 0
+    assert problem_exit((PROBLEM,)) == 1
+
+
+@pytest.fixture
+def recorded(folder: Path) -> Path:
+    """Facts of the host `here`, on which nothing runs and no model lies."""
+    docker = DockerFacts("27", "1.47")
+    facts = HostFacts("here", "here", "Debian <1>", "6", "x86_64", 0, 0, "root", 2, 1, 1, "", docker)
+    (folder / "facts.json").write_text(json.dumps(facts_to_data(ObservedState({"here": facts}))))
+    return folder
+
+
+def test_a_plan_as_markdown_and_as_html(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--facts", "facts.json", "--markdown", "--html", "plan.html"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("<!-- deployer plan demo -->\n### Plan for <code>demo</code>\n")
+    assert "**Nothing can be applied: " in captured.out
+    assert "error[" in captured.err
+    html = (recorded / "plan.html").read_text()
+    assert html.startswith("<!doctype html>")
+    assert html.endswith("</html>\n")
+
+
+def test_html_goes_along_with_the_text_and_with_json(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--facts", "facts.json", "--html", "plan.html", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["project"] == "demo"
+    assert run(["plan", "--facts", "facts.json", "--html", "no/such/folder.html"]) == 1
+    assert "error[cannot-write]" in capsys.readouterr().err
+
+
+def test_one_form_on_stdout(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--facts", "facts.json", "--json", "--markdown"]) == 64
+    assert "give `--json` or `--markdown`, not both" in capsys.readouterr().err
 
 
 def test_a_protected_service_is_removed_only_by_name() -> None:
