@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from pathlib import Path
 
 from labkit.hosts import Lab
 from labkit.project import Project, canaries
 
-CANARY = "canary-3f1b7c-env"
-FILE_CANARY = "canary-9a04de-file"
+CANARY, FILE_CANARY = (f"canary-{uuid.uuid4().hex}" for _ in range(2))  # in no file of this machine before
 FULL = """
 chat:
   model: tiny
