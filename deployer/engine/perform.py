@@ -18,11 +18,13 @@ from deployer.engine.lifecycle import (
 )
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
+from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    GiveBack,
     MakeDirectory,
     Operation,
     Probe,
@@ -31,6 +33,7 @@ from deployer.values.plan import (
     RenameContainer,
     StartContainer,
     StopContainer,
+    TakeOver,
     UpdateContainer,
 )
 
@@ -67,6 +70,9 @@ class Performer:
                 return await_ready(operation, site)
             case Probe():
                 return probe(operation, site)
+            case TakeOver() | GiveBack():
+                self.context.fence(site.host)
+                return take_over(operation, site) if isinstance(operation, TakeOver) else give_back(operation, site)
             case _:
                 self.context.fence(site.host)
                 return change(operation, site)
