@@ -77,6 +77,7 @@ def test_a_server_that_fails_must_fail_the_apply(lab: Lab, project: Project, mod
     must_converge(lab, project)
 
 
+@pytest.mark.heavy  # two minutes: as long as a real request may take
 def test_a_server_that_never_answers_must_time_out(lab: Lab, project: Project) -> None:
     project.write(broken("hangs"), hosts="{lab1: {}}")
     failed = project.run("apply", "-y", exit=1, timeout=300)
