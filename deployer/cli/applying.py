@@ -53,7 +53,9 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
         audience.show(plan)
         if plan.has_errors or plan.is_empty:
             problems = tuple(p for p in plan.problems if p.severity is Severity.ERROR)
-            audience.nothing_done(plan, problems)
+            left = () if plan.has_errors else session.settle(planned)
+            shared.console.problems(left)
+            audience.nothing_done(plan, (*problems, *left))
             return problem_exit(plan.problems)
         refuse_protected(plan, wish)
         if not wish.yes and not _is_confirmed(wish):

@@ -119,6 +119,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         sshd=probed.sshd,
         state_writable=probed.state_writable,
         locks=probed.locks,
+        records=probed.records,
     )
 
 

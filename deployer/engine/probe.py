@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.engine.probe_gpus import gpu_facts
+from deployer.engine.project_record import parse_record
 from deployer.formats import linux
 from deployer.formats.nvidia_smi import APPS, QUERIES
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
-from deployer.values.facts import Disk, GpuFacts, LockFact, PathFact
+from deployer.values.facts import Disk, GpuFacts, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
 
 Kind = Literal["file", "directory", "missing", "denied", "other"]
@@ -55,6 +56,7 @@ class Probed:
     ephemeral_ports: tuple[int, int] = (32768, 60999)
     sshd: Mapping[str, str] = field(default_factory=dict)
     locks: tuple[LockFact, ...] = ()
+    records: tuple[ProjectRecord, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -116,6 +118,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
         ephemeral_ports=linux.parse_port_range(text("ephemeral")) or (32768, 60999),
         sshd=linux.parse_sshd(text("sshd")),
         locks=tuple(_lock(section) for section in sections.get("lock", ())),
+        records=_records(sections.get("record", ())),
     )
 
 
@@ -146,6 +149,12 @@ def _disks(sections: Sequence[Section], paths: Sequence[str]) -> tuple[Disk, ...
         if position is not None and filesystem is not None:
             found.append(Disk(paths[position], filesystem.mount, filesystem.total, filesystem.free))
     return tuple(found)
+
+
+def _records(sections: Sequence[Section]) -> tuple[ProjectRecord, ...]:
+    """Those that can be read and lie where their project's record belongs."""
+    found = ((" ".join(section.words), parse_record(section.body)) for section in sections)
+    return tuple(record for folder, record in found if record is not None and record.project == folder)
 
 
 def _lock(section: Section) -> LockFact:

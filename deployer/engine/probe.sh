@@ -175,6 +175,15 @@ state() {
         count=$((count + 1))
         [ $count -lt 100 ] || break
     done
+    count=0
+    for record in "$STATE"/*/hosts; do
+        [ -f "$record" ] || continue
+        project=${record%/hosts}
+        section record "${project##*/}"
+        head -c 262145 "$record"
+        count=$((count + 1))
+        [ $count -lt 100 ] || break
+    done
 }
 
 # query COMMAND...: the richest query of $richest that this driver knows.

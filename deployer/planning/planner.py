@@ -11,6 +11,7 @@ from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import ServiceChoice, choose, keys_of
 from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, waits_for_port_only
+from deployer.planning.dropped import dropped_hosts
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
@@ -19,6 +20,7 @@ from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
+from deployer.planning.state_dir import denied_state_dirs
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
@@ -81,6 +83,8 @@ def _assemble(
     rollout = Rollout(project, changes)
     steps = rollout.lay_out()
     problems += broken_promises(project, changes, choices, rollout.stop_first)
+    problems += dropped_hosts(project, observed.reachable)
+    problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,
         id=project.spec.id,

@@ -154,6 +154,16 @@ class LockFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones."""
+
+    project: str
+    id: str
+    apply: str
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """One host, observed once."""
 
@@ -180,6 +190,7 @@ class HostFacts:
     sshd: Mapping[str, str] = field(default_factory=dict)  # maxsessions, maxstartups, where readable
     state_writable: bool | None = None  # STATE_DIR can be written by the user that Docker is reached as
     locks: tuple[LockFact, ...] = ()
+    records: tuple[ProjectRecord, ...] = ()
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

@@ -15,7 +15,9 @@ from deployer.engine.journal import JournalEntry, record
 from deployer.engine.lease import LockWait, acquire
 from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
-from deployer.errors import Diagnostic, RefusedError, Severity
+from deployer.engine.project_record import write_records
+from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
+from deployer.planning.dropped import records_to_write
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import ApplyResult, Note
@@ -41,9 +43,34 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set)
         if result.is_ok:
             orders.report(Note("looking at the hosts once more"))
-            result = replace(result, problems=mismatches(session.plan(destroy=planned.destroy).plan))
+            after = session.plan(destroy=planned.destroy)
+            found = mismatches(after.plan)
+            result = replace(result, problems=found or _remember(session, after, holder.apply))
         warnings = _record(session, planned, again.plan, result, holder) + leases.release()
     return replace(result, problems=(*result.problems, *warnings))
+
+
+def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
+    """Of a plan without steps: only the record of the project's hosts may be out of date. Returns warnings; where
+    another apply is at work nothing is done, since that one brings it up to date."""
+    holder = Holder(session.project.spec.project, new_apply_id(), who_applies())
+    if planned.saved_selection is not None:
+        return ()  # it was observed some time ago
+    if not records_to_write(session.project, planned.observed, holder.apply, destroy=planned.destroy):
+        return ()
+    try:
+        with acquire(session.fleet, planned.observed.reachable, holder):
+            return _remember(session, planned, holder.apply)
+    except RefusedError:
+        return ()
+    except DeployerError as error:
+        return tuple(replace(found, severity=Severity.WARNING) for found in error.diagnostics)
+
+
+def _remember(session: Session, after: Planned, apply: str) -> tuple[Diagnostic, ...]:
+    """Writes down on each host where the project runs now; returns warnings."""
+    wanted = records_to_write(session.project, after.observed, apply, destroy=after.destroy)
+    return write_records(session.fleet, session.project.spec.project, wanted)
 
 
 def _record(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from deployer.engine.secrets import SecretStore
+    from deployer.errors import Diagnostic
     from deployer.spec.project import Project
     from deployer.transport.fleet import Fleet
     from deployer.values.events import ApplyResult
@@ -116,6 +117,12 @@ class Session:
 
         self._report = orders.report
         return apply(self, planned, orders)
+
+    def settle(self, planned: Planned) -> tuple[Diagnostic, ...]:
+        """What is left to do where nothing is planned; returns warnings. See `applying`."""
+        from deployer.workflow.applying import settle
+
+        return settle(self, planned)
 
     def health(self, planned: Planned) -> Mapping[str, str]:
         """What each running replica says of itself just now, by the name of its container."""

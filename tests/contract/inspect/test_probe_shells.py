@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
+from deployer.engine.project_record import render_record
 from deployer.formats.sockets import SocketOwner
+from deployer.values.facts import ProjectRecord
+from deployer.values.names import STATE_DIR
 
 CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin")
 BUSYBOX = shutil.which("busybox")
@@ -200,6 +203,26 @@ def test_nvidia_smi_that_reads_stdin_floods_and_lies(shell: list[str], tools: Pa
     assert found.gpu.gpus == ()
     assert found.user.uid == os.geteuid()
     assert time.monotonic() - began < 30
+
+
+def test_locks_and_records_of_projects(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    record = ProjectRecord("lab", "7f3a", "a1", {"gpu-a": "10.0.0.11"})
+    for name in ("lab", "full", "odd one", "empty", *(f"p{n:03}" for n in range(120))):
+        (state / name).mkdir(parents=True)
+    (state / "lab" / "hosts").write_bytes(render_record(record))
+    (state / "lab" / "lock").write_text('{"holder": "ann"}')
+    (state / "full" / "hosts").write_bytes(b" " * 3_000_000)
+    (state / "odd one" / "hosts").symlink_to("/dev/zero")
+    for n in range(120):
+        (state / f"p{n:03}" / "hosts").write_text("{}")
+    script = probe_script(MARKER, (), gpus=False).replace(STATE_DIR.encode(), str(state).encode())
+    done = subprocess.run([*shell, "-s"], input=script, cwd=tools, capture_output=True, timeout=60, check=False)
+    found = parse_probe(done.stdout, MARKER, ())
+    assert (found.records, found.state_writable) == ((record,), True)
+    assert [(lock.project, lock.holder) for lock in found.locks] == [("lab", "ann")]
+    assert done.stdout.count(f"{MARKER} record ".encode()) == 100
+    assert len(done.stdout) < 1 << 20
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or CHROOT is None or BUSYBOX is None, reason="needs root, chroot and busybox")

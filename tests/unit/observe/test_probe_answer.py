@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from deployer.engine.probe import asked_paths, parse_probe, parse_sections, probe_script
 from deployer.engine.probe_gpus import gpu_facts
-from deployer.values.facts import LockFact, PathFact
+from deployer.engine.project_record import render_record
+from deployer.values.facts import LockFact, PathFact, ProjectRecord
 
 M = "0123456789abcdef0123456789abcdef"
 LEAST = f"""motd of a talkative login
@@ -80,6 +81,18 @@ def test_locks(content: str, lock: LockFact) -> None:
     assert parse_probe(answer(f"\n{M} lock lab\n{content}"), M, ()).locks == (lock,)
 
 
+def test_records_lie_where_they_belong() -> None:
+    lab, other = ProjectRecord("lab", "7f3a", "a1", {"gpu-a": "10.0.0.11"}), ProjectRecord("other", "", "a2")
+    said = "".join(
+        f"\n{M} record {folder}\n{text}"
+        for folder, text in (
+            ("lab", render_record(lab).decode()), ("x", render_record(other).decode()), ("y", "planted\x1b[2J"),
+            ("other", render_record(other).decode()),
+        )
+    )  # fmt: skip
+    assert parse_probe(answer(said), M, ()).records == (lab, other)
+
+
 def test_a_lost_gpu_does_not_hide_the_others() -> None:
     fields = "index,uuid,driver_version,pci.bus_id,memory.total,memory.used,name"
     lost = "Unable to determine the device handle for GPU0000:65:00.0: Unknown Error"
@@ -127,7 +140,9 @@ def test_any_path_is_one_word_of_the_script(paths: list[str]) -> None:
     assert shlex.split(script[start:]) == ["main", *paths, "</dev/null", "2>/dev/null"]
 
 
-@given(st.binary(max_size=200), st.lists(st.sampled_from(["gpus", "path", "disk", "lock", "ss", "end", "id"])))
+@given(
+    st.binary(max_size=200), st.lists(st.sampled_from(["gpus", "path", "disk", "lock", "record", "ss", "end", "id"]))
+)
 def test_any_answer_is_read_or_a_value_error(noise: bytes, names: list[str]) -> None:
     output = b"".join(b"\n" + M.encode() + b" " + name.encode() + b" 0 " + noise for name in names) + answer()
     try:

@@ -1,0 +1,93 @@
+"""The hosts' own record of where a project runs: STATE_DIR/PROJECT/hosts, the same on each of its hosts.
+
+What it says is read to warn of forgotten hosts, and for nothing else. A host that cannot write it is a warning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from deployer.engine.context import Transports
+from deployer.engine.fanout import on_each
+from deployer.engine.redaction import clean
+from deployer.errors import DeployerError, Diagnostic, HostError, Severity
+from deployer.formats.text import one_line
+from deployer.values.codec import parse_json
+from deployer.values.facts import ProjectRecord
+from deployer.values.names import NAME, STATE_DIR
+
+FORMAT = 1
+MAX_RECORD = 256 << 10  # bytes; some 5000 hosts
+MAX_HOSTS = 10_000
+RUN_TIMEOUT = 20.0
+WRITE = """
+umask 022
+new=$1/hosts.new.$$
+[ ! -d "$1/hosts" ] && mkdir -p -- "$1" && cat >"$new" && mv -f -- "$new" "$1/hosts" && exit 0
+rm -f -- "$new"
+exit 1
+"""
+REMOVE = 'rm -f -- "$1/hosts"'
+
+
+def write_records(
+    transports: Transports, project: str, wanted: Mapping[str, ProjectRecord | None], state_dir: str = STATE_DIR
+) -> tuple[Diagnostic, ...]:
+    """Makes each host's record the wanted one (None: there is none); a warning for each host that did not take it."""
+    directory = f"{state_dir}/{project}"
+
+    def write(host: str) -> None:
+        record = wanted[host]
+        script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
+        argv = ["sh", "-c", script, "deployer-record", directory]
+        done = transports[host].run(argv, stdin=text, timeout=RUN_TIMEOUT)
+        if done.exit_code != 0:
+            words = clean(done.stderr[-500:].decode("utf-8", "replace"))
+            raise HostError(Diagnostic("record-failed", words or f"exit code {done.exit_code}", host=host))
+
+    tried = on_each(wanted, write)
+    return tuple(_warning(host, directory, error) for host, error in tried.items() if isinstance(error, DeployerError))
+
+
+def _warning(host: str, directory: str, error: DeployerError) -> Diagnostic:
+    return Diagnostic(
+        "record-failed",
+        f"host `{host}`: the record of the project's hosts could not be written",
+        evidence=(error.diagnostics[0].message,),
+        hint=f"see that `{directory}` can be written",
+        severity=Severity.WARNING,
+        host=host,
+    )
+
+
+def render_record(record: ProjectRecord) -> bytes:
+    data = {
+        "format": FORMAT,
+        "project": record.project,
+        "id": record.id,
+        "apply": record.apply,
+        "hosts": dict(sorted(record.hosts.items())),
+    }
+    return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def parse_record(text: bytes) -> ProjectRecord | None:
+    """What `render_record` wrote, or whoever did; None where it is not that."""
+    try:
+        data = parse_json(text.strip(), MAX_RECORD)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        return None
+    project, hosts = data.get("project"), data.get("hosts")
+    if not isinstance(project, str) or NAME.match(project) is None or not isinstance(hosts, dict):
+        return None
+    named = list(hosts.items())[:MAX_HOSTS]
+    known = {one_line(name): one_line(address) for name, address in named if isinstance(address, str)}
+    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known)
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    return one_line(value) if isinstance(value, str) else ""

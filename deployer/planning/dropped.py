@@ -1,0 +1,96 @@
+"""Hosts that a project ran on and that its inventory no longer has, as the other hosts' records tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from deployer.errors import Diagnostic, warning
+from deployer.planning.claims import is_holding
+from deployer.spec.language import DeploySpec, Host
+from deployer.spec.project import Project
+from deployer.values.facts import HostFacts, ObservedState, ProjectRecord
+
+APPLY = re.compile(r"\d{8}T\d{6}Z[0-9a-f]{8}\Z")  # begins with the time
+MOST_NAMED = 20
+
+
+def dropped_hosts(project: Project, facts: Mapping[str, HostFacts]) -> tuple[Diagnostic, ...]:
+    """A warning for each host of the latest record that the inventory does not name."""
+    latest = latest_record(project.spec, facts)
+    gone = sorted(_gone(project.spec, latest).items()) if latest is not None else []
+    found = [_dropped(f"host `{name}`{f' ({address})' if address else ''}") for name, address in gone[:MOST_NAMED]]
+    if len(gone) > MOST_NAMED:
+        found.append(_dropped(f"each of {len(gone) - MOST_NAMED} more hosts"))
+    return tuple(found)
+
+
+def _dropped(who: str) -> Diagnostic:
+    return warning(
+        "host-dropped",
+        f"{who} served this project at the last apply and is no longer in the inventory; it may still serve",
+        hint="add it back with `state: drain` and apply, or `deployer destroy` there; "
+        "with `state: lost` if it is gone for good",
+    )
+
+
+def latest_record(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> ProjectRecord | None:
+    """The newest record of this project, by the time in the name of the apply that wrote it."""
+    ours = [
+        record
+        for _, host in sorted(facts.items())
+        for record in host.records
+        if record.project == spec.project and (spec.id is None or record.id == spec.id)
+    ]
+    return max(ours, key=lambda record: record.apply if APPLY.match(record.apply) else "", default=None)
+
+
+def _gone(spec: DeploySpec, record: ProjectRecord) -> dict[str, str]:
+    """Hosts of the record that go by no name and no address of the inventory."""
+    known = {address_of(name, host) for name, host in spec.hosts.items()} - {""}
+    return {n: address for n, address in record.hosts.items() if n not in spec.hosts and address not in known}
+
+
+def address_of(name: str, host: Host) -> str:
+    """Empty for this very machine: it has another name for everybody else."""
+    return "" if host.connection == "local" else host.address or name
+
+
+def records_to_write(
+    project: Project, observed: ObservedState, apply: str, *, destroy: bool = False
+) -> dict[str, ProjectRecord | None]:
+    """By host, the record that it shall have after an apply (None: none), where it has another one now.
+
+    `observed` is what was seen after it. Hosts that are out of sight stay in the record until they are seen without
+    the project, or said to be lost.
+    """
+    spec, facts = project.spec, observed.reachable
+    hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
+    wanted: dict[str, ProjectRecord | None] = {}
+    for name, host in facts.items():
+        now = next((record for record in host.records if record.project == spec.project), None)
+        left = any(container.recorded is not None for container in host.containers)
+        if destroy and not left:
+            wanted |= {name: None} if now is not None else {}
+        elif now is None or (now.id, now.hosts) != (spec.id or "", hosts):
+            wanted[name] = ProjectRecord(spec.project, spec.id or "", apply, hosts)
+    return wanted
+
+
+def _serving(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:
+    return {
+        name: address_of(name, spec.hosts[name])
+        for name, host in facts.items()
+        if any(container.recorded is not None and is_holding(container) for container in host.containers)
+    }
+
+
+def _out_of_sight(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:
+    """Of the latest record: what the inventory dropped, and what cannot be looked at now."""
+    latest = latest_record(spec, facts)
+    if latest is None:
+        return {}
+    dark = {
+        n: a for n, a in latest.hosts.items() if n in spec.hosts and n not in facts and spec.hosts[n].state != "lost"
+    }
+    return _gone(spec, latest) | dark

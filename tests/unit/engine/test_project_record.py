@@ -1,0 +1,78 @@
+"""The record of a project's hosts: written whole, read from anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.engine.project_record import MAX_HOSTS, parse_record, render_record, write_records
+from deployer.spec.language import Host
+from deployer.transport.local import LocalTransport
+from deployer.values.facts import ProjectRecord
+
+RECORD = ProjectRecord("lab", "7f3a", "20260101T000000Z00000000", {"gpu-a": "10.0.0.11", "主机": "fe80::1"})
+
+
+def here() -> dict[str, LocalTransport]:
+    return {"here": LocalTransport("here", Host.model_validate({"connection": "local"}))}
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert write_records(here(), "lab", {"here": RECORD}, str(tmp_path)) == ()
+    file = tmp_path / "lab" / "hosts"
+    assert parse_record(file.read_bytes()) == RECORD
+    assert [path.name for path in (tmp_path / "lab").iterdir()] == ["hosts"]
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_it_is_removed_and_that_twice(tmp_path: Path) -> None:
+    write_records(here(), "lab", {"here": RECORD}, str(tmp_path))
+    for _ in range(2):
+        assert write_records(here(), "lab", {"here": None}, str(tmp_path)) == ()
+    assert not (tmp_path / "lab" / "hosts").exists()
+
+
+@pytest.mark.parametrize("in_the_way", ["lab", "lab/hosts/x"])
+def test_one_that_cannot_be_written_is_a_warning(tmp_path: Path, in_the_way: str) -> None:
+    (tmp_path / in_the_way).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / in_the_way).write_text("")
+    (found,) = write_records(here(), "lab", {"here": RECORD}, str(tmp_path))
+    assert (found.code, found.severity, found.host) == ("record-failed", "warning", "here")
+    assert not list(tmp_path.rglob("*.new.*"))
+
+
+def document(**changed: object) -> bytes:
+    return json.dumps(json.loads(render_record(RECORD)) | changed).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"null", b"[]", b"{}", b"[" * 5000, b"\xff\xfe", document(format=2), document(project="../etc"),
+        document(project=7), document(hosts=[]), document(hosts=None), b'{"a":1,"a":2}', b" " * (300 << 10) + b"x",
+    ],
+)  # fmt: skip
+def test_what_is_no_record_is_none(text: bytes) -> None:
+    assert parse_record(text) is None
+
+
+def test_what_somebody_planted_is_bounded_and_on_one_line() -> None:
+    hosts = {"\x1b[31mred\n": "a\x00b", "x" * 5000: "y" * 5000, "n": 7}
+    found = parse_record(document(hosts=hosts, id=["x"], apply="\x1b]0;t\x07"))
+    assert found is not None
+    assert found.hosts == {"red": "a b", "x" * 200: "y" * 200}
+    assert found.id == ""
+    assert "\x1b" not in found.apply
+    many = parse_record(document(hosts={str(n): "" for n in range(MAX_HOSTS + 5)}))
+    assert many is not None
+    assert len(many.hosts) == MAX_HOSTS
+
+
+@given(st.binary(max_size=300))
+def test_anything_is_a_record_or_none(text: bytes) -> None:
+    parse_record(text)

@@ -1,0 +1,161 @@
+"""Hosts dropped from the inventory while they may still serve: remembered by the others, until somebody says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.errors import Diagnostic, Severity
+from deployer.planning.dropped import dropped_hosts, records_to_write
+from deployer.planning.planner import plan, plan_destroy
+from deployer.spec.language import DeploySpec
+from deployer.spec.project import Project
+from deployer.values.facts import (
+    ContainerStatus,
+    DockerFacts,
+    HostFacts,
+    ObservedContainer,
+    ObservedState,
+    ProjectRecord,
+    Recorded,
+    Unreachable,
+)
+from deployer.values.names import ReplicaKey
+from deployer.values.resolved import Resolved
+
+EARLY, LATE, NOW = "20260101T000000Z00000000", "20260201T000000Zffffffff", "20260301T000000Z12345678"
+A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+GONE = Diagnostic("unreachable", "host cannot be reached")
+
+
+def project(id: str | None = "7f3a", **hosts: dict[str, Any]) -> Project:
+    data: dict[str, Any] = {"version": 1, "project": "lab", "hosts": hosts, "services": {}}
+    return Project(DeploySpec.model_validate(data | ({"id": id} if id else {})), "deploy.yaml", {})
+
+
+def record(apply: str = EARLY, id: str = "7f3a", name: str = "lab", **hosts: str) -> ProjectRecord:
+    return ProjectRecord(name, id, apply, hosts)
+
+
+def facts(name: str, *records: ProjectRecord, status: ContainerStatus | None = None) -> HostFacts:
+    recorded = Recorded("lab", "7f3a", ReplicaKey("chat", 0), 0, "replica", "a" * 12, None)
+    ours = ObservedContainer("c" * 64, "lab_chat_0_aaaaaaaaaaaa", "i", "sha256:1", status or "running", recorded)
+    return HostFacts(
+        name, name, "Debian", "6", "x86_64", 0, 0, "root", 2, 1, 1, "", DockerFacts("27", "1.47"),
+        records=records, containers=(ours,) if status else (),
+    )  # fmt: skip
+
+
+def seen(*hosts: HostFacts | Unreachable) -> ObservedState:
+    return ObservedState({host.name: host for host in hosts})
+
+
+def warned(spec: Project, *hosts: HostFacts) -> list[str]:
+    found = dropped_hosts(spec, seen(*hosts).reachable)
+    assert {(d.code, d.severity) for d in found} <= {("host-dropped", Severity.WARNING)}
+    return [d.message.partition(" served")[0] for d in found]
+
+
+BOTH = record(a=A, b=B)
+
+
+def test_a_dropped_host_is_said_by_plan_and_by_destroy() -> None:
+    spec, state = project(a={"address": A}), seen(facts("a", BOTH))
+    for made in (plan(spec, state, Resolved()), plan_destroy(spec, state)):
+        (problem,) = made.problems
+        assert problem.code == "host-dropped"
+        assert problem.message == (
+            "host `b` (10.0.0.2) served this project at the last apply and is no longer in the inventory; "
+            "it may still serve"
+        )
+        assert not made.has_errors
+
+
+def test_hosts_that_are_there_lost_or_renamed_are_not() -> None:
+    here = facts("a", BOTH)
+    assert warned(project(a={"address": A}, b={"address": B}), here) == []
+    assert warned(project(a={"address": A}, b={"address": B, "state": "lost"}), here) == []
+    assert warned(project(a={"address": A}, renamed={"address": B}), here) == []
+    assert warned(project(a={"address": A}, b={"address": "elsewhere"}), here) == []
+
+
+def test_the_latest_record_of_our_own_counts() -> None:
+    spec = project(a={"address": A}, b={"address": B})
+    stale, fresh = record(EARLY, a=A, old="10.9.9.9"), record(LATE, a=A, b=B, c=C)
+    assert warned(spec, facts("a", stale), facts("b", fresh)) == ["host `c` (10.0.0.3)"]
+    assert warned(spec, facts("a", record(LATE, id="other", x="1"), record(LATE, name="lab2", y="2"))) == []
+    assert warned(project(None, a={}), facts("a", record(LATE, id="other", x="1"))) == ["host `x` (1)"]
+    assert warned(spec, facts("a", record("zzzz", forged="6.6.6.6")), facts("b", fresh)) == ["host `c` (10.0.0.3)"]
+
+
+def test_a_local_host_has_no_address() -> None:
+    assert warned(project(b={"connection": "local"}), facts("b", record(a="", b=""))) == ["host `a`"]
+
+
+def test_a_record_full_of_hosts_does_not_flood_the_plan() -> None:
+    many = {f"h{n:04}": f"10.1.{n // 256}.{n % 256}" for n in range(3000)}
+    found = warned(project(a={}), facts("a", record(**many)))
+    assert len(found) == 21
+    assert found[-1] == "each of 2980 more hosts"
+
+
+def test_after_an_apply_every_host_knows_where_the_project_runs() -> None:
+    spec = project(a={"address": A}, b={"address": B}, spare={})
+    after = seen(facts("a", status="running"), facts("b", status="restarting"), facts("spare"))
+    wanted = records_to_write(spec, after, NOW)
+    assert set(wanted) == {"a", "b", "spare"}
+    assert all(made == ProjectRecord("lab", "7f3a", NOW, {"a": A, "b": B}) for made in wanted.values())
+
+
+def test_a_record_that_says_so_already_is_left_alone() -> None:
+    spec = project(a={"address": A}, b={"address": B})
+    after = seen(facts("a", BOTH, status="running"), facts("b", record(EARLY, a=A), status="running"))
+    assert records_to_write(spec, after, NOW) == {"b": record(NOW, a=A, b=B)}
+
+
+@pytest.mark.parametrize(
+    ("b", "stays"),
+    [
+        (None, True),  # dropped from the inventory
+        ({"address": B}, True),  # unreachable
+        ({"address": B, "state": "maintenance"}, True),
+        ({"address": B, "state": "lost"}, False),
+    ],
+)
+def test_who_is_out_of_sight_stays_in_the_record(b: dict[str, str] | None, stays: bool) -> None:
+    spec = project(**{"a": {"address": A}} | ({"b": b} if b else {}))
+    before = record(a=A, b=B, x="10.0.0.9")
+    here = facts("a", before, status="running")
+    wanted = records_to_write(spec, seen(here, Unreachable("b", GONE)), NOW)
+    if stays:
+        assert wanted == {}
+    else:
+        assert wanted == {"a": record(NOW, a=A, x="10.0.0.9")}
+
+
+def test_a_drained_host_leaves_the_record() -> None:
+    spec = project(a={"address": A}, b={"address": B, "state": "drain"})
+    after = seen(facts("a", BOTH, status="running"), facts("b", BOTH, status="exited"))
+    assert records_to_write(spec, after, NOW) == {"a": record(NOW, a=A), "b": record(NOW, a=A)}
+
+
+def test_destroy_removes_the_record_where_nothing_is_left() -> None:
+    spec = project(a={"address": A}, b={"address": B}, c={"address": C})
+    after = seen(facts("a", BOTH), facts("b", BOTH, status="exited"), facts("c"))
+    assert records_to_write(spec, after, NOW, destroy=True) == {"a": None, "b": record(NOW)}
+
+
+def test_another_owners_record_is_written_over_only_by_an_apply_that_was_allowed() -> None:
+    theirs = record(id="other", z="1")
+    spec = project(a={"address": A})
+    assert records_to_write(spec, seen(facts("a", theirs, status="running")), NOW) == {"a": record(NOW, a=A)}
+
+
+def test_once_written_nothing_is_left_to_write() -> None:
+    spec = project(a={"address": A}, b={"address": B})
+    after = seen(facts("a", status="running"), facts("b"))
+    wanted = records_to_write(spec, after, NOW)
+    settled = [replace(host, records=(wanted[host.name],)) for host in after.reachable.values()]  # type: ignore[arg-type]
+    assert records_to_write(spec, seen(*settled), "20270101T000000Z00000000") == {}
