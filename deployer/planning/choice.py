@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from deployer import backends
 from deployer.backends.base import Backend
 from deployer.errors import Diagnostic
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import HostIndex
 from deployer.planning.models import format_of
 from deployer.planning.replicas import Found
-from deployer.spec.language import BackendPin, Model, Service
+from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
 
 BY_FORMAT = {"gguf": "llama.cpp", "safetensors": "vllm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The hosts that gave facts, and which of them a selector means."""
+
+    facts: Mapping[str, HostFacts]
+    index: HostIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +47,14 @@ class ServiceChoice:
         return self.service.state == "running"
 
 
-def choose(
-    project: Project, name: str, facts: Mapping[str, HostFacts], found: Iterable[Found]
-) -> ServiceChoice | Diagnostic:
+def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> ServiceChoice | Diagnostic:
     """Settles backend and category of one service. The spec wins, then what was decided before, then the format."""
     service = project.spec.services[name]
     where = project.where("services", name)
     model = project.spec.models.get(service.model or "")
     if model is None:
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
-    chosen, why = _backend_name(project, service, model, facts, found)
+    chosen, why = _backend_name(project, service, model, seen, found)
     if chosen is None:
         return Diagnostic(
             "no-backend",
@@ -56,7 +62,7 @@ def choose(
             project.where("services", name, "model") or where,
             hint="name one with `backend`, or correct the model's `source`",
         )
-    backend = backends.find(_base(project, chosen))
+    backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
     category = model.category or "llm"
@@ -81,30 +87,27 @@ def choose(
 
 
 def _backend_name(
-    project: Project, service: Service, model: Model, facts: Mapping[str, HostFacts], found: Iterable[Found]
+    project: Project, service: Service, model: Model, seen: Seen, found: Iterable[Found]
 ) -> tuple[str | None, str]:
     if service.backend is not None:
         return service.backend, "named in the spec"
     for item in found:
         decided = item.recorded.decisions.get("backend")
         stands = item.recorded.decisions.get("model") == model_inputs(model)
-        if isinstance(decided, str) and stands and backends.find(_base(project, decided)) is not None:
+        if isinstance(decided, str) and stands and backends.find(base_backend(project.spec, decided)) is not None:
             return decided, "decided before"
-    paths = (
-        facts[host].paths.get(model.location)
-        for host in hosts_named(project.spec, service.placement.hosts)
-        if host in facts
-    )
+    meant = seen.index.named(service.placement.hosts)
+    paths = (seen.facts[host].paths.get(model.location) for host in meant if host in seen.facts)
     format_ = next((f for f in (format_of(model, path) for path in paths) if f), format_of(model, None))
     if format_ is None:
         return None, ""
     return BY_FORMAT[format_], f"the model's format is {format_}"
 
 
-def _base(project: Project, name: str) -> str:
+def base_backend(spec: DeploySpec, name: str) -> str:
     """The built-in backend under a name of the spec, through `extends`."""
-    for _ in range(len(project.spec.backends) + 1):
-        pin = project.spec.backends.get(name)
+    for _ in range(len(spec.backends) + 1):
+        pin = spec.backends.get(name)
         if pin is None or pin.extends is None:
             return name
         name = pin.extends

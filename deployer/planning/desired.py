@@ -15,7 +15,7 @@ from deployer.planning.render_request import Placed as RenderPlaced
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
 from deployer.spec.project import Project
-from deployer.values.canonical import canonical_json, digest, revision_of
+from deployer.values.canonical import canonical_json, digest, digest_of
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.names import (
@@ -30,6 +30,7 @@ from deployer.values.names import (
     LABEL_SERVICE,
     LABEL_SPEC,
     LABEL_VERSION,
+    REVISION_LENGTH,
     ReplicaKey,
     container_name,
 )
@@ -43,6 +44,7 @@ class DesiredReplica:
     key: ReplicaKey
     placed: Placed
     container: ContainerSpec
+    recorded_as: str  # the container as its label has it; `revision` is its digest
     revision: str
     name: str
     decisions: Mapping[str, Any]
@@ -79,11 +81,13 @@ def desired_replica(
             draft=placed.draft,
         )
     )
-    revision = revision_of(to_data(container))
+    text = canonical_json(to_data(container))
+    revision = digest_of(text)[:REVISION_LENGTH]
     return DesiredReplica(
         key=placed.key,
         placed=placed,
         container=container,
+        recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
         decisions=_decisions(project, placed, image, why_image),
@@ -148,7 +152,7 @@ def labels_of(project: Project, replica: DesiredReplica) -> dict[str, str]:
         LABEL_ROLE: "replica",
         LABEL_REVISION: replica.revision,
         LABEL_DECISIONS: canonical_json(replica.decisions),
-        LABEL_SPEC: canonical_json(to_data(replica.container)),
+        LABEL_SPEC: replica.recorded_as,
         LABEL_SECRETS: canonical_json(known),
         LABEL_VERSION: __version__,
     }

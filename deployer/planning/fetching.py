@@ -12,10 +12,11 @@ from deployer.values.plan import MakeDirectory, PullImage
 def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
     """The pull, shared by all replicas of the host; none where the image is there."""
     image = new.container.image
-    if is_there(new.placed.facts, image):
+    id_ = f"{new.host}/pull/{image}"
+    if id_ not in steps.steps and is_there(new.placed.facts, image):
         return ()
     operation = PullImage(image, registry_of(image))
-    return (steps.shared(f"{new.host}/pull/{image}", new.host, operation, f"replica `{new.key}` runs it"),)
+    return (steps.shared(id_, new.host, operation, f"replica `{new.key}` runs it"),)
 
 
 def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:

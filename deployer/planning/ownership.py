@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deployer.errors import Diagnostic
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import HostIndex
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import FOREIGN_PROJECT
@@ -39,7 +39,7 @@ def foreign_project_problems(project: Project, facts: Mapping[str, HostFacts]) -
     )
 
 
-def forbidden_secrets(project: Project, replica: DesiredReplica) -> tuple[Diagnostic, ...]:
+def forbidden_secrets(project: Project, replica: DesiredReplica, index: HostIndex) -> tuple[Diagnostic, ...]:
     """Secrets that this replica is given although `secrets.X.hosts` leaves its host out."""
     return tuple(
         Diagnostic(
@@ -49,6 +49,5 @@ def forbidden_secrets(project: Project, replica: DesiredReplica) -> tuple[Diagno
             hint="narrow `placement.hosts` of the service, or widen `hosts` of the secret",
         )
         for name in replica.container.secret_names
-        if name in project.spec.secrets
-        and replica.host not in hosts_named(project.spec, project.spec.secrets[name].hosts)
+        if name in project.spec.secrets and replica.host not in index.members(project.spec.secrets[name].hosts)
     )

@@ -11,10 +11,9 @@ from itertools import groupby
 
 from deployer.errors import Diagnostic
 from deployer.planning.candidates import Candidates
-from deployer.planning.choice import ServiceChoice, keys_of
+from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists
-from deployer.planning.hosts import HostIndex
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
 from deployer.planning.refusals import no_placement
@@ -47,12 +46,9 @@ class Placed:
 class Placer:
     """The hosts while replicas are being placed on them."""
 
-    def __init__(
-        self, project: Project, facts: Mapping[str, HostFacts], found: Mapping[ReplicaKey, tuple[Found, ...]]
-    ) -> None:
-        self._project, self._facts, self._found = project, facts, found
-        self._index = HostIndex(project.spec)
-        self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(facts.items())}
+    def __init__(self, project: Project, seen: Seen, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> None:
+        self._project, self._found, self._index = project, found, seen.index
+        self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
         self._candidates: dict[tuple[tuple[str, ...], str, int | None], Candidates] = {}
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
         self._by_host: dict[str, list[Found]] = {}

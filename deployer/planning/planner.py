@@ -8,10 +8,11 @@ from dataclasses import replace
 from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.availability import availability, broken_promises
-from deployer.planning.choice import ServiceChoice, choose, keys_of
+from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, waits_for_port_only
 from deployer.planning.dropped import dropped_hosts
+from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
@@ -24,7 +25,7 @@ from deployer.planning.state_dir import denied_state_dirs
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
-from deployer.values.facts import HostFacts, ObservedState
+from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
@@ -37,12 +38,14 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
-    choices = _choices(project, facts, found, problems)
+    seen = Seen(facts, HostIndex(project.spec))
+    choices = _choices(project, seen, found, problems)
     unknown = _unknown(project, here, choices, found)
-    placer = Placer(project, facts, found)
+    placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += placer.problems
     desired = _desired(project, resolved, placer, found, problems)
+    problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
@@ -118,7 +121,7 @@ def _unknown(
 
 def _choices(
     project: Project,
-    facts: Mapping[str, HostFacts],
+    seen: Seen,
     found: Mapping[ReplicaKey, tuple[Found, ...]],
     problems: list[Diagnostic],
 ) -> dict[str, ServiceChoice]:
@@ -127,7 +130,7 @@ def _choices(
         by_service.setdefault(key.service, []).extend(items)
     choices: dict[str, ServiceChoice] = {}
     for name in sorted(project.spec.services):
-        choice = choose(project, name, facts, by_service.get(name, ()))
+        choice = choose(project, name, seen, by_service.get(name, ()))
         refused = (choice,) if isinstance(choice, Diagnostic) else check_options(project, name, choice.backend)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
@@ -149,7 +152,6 @@ def _desired(
             replica = desired_replica(project, resolved, placed, found)
             beside = placer.other_port(placed) if waits_for_port_only(replica, found.get(key, ())) else None
             replica = desired_replica(project, resolved, beside, found) if beside is not None else replica
-            problems += forbidden_secrets(project, replica)
             desired[key] = replica
         except SpecError as error:
             if key.service not in failed:

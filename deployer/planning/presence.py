@@ -31,6 +31,8 @@ class Presence:
 
     def hiding_place(self, spec: DeploySpec, service: str) -> str | None:
         """A host where a replica of the service may be that nobody sees."""
+        if not self.dark:
+            return None
         meant = hosts_named(spec, spec.services[service].placement.hosts)
         return next((name for name in meant if name in self.dark), None)
 

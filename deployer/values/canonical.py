@@ -16,7 +16,12 @@ def canonical_json(data: Any) -> str:
 
 def digest(data: Any) -> str:
     """SHA-256 of the canonical JSON, in hex."""
-    return hashlib.sha256(canonical_json(data).encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_of(canonical_json(data))
+
+
+def digest_of(text: str) -> str:
+    """The same of a text that is canonical JSON already."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def revision_of(data: Any) -> str:
