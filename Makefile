@@ -34,7 +34,7 @@ unit: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto -m 'not lab' $(FAST)
 
 lab: $(VENV)/.installed
-	$(BIN)/python -m pytest -m 'lab and not heavy' tests/contract tests/lab
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'lab and not heavy' tests/contract tests/lab
 
 heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab
