@@ -15,7 +15,8 @@ def command(shared: Shared) -> int:
     """Show what runs, service by service, and whether it is ready now. Exits 1 when a host could not be asked, 3 when
     another owner's project of the same name is there."""
     from deployer import workflow
-    from deployer.view.status import Seen, render_status, status_json, status_of
+    from deployer.view.status import Seen, status_json, status_of
+    from deployer.view.status_text import examples_of, render_status
 
     with workflow.Session.open(shared.inputs, shared.report) as session:
         planned = session.plan()
@@ -25,6 +26,8 @@ def command(shared: Shared) -> int:
     if shared.json:
         shared.console.data(status_json(status))
     else:
-        shared.console.result(render_status(status))
+        spec, ssh_config = planned.project.spec, shared.inputs.ssh_config
+        examples = examples_of(spec, status, ssh_config) if shared.verbose else None
+        shared.console.result(render_status(status, examples))
     refused = problem_exit(planned.plan.problems) == RefusedError.exit_code
     return RefusedError.exit_code if refused else int(bool(planned.observed.unreachable))

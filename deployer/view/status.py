@@ -1,4 +1,4 @@
-"""What runs, service by service: one value, shown as a table or as JSON."""
+"""What runs, service by service: one value, here as JSON, in `status_text` for people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from deployer.spec.project import Project
 from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan
-from deployer.view.gpus import render_gpus
 from deployer.view.json_text import FORMAT_VERSION
-from deployer.view.page import Page, Span, Style
 from deployer.view.plan_outline import is_unknown
+
+# What only hosts can bring about, so that it is drift beside an edit too (see planning.diff).
+DRIFT_REASONS = ("exited", "paused", "restarting", "dead", "removing", "label-changed", "restart-policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class ReplicaStatus:
     url: str | None = None
     restarts: int = 0
     since: str | None = None
-    drift: str | None = None
+    drift: str | None = None  # how the host differs from what was recorded there, whatever the spec says now
     pending: str | None = None
+    backend: str | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -119,9 +121,17 @@ def _row(seen: Seen, item: Found, change: Change | None, url: str | None) -> Rep
         url=url if running else None,
         restarts=container.restarts,
         since=(container.started_at if running else container.finished_at) or None,
-        drift=_why(change) if change and change.cause is Cause.DRIFT else None,
+        drift=_drift(change) if change is not None else None,
         pending=_pending(change),
+        backend=str(item.recorded.decisions.get("backend", "")) or None,
     )
+
+
+def _drift(change: Change) -> str | None:
+    """Of an edited replica too: what people or accidents did to its container stays drift."""
+    drifted = change.cause is Cause.DRIFT
+    reasons = [r.message for r in change.reasons if drifted or r.code in DRIFT_REASONS]
+    return "; ".join(reasons) or None
 
 
 def _why(change: Change) -> str:
@@ -156,34 +166,3 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
 def _replica_json(replica: ReplicaStatus) -> dict[str, Any]:
     names = ("replica", "host", "container", "state", "health", "gpus", "url", "restarts", "since", "drift", "pending")
     return {name: getattr(replica, name) for name in names}
-
-
-def render_status(status: Status) -> Page:
-    page = Page()
-    page.line(Span(f"Project `{status.project}`", Style.BOLD))
-    for name, service in sorted(status.services.items()):
-        page.blank()
-        page.extend(_render_service(name, service))
-    if not status.services:
-        page.line("  no services")
-    return page
-
-
-def _render_service(name: str, service: ServiceStatus) -> Page:
-    page = Page()
-    style = Style.ADDED if service.ready >= service.desired else Style.ERROR
-    model = "  " + " on ".join(part for part in (service.model, service.backend) if part)
-    page.line(Span(name, Style.BOLD), "  ", Span(f"{service.ready} of {service.desired} ready", style), model)
-    for replica in service.replicas:
-        page.line(f"  {name}-{replica.replica}  ", "  ".join(_cells(replica)))
-        if replica.pending:
-            page.line("      ", Span(f"{'drift' if replica.drift else 'pending'}: {replica.pending}", Style.CHANGED))
-    return page
-
-
-def _cells(replica: ReplicaStatus) -> list[str]:
-    health = f"{replica.state}, {replica.health}" if replica.health else replica.state
-    restarts = f"{replica.restarts} restarts" if replica.restarts else ""
-    since = f"since {replica.since[:19]}Z" if replica.since else ""
-    gpus = f"GPUs {render_gpus(replica.gpus)}" if replica.gpus else ""
-    return [c for c in (replica.host or "no host", health, replica.url or "", gpus, restarts, since) if c]

@@ -6,8 +6,10 @@ import http.client
 from functools import partial
 
 from deployer.backends import find
+from deployer.planning.choice import base_backend
 from deployer.planning.readiness import ANY_ADDRESS
 from deployer.planning.replicas import Found, found_replicas
+from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
 from deployer.values.facts import ObservedState
@@ -16,7 +18,7 @@ ANSWER_TIMEOUT = 5.0  # seconds
 LOADING = (404, 503)
 
 
-def ask_health(fleet: Fleet, observed: ObservedState) -> dict[str, str]:
+def ask_health(fleet: Fleet, spec: DeploySpec, observed: ObservedState) -> dict[str, str]:
     """`ready`, `loading`, `no answer` or `answers NNN` by container name; replicas that cannot be asked are absent."""
     by_host: dict[str, list[Found]] = {}
     for items in found_replicas(observed).values():
@@ -24,19 +26,19 @@ def ask_health(fleet: Fleet, observed: ObservedState) -> dict[str, str]:
             if item.container.status == "running":
                 by_host.setdefault(item.host, []).append(item)
     answers: dict[str, str] = {}
-    for found in fleet.map(sorted(by_host), partial(_ask_host, by_host)).values():
+    for found in fleet.map(sorted(by_host), partial(_ask_host, spec, by_host)).values():
         if isinstance(found, dict):
             answers |= found
     return answers
 
 
-def _ask_host(by_host: dict[str, list[Found]], transport: Transport) -> dict[str, str]:
-    asked = {item.container.name: _ask(transport, item) for item in by_host[transport.name]}
+def _ask_host(spec: DeploySpec, by_host: dict[str, list[Found]], transport: Transport) -> dict[str, str]:
+    asked = {item.container.name: _ask(transport, spec, item) for item in by_host[transport.name]}
     return {name: answer for name, answer in asked.items() if answer is not None}
 
 
-def _ask(transport: Transport, item: Found) -> str | None:
-    backend = find(str(item.recorded.decisions.get("backend")))
+def _ask(transport: Transport, spec: DeploySpec, item: Found) -> str | None:
+    backend = find(base_backend(spec, str(item.recorded.decisions.get("backend"))))
     port = item.recorded.decisions.get("port")
     if backend is None or not isinstance(port, int):
         return None

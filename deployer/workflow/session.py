@@ -128,4 +128,4 @@ class Session:
         """What each running replica says of itself just now, by the name of its container."""
         from deployer.workflow.health import ask_health
 
-        return ask_health(self.fleet, planned.observed)
+        return ask_health(self.fleet, self.project.spec, planned.observed)

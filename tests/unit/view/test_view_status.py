@@ -11,13 +11,16 @@ from deployer.cli.schema import OUTPUTS
 from deployer.view.json_text import render_json
 from deployer.view.output_schemas import output_schema
 from deployer.view.plan_json import plan_json
-from deployer.view.status import ReplicaStatus, ServiceStatus, Status, render_status, status_json
+from deployer.view.status import ReplicaStatus, ServiceStatus, Status, status_json
+from deployer.view.status_text import render_status
 from tests.unit.view.plans import creation, everything, impossible
 
 READY = ReplicaStatus(
     0, "gpu-a", "demo_chat_0_a", "running", "ready", ("GPU-0",), "http://a:1", 0, "2026-01-02T03:04:05.678Z"
 )
-DEAD = ReplicaStatus(1, "gpu-b", "demo_chat_1_b", "exited", restarts=3, drift="exited", pending="start: exited with 1")
+DEAD = ReplicaStatus(
+    1, "gpu-b", "demo_chat_1_b", "exited", restarts=3, drift="exited with 1", pending="start: exited with 1"
+)
 LOADING = ReplicaStatus(2, "gpu-b", "demo_chat_2_c", "running", "loading")
 AWAY = ReplicaStatus(3, None, None, "unknown")
 STATUS = Status("demo", {"chat": ServiceStatus("tiny", "llama.cpp", 4, (READY, DEAD, LOADING, AWAY))})
@@ -65,3 +68,6 @@ def test_the_text_says_what_is_wrong() -> None:
     assert "chat-1  gpu-b  exited  3 restarts" in text
     assert "drift: start: exited with 1" in text
     assert "chat-3  no host  unknown" in text
+    both = ReplicaStatus(0, "a", "c", "exited", drift="exited", pending="replace: the spec was edited; exited")
+    text = render_status(Status("demo", {"chat": ServiceStatus("m", "b", 1, (both,))})).render()
+    assert "pending: replace: the spec was edited; exited" in text

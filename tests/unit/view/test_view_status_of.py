@@ -69,12 +69,19 @@ def test_running_missing_and_leftover_replicas() -> None:
 
 
 def test_drift_is_told_apart_from_an_edit() -> None:
-    why = (Reason("exited", "its container exited with code 1"),)
-    for cause, drift in ((Cause.DRIFT, "its container exited with code 1"), (Cause.CHANGE, None)):
-        plan = a_plan(changes=(Change(CHAT, "gpu-a", Action.START, cause, why),))
+    edited, died = Reason("spec-changed", "the spec was edited"), Reason("exited", "its container exited with code 1")
+    moved = Reason("host-changed", "moves from `gpu-b` to `gpu-a`")
+    for cause, reasons, drift in (
+        (Cause.DRIFT, (died,), died.message),
+        (Cause.DRIFT, (moved,), moved.message),
+        (Cause.CHANGE, (edited, died), died.message),
+        (Cause.CHANGE, (edited, moved), None),
+        (Cause.CHANGE, (edited,), None),
+    ):
+        plan = a_plan(changes=(Change(CHAT, "gpu-a", Action.REPLACE, cause, reasons),))
         replica = status_of(Seen(project(), observed(container(CHAT, "exited")), plan)).services["chat"].replicas[0]
         assert replica.drift == drift
-        assert replica.pending == "start: its container exited with code 1"
+        assert replica.pending == "replace: " + "; ".join(reason.message for reason in reasons)
 
 
 def test_a_default_that_waits_is_not_pending() -> None:
