@@ -18,13 +18,11 @@ from deployer.engine.lifecycle import (
 )
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
-from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
-    GiveBack,
     MakeDirectory,
     Operation,
     Probe,
@@ -33,7 +31,6 @@ from deployer.values.plan import (
     RenameContainer,
     StartContainer,
     StopContainer,
-    TakeOver,
     UpdateContainer,
 )
 
@@ -70,9 +67,6 @@ class Performer:
                 return await_ready(operation, site)
             case Probe():
                 return probe(operation, site)
-            case TakeOver() | GiveBack():
-                self.context.fence(site.host)
-                return take_over(operation, site) if isinstance(operation, TakeOver) else give_back(operation, site)
             case _:
                 self.context.fence(site.host)
                 return change(operation, site)

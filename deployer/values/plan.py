@@ -199,25 +199,6 @@ class RenameContainer:
     op: Literal["rename-container"] = "rename-container"
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOver:
-    """Stops a hand-made container that the spec's `replaces` names, and keeps it: its restart policy becomes `no`."""
-
-    name: str
-    id: str
-    op: Literal["take-over"] = "take-over"
-
-
-@dataclass(frozen=True, slots=True)
-class GiveBack:
-    """Starts such a container again, with the restart policy it had."""
-
-    name: str
-    id: str
-    restart: str
-    op: Literal["give-back"] = "give-back"
-
-
 Operation = (
     PullImage
     | MakeDirectory
@@ -227,8 +208,6 @@ Operation = (
     | RemoveContainer
     | UpdateContainer
     | RenameContainer
-    | TakeOver
-    | GiveBack
     | AwaitReady
     | Probe
 )
