@@ -43,8 +43,7 @@ def lab(worker_id: str) -> Iterator[Lab]:
         pytest.fail(reason, pytrace=False)
     if reason:
         pytest.skip(reason)
-    index = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    lab = Lab(prefix=f"dlt{index}" if index else "dlt", network=f"10.{78 + index}.0", count=3)
+    lab = lab_of(worker_id)
     lab.up()
     try:
         furnish(lab)
@@ -58,6 +57,14 @@ def lab(worker_id: str) -> Iterator[Lab]:
 def worker_id(request: pytest.FixtureRequest) -> str:
     worker: dict[str, str] = getattr(request.config, "workerinput", {})
     return worker.get("workerid", "master")
+
+
+def lab_of(worker: str) -> Lab:
+    """`LAB_PREFIX` and `LAB_NET` name the first worker's; the others' are beside it."""
+    index = int(worker.removeprefix("gw")) if worker.startswith("gw") else 0
+    first, second, third = os.environ.get("LAB_NET", "10.78.0").split(".")
+    prefix = os.environ.get("LAB_PREFIX", "dlt") + ("abcdefgh"[index - 1] if index else "")
+    return Lab(prefix=prefix, network=f"{first}.{int(second) + index}.{third}", count=3)
 
 
 def furnish(lab: Lab) -> None:
