@@ -19,10 +19,14 @@ def dropped_hosts(project: Project, facts: Mapping[str, HostFacts]) -> tuple[Dia
     """A warning for each host of the latest record that the inventory does not name."""
     latest = latest_record(project.spec, facts)
     gone = sorted(_gone(project.spec, latest).items()) if latest is not None else []
-    found = [_dropped(f"host `{name}`{f' ({address})' if address else ''}") for name, address in gone[:MOST_NAMED]]
+    found = [_dropped(_named(name, address)) for name, address in gone[:MOST_NAMED]]
     if len(gone) > MOST_NAMED:
         found.append(_dropped(f"each of {len(gone) - MOST_NAMED} more hosts"))
     return tuple(found)
+
+
+def _named(name: str, address: str) -> str:
+    return f"host `{name}`" + (f" ({address})" if address not in ("", name) else "")
 
 
 def _dropped(who: str) -> Diagnostic:
