@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 
 from deployer.errors import Diagnostic
 from deployer.planning.choice import ServiceChoice
@@ -14,25 +16,50 @@ from deployer.values.plan import Action, Availability, Cause
 TAKES_DOWN = (Action.REPLACE, Action.MOVE)
 
 
+@dataclass(frozen=True, slots=True)
+class Downs:
+    """Replicas that are stopped before their successors start, and those of them that go down at the same time."""
+
+    stop_first: Set[ReplicaKey] = frozenset()
+    together: Mapping[ReplicaKey, tuple[ReplicaKey, ...]] = field(default_factory=dict)
+
+    def at_once(self) -> dict[str, int]:
+        """By service, how many of its replicas can only go down together."""
+        most: dict[str, int] = {}
+        for group in set(self.together.values()):
+            for service, count in Counter(key.service for key in group).items():
+                most[service] = max(count, most.get(service, 0))
+        return most
+
+
 def availability(
-    handovers: Iterable[Handover], choices: Mapping[str, ServiceChoice], stop_first: set[ReplicaKey]
+    handovers: Iterable[Handover], choices: Mapping[str, ServiceChoice], downs: Downs
 ) -> tuple[Availability, ...]:
     """One entry a service that exists or existed, in name order."""
     by_service: dict[str, list[Handover]] = {name: [] for name in choices}
     for handover in handovers:
         by_service.setdefault(handover.key.service, []).append(handover)
-    return tuple(_of(name, items, choices.get(name), stop_first) for name, items in sorted(by_service.items()))
+    at_once = downs.at_once()
+    found = []
+    for name, items in sorted(by_service.items()):
+        swapped = [h for h in items if _is_swap(h, downs) and _answers(h)]
+        found.append(_of(name, items, choices.get(name), _most_down(choices.get(name), len(swapped), at_once)))
+    return tuple(found)
 
 
-def _of(name: str, items: list[Handover], choice: ServiceChoice | None, stop_first: set[ReplicaKey]) -> Availability:
+def _most_down(choice: ServiceChoice | None, swapped: int, at_once: Mapping[str, int]) -> int:
+    """Of so many that are swapped stop-first, how many are down at one time."""
+    if choice is None or choice.service.rollout.strategy == "recreate":
+        return swapped
+    return min(swapped, max(1, choice.service.rollout.max_unavailable, at_once.get(choice.name, 0)))
+
+
+def _of(name: str, items: list[Handover], choice: ServiceChoice | None, down: int) -> Availability:
     before = sum(_answers(h) for h in items)
     gone = sum(h.change.action in (Action.REMOVE, Action.STOP) and _answers(h) for h in items)
-    swapped = sum(_is_swap(h, stop_first) and _answers(h) for h in items)
-    if choice is not None and choice.service.rollout.strategy != "recreate":
-        swapped = min(swapped, max(1, choice.service.rollout.max_unavailable))
     wanted = choice is not None and choice.service.state == "running"
     desired = choice.service.replicas if choice is not None and wanted else 0
-    min_ready = max(0, before - gone - swapped)
+    min_ready = max(0, before - gone - down)
     return Availability(name, before, min_ready, desired, downtime=before > 0 and min_ready == 0 and desired > 0)
 
 
@@ -41,18 +68,18 @@ def _answers(h: Handover) -> bool:
     return any(f.container.status == "running" and f.is_verified for f in items)
 
 
-def _is_swap(h: Handover, stop_first: set[ReplicaKey]) -> bool:
-    return h.change.action in TAKES_DOWN and h.change.cause is not Cause.DEFAULT and h.key in stop_first
+def _is_swap(h: Handover, downs: Downs) -> bool:
+    return h.change.action in TAKES_DOWN and h.change.cause is not Cause.DEFAULT and h.key in downs.stop_first
 
 
 def broken_promises(
-    project: Project, handovers: Iterable[Handover], choices: Mapping[str, ServiceChoice], stop_first: set[ReplicaKey]
+    project: Project, handovers: Iterable[Handover], choices: Mapping[str, ServiceChoice], downs: Downs
 ) -> tuple[Diagnostic, ...]:
     """Services with `max_unavailable: 0` whose replicas can only be replaced stop-first."""
     forced: dict[str, list[Handover]] = {}
     for h in handovers:
         choice = choices.get(h.key.service)
-        if choice is not None and choice.service.rollout.max_unavailable == 0 and _is_swap(h, stop_first):
+        if choice is not None and choice.service.rollout.max_unavailable == 0 and _is_swap(h, downs):
             forced.setdefault(h.key.service, []).append(h)
     return tuple(
         Diagnostic(

@@ -9,6 +9,7 @@ from typing import Any
 from deployer import __version__
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
+from deployer.planning.hosts import hosts_named
 from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image, render_container
 from deployer.planning.render_request import Placed as RenderPlaced
@@ -39,7 +40,8 @@ from deployer.values.resolved import Resolved, Unresolved
 
 @dataclass(frozen=True, slots=True)
 class DesiredReplica:
-    """A replica as it shall be. `secrets`: fingerprints of the secrets it is given; None where not at hand."""
+    """A replica as it shall be. `secrets`: fingerprints of the secrets it is given; None where not at hand. `edited`:
+    what people edited since its present container was made, for people."""
 
     key: ReplicaKey
     placed: Placed
@@ -49,6 +51,7 @@ class DesiredReplica:
     name: str
     decisions: Mapping[str, Any]
     secrets: Mapping[str, str | None] = field(default_factory=dict)
+    edited: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -63,8 +66,8 @@ def desired_replica(
     project: Project, resolved: Resolved, placed: Placed, found: Mapping[ReplicaKey, tuple[Found, ...]]
 ) -> DesiredReplica:
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
-    choice = placed.choice
-    image, why_image = _image(placed, current(found, placed.key))
+    choice, here = placed.choice, current(found, placed.key)
+    image, why_image = _image(placed, here)
     container = render_container(
         RenderRequest(
             project=project,
@@ -92,6 +95,7 @@ def desired_replica(
         name=container_name(project.spec.project, placed.key, revision),
         decisions=_decisions(project, placed, image, why_image),
         secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
+        edited=_edited(project, choice, here) if here is not None else (),
     )
 
 
@@ -117,10 +121,9 @@ def _image_inputs(placed: Placed) -> str:
 def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
     """What a later plan needs to keep today's decisions, and to tell an edit from a new default."""
     choice = placed.choice
-    host = project.spec.hosts[placed.host]
-    written = [project.written.get(choice.name), dict(host.vars), dict(host.labels), host.address, host.cache_dir]
     decisions: dict[str, Any] = {
-        "inputs": digest(written),
+        "inputs": digest(project.written.get(choice.name)),
+        "host_inputs": _host_inputs(project, placed.host),
         "backend": choice.backend_name,
         "model": model_inputs(choice.model),
         "image": image,
@@ -133,6 +136,23 @@ def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> 
     if choice.service.protect:
         decisions["protect"] = True
     return decisions
+
+
+def _host_inputs(project: Project, name: str) -> str:
+    """What people wrote about a host, as far as it can change where a replica is or what it is made of."""
+    host = project.spec.hosts[name]
+    return digest([host.vars, host.labels, host.address, host.cache_dir, host.gpus.model_dump(mode="json")])
+
+
+def _edited(project: Project, choice: ServiceChoice, here: Found) -> tuple[str, ...]:
+    edits = []
+    if here.recorded.decisions.get("inputs") != digest(project.written.get(choice.name)):
+        edits.append("the spec was edited")
+    if here.host not in hosts_named(project.spec, choice.service.placement.hosts):
+        edits.append(f"host `{here.host}` is not selected any more")
+    elif here.recorded.decisions.get("host_inputs") != _host_inputs(project, here.host):
+        edits.append(f"host `{here.host}` was edited")
+    return tuple(edits)
 
 
 def _fingerprint(resolved: Resolved, name: str) -> str | None:

@@ -235,9 +235,7 @@ def _why_other(
 
 def _what_was_asked(replica: DesiredReplica, old: Found) -> tuple[Reason, ...]:
     reasons = [_rotation(name) for name in _rotated(replica, old)]
-    if old.recorded.decisions.get("inputs") != replica.decisions["inputs"]:
-        reasons.append(Reason("spec-changed", "the spec was edited"))
-    return tuple(reasons)
+    return (*reasons, *(Reason("spec-changed", edit) for edit in replica.edited))
 
 
 def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tuple[Reason, ...]:

@@ -85,7 +85,7 @@ def _assemble(
 ) -> Plan:
     rollout = Rollout(project, changes)
     steps = rollout.lay_out()
-    problems += broken_promises(project, changes, choices, rollout.stop_first)
+    problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
@@ -97,7 +97,7 @@ def _assemble(
         placements=tuple(_placement(project, replica) for _, replica in sorted(desired.items())),
         changes=tuple(h.change for h in changes),
         steps=steps,
-        rollout=availability(changes, choices, rollout.stop_first),
+        rollout=availability(changes, choices, rollout.downs),
         problems=(*project.warnings, *problems),
     )
 

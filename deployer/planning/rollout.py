@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from deployer.planning.availability import Downs
 from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
@@ -82,6 +83,11 @@ class Rollout:
             return Swap(h, new, h.live, None, h.key in self.stop_first)
         away = replace(match, container=replace(match.container, name=new.name + RETIRING))
         return Swap(h, new, (*h.live, away), match, h.key in self.stop_first)
+
+    @property
+    def downs(self) -> Downs:
+        """Once it is laid out."""
+        return Downs(self.stop_first, self.together)
 
     # --- one replica ---------------------------------------------------------------
 

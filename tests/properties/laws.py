@@ -13,10 +13,9 @@ from tests.properties.cases import Case, Planner, Wish
 from tests.properties.oracle import is_as_asked
 from tests.support.planning import errors_of, plan_for, project_of
 from tests.support.walk import Walk
-from tests.support.world import IDENTITY, Box, World
+from tests.support.world import IDENTITY, Box, World, never_bad, never_fails
 
 Law = Callable[[Planner, Case], None]
-SLOW = (Action.CREATE, Action.REPLACE, Action.MOVE)
 
 
 class Unplaceable(Exception):
@@ -24,7 +23,7 @@ class Unplaceable(Exception):
 
 
 def plan_of(planner: Planner, wish: Wish, world: World) -> Plan:
-    found = planner(wish.project(), world, wish.resolved)
+    found = planner.plan(wish.project(), world, wish.resolved)
     if errors_of(found):
         raise Unplaceable
     return found
@@ -79,8 +78,8 @@ def survives_a_crash(planner: Planner, case: Case) -> None:
         world.bad = lambda box: box.id not in old
     found = plan_of(planner, case.after, world)
     Walk(world, found.steps, chance.randrange).run(stop_after=chance.randint(0, 2 * len(found.steps)))
-    world.bad = lambda box: False
-    again = planner(case.after.project(), world, case.after.resolved)
+    world.bad = never_bad
+    again = planner.plan(case.after.project(), world, case.after.resolved)
     assert errors_of(again) == [], "what was placed before the crash is placed after it"
     converges(planner, case.after, world, chance)
 
@@ -101,7 +100,7 @@ def keeps_healthy_replicas(planner: Planner, case: Case) -> None:
     for box in world.all_boxes:
         assert box.status != "created", f"{box.name} was left half-made"
         assert not box.name.endswith(".old"), f"{box.name} has not got its name back"
-    world.bad = lambda box: False
+    world.bad = never_bad
     converges(planner, case.after, world, chance)
 
 
@@ -118,10 +117,10 @@ def survives_failures(planner: Planner, case: Case) -> None:
     def fails(host: str, operation: Operation) -> str | None:
         return chance.choice(["before", "after"]) if chance.random() < rate else None
 
-    world.fails = fails
+    world.fails, world.undoing_fails = fails, True
     Walk(world, plan_of(planner, case.after, world).steps, chance.randrange).run()
-    world.fails = lambda host, operation: None
-    again = planner(case.after.project(), world, case.after.resolved)
+    world.fails, world.undoing_fails = never_fails, False
+    again = planner.plan(case.after.project(), world, case.after.resolved)
     assert errors_of(again) == [], "what was placed before the failure is placed after it"
     converges(planner, case.after, world, chance)
 
@@ -213,13 +212,13 @@ def touches_only_its_own(planner: Planner, case: Case) -> None:
     other = project_of({n: s | {"env": {}} for n, s in case.after.services.items()}, identity=("other", "2"))
     settle(planner, case.before, world, chance)
     mine = running(world)
-    theirs = planner(other, world, case.after.resolved)
+    theirs = planner.plan(other, world, case.after.resolved)
     if errors_of(theirs):
         raise Unplaceable
     Walk(world, theirs.steps, chance.randrange).run()
     assert set(mine.items()) <= set(running(world).items())
     kept = {box.id: box.name for box in world.all_boxes if box.identity != IDENTITY}
-    found = planner(case.after.project(), world, case.after.resolved)
+    found = planner.plan(case.after.project(), world, case.after.resolved)
     for step in found.steps:
         for operation in (step.operation, *step.on_failure):
             assert getattr(operation, "name", "lab_").startswith("lab_"), step.id
@@ -232,21 +231,21 @@ def does_not_depend_on_order(planner: Planner, case: Case) -> None:
     """Services and hosts in any order, containers in any order: the same plan."""
     world, chance = case.world(), case.chance()
     settle(planner, case.before, world, chance)
-    found = planner(case.after.project(), world, case.after.resolved)
+    found = planner.plan(case.after.project(), world, case.after.resolved)
     for boxes in world.boxes.values():
         items = list(boxes.items())
         chance.shuffle(items)
         boxes.clear()
         boxes.update(items)
     world.gpus = dict(reversed(world.gpus.items()))
-    assert planner(case.after.project(chance), world, case.after.resolved) == found
+    assert planner.plan(case.after.project(chance), world, case.after.resolved) == found
 
 
 def is_data(planner: Planner, case: Case) -> None:
     """A plan survives JSON, and holds no fingerprint but in the labels that are for them."""
     world, chance = case.world(), case.chance()
     settle(planner, case.before, world, chance)
-    found = planner(case.after.project(), world, case.after.resolved)
+    found = planner.plan(case.after.project(), world, case.after.resolved)
     text = json.dumps(to_data(found))
     assert from_data(Plan, json.loads(text)) == found
     for step in found.steps:
@@ -259,7 +258,7 @@ def errors_leave_their_services_alone(planner: Planner, case: Case) -> None:
     """What could not be placed keeps what it has: no step stops or removes it."""
     world, chance = case.world(), case.chance()
     settle(planner, case.before, world, chance)
-    found = planner(case.after.project(), world, case.after.resolved)
+    found = planner.plan(case.after.project(), world, case.after.resolved)
     wanted = {ReplicaKey(n, i) for n, s in case.after.services.items() for i in range(s["replicas"])}
     down = {n for n, s in case.after.services.items() if s["state"] == "stopped"}
     homeless = {key for key in wanted - {p.key for p in found.placements} if key.service not in down}
@@ -271,7 +270,7 @@ def needs_come_first(planner: Planner, case: Case) -> None:
     """Steps have ids of their own, come after what they need, and every step has its host."""
     world, chance = case.world(), case.chance()
     settle(planner, case.before, world, chance)
-    found = planner(case.after.project(), world, case.after.resolved)
+    found = planner.plan(case.after.project(), world, case.after.resolved)
     seen: set[str] = set()
     for step in found.steps:
         assert step.id not in seen
@@ -281,18 +280,16 @@ def needs_come_first(planner: Planner, case: Case) -> None:
 
 
 def removes_all_of_its_own(planner: Planner, case: Case) -> None:
-    """After a destroy nothing of the project is left, and everything of others; `planner` makes the other's plan."""
-    from deployer.planning.planner import plan_destroy
-
+    """After a destroy nothing of the project is left, and everything of others."""
     world, chance = case.world(), case.chance()
     settle(planner, case.before, world, chance)
     other = project_of({"web": {"placement": {"gpus": "none"}}}, identity=("other", "2"))
-    Walk(world, planner(other, world, case.before.resolved).steps, chance.randrange).run()
+    Walk(world, planner.plan(other, world, case.before.resolved).steps, chance.randrange).run()
     theirs = {box.id for box in world.all_boxes if box.identity != IDENTITY}
-    found = plan_destroy(case.after.project(), world.observe())
+    found = planner.destroy(case.after.project(), world)
     Walk(world, found.steps, chance.randrange).run()
     assert {box.id for box in world.all_boxes} == theirs
-    assert plan_destroy(case.after.project(), world.observe()).steps == ()
+    assert planner.destroy(case.after.project(), world).steps == ()
 
 
 LAWS: tuple[Law, ...] = (

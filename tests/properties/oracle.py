@@ -18,7 +18,7 @@ def is_as_asked(wish: Wish, world: World) -> list[str]:
     wrong: list[str] = []
     running: dict[Key, list[tuple[str, Box]]] = {}
     kept: dict[Key, int] = {}
-    for host, box in ((host, box) for host in sorted(world.boxes) for box in world.boxes[host].values()):
+    for host, box in ((name, box) for name, boxes in sorted(world.boxes.items()) for box in boxes.values()):
         key = (box.key.service, box.key.index)
         if box.status == "created":
             wrong.append(f"{box.name} was never started")

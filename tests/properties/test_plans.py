@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 
-from tests.properties.cases import Case, cases, make_plan
+from tests.properties.cases import Case, Planner, cases
 from tests.properties.laws import LAWS, Law, Unplaceable
 
 EXAMPLES = int(os.environ.get("DEPLOYER_EXAMPLES", "60"))
@@ -24,6 +24,6 @@ thorough = settings(
 @given(case=cases)
 def test_law(law: Law, case: Case) -> None:
     try:
-        law(make_plan, case)
+        law(Planner(), case)
     except Unplaceable:
         reject()

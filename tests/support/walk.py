@@ -92,4 +92,4 @@ class Walk:
             self.undoing[host] = self.undos[host].popleft()
         operation = self.undoing[host].pop(0)
         with suppress(StepFails):
-            self.world.perform(host, operation)
+            self.world.undo(host, operation)

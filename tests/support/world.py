@@ -60,6 +60,7 @@ class Box:
     status: str = "created"
     restart: str = "no"
     started: int = 0
+    has_answered: bool = False
 
     @property
     def key(self) -> ReplicaKey:
@@ -142,6 +143,7 @@ class World:
     boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
     apply: int = 0
+    undoing_fails: bool = False  # then a claim that could not be freed makes the start of a predecessor fail, no more
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -186,6 +188,15 @@ class World:
 
     # --- operations ----------------------------------------------------------------
 
+    def undo(self, host: str, operation: Operation) -> None:
+        """The same as `perform`, for what follows a failure."""
+        try:
+            self.perform(host, operation)
+        except LawBroken as error:
+            if not self.undoing_fails:
+                raise
+            raise StepFails(str(error)) from None
+
     def perform(self, host: str, operation: Operation) -> None:
         """One operation, as the engine does it. StepFails where that would fail."""
         failure = self.fails(host, operation)
@@ -215,13 +226,14 @@ class World:
                 if box is not None:
                     del self.boxes[host][box.name]
             case UpdateContainer(restart=restart):
-                self._find(host, operation.name, operation.id).restart = restart
+                self._set_restart(self._find(host, operation.name, operation.id), restart)
             case RenameContainer(to=to):
                 self._rename(host, operation.name, operation.id, to)
             case AwaitReady(name=name) | Probe(name=name):
                 box = self._find(host, name, None)
                 if box.status != "running" or self.bad(box):
                     raise StepFails(f"{name} does not answer")
+                box.has_answered = True
 
     def _create(self, host: str, operation: CreateContainer) -> None:
         if operation.spec.image not in self.images[host]:
@@ -266,7 +278,13 @@ class World:
         self._check_claims(host, box)
         if box.status != "running":
             box.started = next(self.clock)
-        box.status, box.restart = "running", restart
+        box.status = "running"
+        self._set_restart(box, restart)
+
+    def _set_restart(self, box: Box, restart: str) -> None:
+        if restart != "no" and not box.has_answered:
+            raise LawBroken(f"{box.name} has not answered and would come back by itself")
+        box.restart = restart
 
     def _check_claims(self, host: str, box: Box) -> None:
         for other in self.boxes[host].values():
