@@ -105,7 +105,8 @@ class Project:
 
     def checked(self, run: Run, exit: int | None) -> Run:
         self.runs.append(run)
-        assert "Traceback" not in run.text, str(run)
+        assert "\nTraceback" not in f"\n{run.text}", str(run)  # its own, not one in a container's log
+        assert "internal-error" not in run.text, str(run)
         assert exit is None or run.code == exit, f"must exit {exit}\n{run}"
         return run
 
