@@ -56,6 +56,8 @@ class _Measured:
 class Composer:
     """Turns parser events into nodes without recursion."""
 
+    most_values = MAX_NODES
+
     def __init__(self, source: Source, problems: Problems) -> None:
         self.source = source
         self.problems = problems
@@ -236,8 +238,8 @@ class Composer:
 
     def _count(self, size: int, event: Any) -> None:
         self.nodes += size
-        if self.nodes > MAX_NODES:
-            message = f"more than {MAX_NODES:,} values, aliases spelled out"
+        if self.nodes > self.most_values:
+            message = f"more than {self.most_values:,} values, aliases spelled out"
             raise self._stop("too-many-values", message, event, "use fewer aliases")
 
     def _where(self, event: Any, path: KeyPath = ()) -> Any:

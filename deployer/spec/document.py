@@ -16,19 +16,20 @@ def parse_document(data: bytes, file: str, problems: Problems) -> Node | None:
     Doubled keys, tags and the like are added to `problems` too, with a tree for what could be read.
     """
     try:
-        source = Source(file, _decoded(data, file))
+        source = Source(file, decoded(data, file))
         return Composer(source, problems).compose()
     except SpecError as error:
         problems.extend(error.diagnostics)
         return None
 
 
-def _decoded(data: bytes, file: str) -> str:
-    if len(data) > MAX_BYTES:
+def decoded(data: bytes, file: str, most: int = MAX_BYTES) -> str:
+    """The text of a file of at most so many bytes. SpecError for what is no text."""
+    if len(data) > most:
         raise SpecError(
             Diagnostic(
                 "file-too-large",
-                f"`{file}` has {len(data):,} bytes, and {MAX_BYTES:,} are read",
+                f"`{file}` has {len(data):,} bytes, and {most:,} are read",
                 hint="split it and name the parts with several `-f`",
             )
         )

@@ -49,6 +49,28 @@ class Files:
         self.problems.add(found)
         return None
 
+    def optional(self, path: str, what: str) -> bytes | None:
+        """The content of a file that need not be there; None where it is not, or, with the reason in `problems`,
+        where it cannot be read."""
+        found = self._contents.get(path)
+        if found is None:
+            found = self._contents[path] = self._read(path, what)
+        if isinstance(found, bytes):
+            return found
+        if found.code not in ("missing-file", "outside-folder"):
+            self.problems.add(found)
+        return None
+
+    def names_in(self, folder: str, what: str) -> tuple[str, ...] | None:
+        """The names in a folder, sorted; None where there is none. `read` tells them, one a line, for a path that
+        ends in `/`."""
+        found = self._read(folder.rstrip("/") + "/", what)
+        if isinstance(found, bytes):
+            return tuple(sorted(filter(None, found.decode("utf-8", "replace").split("\n"))))
+        if found.code == "unreadable-file":
+            self.problems.add(found)
+        return None
+
     def _read(self, path: str, what: str) -> bytes | Diagnostic:
         if self.confined and not self._is_inside(path):
             return Diagnostic(
@@ -61,7 +83,7 @@ class Files:
     def _read_any(self, path: str, what: str) -> bytes | Diagnostic:
         try:
             return self.read(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Diagnostic("missing-file", f"{what} `{path}` does not exist", hint="correct the path, or create it")
         except IsADirectoryError:
             return Diagnostic("is-a-directory", f"{what} `{path}` is a directory", hint="name a file in it")

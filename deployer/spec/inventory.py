@@ -1,71 +1,88 @@
-"""Inventory files: which are read, and what is not one."""
+"""Inventory files: deployer's own and Ansible's, in the order in which later ones win."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployer.errors import Diagnostic
+from deployer.spec.ansible.reading import AnsibleFiles
 from deployer.spec.conform import conform
 from deployer.spec.document import parse_document
 from deployer.spec.files import Files
 from deployer.spec.language import Inventory
-from deployer.spec.nodes import Node, Source
+from deployer.spec.nodes import Node
 from deployer.spec.shape import INVENTORY
-from deployer.spec.substitution import Substitution
+from deployer.spec.substitution import HOST_VARIABLE, Substitution, names_in
 from deployer.spec.validate import validate
 
-INI_LINE = re.compile(r"\[[\w.:-]+\]\s*\Z|\S+\s+ansible_\w+=")
-ANSIBLE_KEYS = frozenset({"all", "ungrouped", "plugin"})
-HINT = "write it as `hosts: {NAME: {address: ...}}`; Ansible inventories are not read yet"
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What an inventory says of hosts and a spec cannot have: for each host its variables that are no plain text, with
+    the reason; and the names of all variables of all hosts."""
+
+    reasons: dict[str, dict[str, Diagnostic]] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Inventories:
-    """Reads inventories in the order in which later ones win. `failed`: at least one could not be read."""
+    """Reads inventories in the order in which later ones win; those of Ansible's count as one, at the last's place.
+    `failed`: at least one could not be read."""
 
     files: Files
     substitution: Substitution
     failed: bool = False
+    withheld: Withheld = field(default_factory=Withheld)
 
-    def load(self, named: Iterable[Node], given: Sequence[str]) -> list[Node]:
+    def load(self, root: Node, given: Sequence[str]) -> list[Node]:
         """Those that the spec names, then those of the command line."""
-        found = [self._parse(self.files.content(n, "the inventory"), self._path(n), n) for n in named]
-        found += [self._parse(self.files.given(path, "the inventory"), path, None) for path in given]
-        self.failed = self.failed or None in found
-        return [node for node in found if node is not None]
+        ansible = AnsibleFiles(self.files)
+        trees: list[Node | None] = []
+        place = None
+        for data, path in [*self._named(root), *((self.files.given(p, "the inventory"), p) for p in given)]:
+            taken = ansible.take(data, path) if data is not None else False
+            self.failed |= taken is False
+            if taken:
+                place = len(trees)
+            trees.append(self._own(data, path) if taken is None and data is not None else None)
+        if place is not None:
+            trees[place] = self._of_ansible(ansible, root)
+        return [tree for tree in trees if tree is not None]
 
-    def _path(self, node: Node) -> str:
-        return self.files.resolved(str(node.value), node.source.file)
+    def _named(self, root: Node) -> Iterable[tuple[bytes | None, str]]:
+        named = root.map.get("inventory")
+        for node in named.items if named is not None else ():
+            if isinstance(node.value, str):
+                path = self.files.resolved(node.value, node.source.file)
+                yield self.files.content(node, "the inventory"), path
 
-    def _parse(self, data: bytes | None, path: str, named: Node | None) -> Node | None:
-        if data is None:
-            return None
+    def _own(self, data: bytes, path: str) -> Node | None:
         problems = self.files.problems
-        foreign = _foreign(data, path)
-        if foreign is not None:
-            problems.add(foreign)
-            return None
         document = parse_document(data, path, problems)
         if document is None:
-            return None
-        if ANSIBLE_KEYS & document.map.keys() and "hosts" not in document.map:
-            where = document.map[min(ANSIBLE_KEYS & document.map.keys())].where
-            problems.add(Diagnostic("foreign-inventory", f"`{path}` looks like Ansible's", where, hint=HINT))
+            self.failed = True
             return None
         inventory = self.substitution.apply(conform(document, INVENTORY))
         validate(Inventory, inventory, problems, partial=True)
         return inventory
 
+    def _of_ansible(self, ansible: AnsibleFiles, root: Node) -> Node | None:
+        tree = ansible.tree(variables_of(root))
+        self.failed |= tree is None
+        if ansible.translation is not None:
+            self.withheld = Withheld(ansible.translation.withheld, frozenset(ansible.translation.names))
+        return tree
 
-def _foreign(data: bytes, path: str) -> Diagnostic | None:
-    """Says so where the first line that is no comment is one of an INI inventory."""
-    text = data[:65536].decode("utf-8", "replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and line.lstrip()[0] not in "#;":
-            if not INI_LINE.match(line):
-                return None
-            where = Source(path, text).where(number, 1)
-            return Diagnostic("foreign-inventory", f"`{path}` is an INI inventory of Ansible's", where, hint=HINT)
-    return None
+
+def variables_of(root: Node) -> frozenset[str] | None:
+    """The variables of hosts that a spec uses; None where a template of its own may use any."""
+    backends = root.map.get("backends")
+    if backends is not None and any("template" in backend.map for backend in backends.map.values()):
+        return None
+    found: set[str] = set()
+    for _, node in root.walk():
+        if isinstance(node.value, str) and "${" + HOST_VARIABLE in node.value:
+            found.update(name.removeprefix(HOST_VARIABLE) for name in names_in(node.value))
+    return frozenset(found)

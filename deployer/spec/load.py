@@ -16,7 +16,7 @@ from deployer.spec.conform import conform
 from deployer.spec.document import parse_document
 from deployer.spec.files import Files
 from deployer.spec.hosts import with_inventories
-from deployer.spec.inventory import Inventories
+from deployer.spec.inventory import Inventories, Withheld
 from deployer.spec.language import DeploySpec, Host, Service
 from deployer.spec.layers import Layers
 from deployer.spec.merge import merge, settle
@@ -51,7 +51,7 @@ def load(files: Sequence[str], read: Callable[[str], bytes], options: LoadOption
     """
     roots = tuple(posixpath.dirname(file) for file in (*files, *options.inventories))
     source = Files(read, options.user_home, options.confined, roots)
-    project = _Loading(source, options).load(files)
+    project = _Loading(source, options, files[0]).load(files)
     found = reported(source.problems.found)
     if project is None or any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
@@ -62,6 +62,7 @@ def load(files: Sequence[str], read: Callable[[str], bytes], options: LoadOption
 class _Loading:
     files: Files
     options: LoadOptions
+    path: str  # of the first spec file
 
     @property
     def problems(self) -> Problems:
@@ -76,13 +77,12 @@ class _Loading:
         substitution = Substitution(self._variables(root), self.problems)
         root = _settled(substitution.apply(root))
         inventories = Inventories(self.files, substitution)
-        named = root.map.get("inventory")
-        names = [item for item in named.items if isinstance(item.value, str)] if named is not None else []
-        sources = inventories.load(names, self.options.inventories)
+        sources = inventories.load(root, self.options.inventories)
         for tree in (root, *sources):  # once more: a variable of the caller may have brought one in
             check_literals(tree, self.problems)
         complete = None not in documents and not inventories.failed
-        return self._finish(with_inventories(root, [_with_entries(tree) for tree in sources]), files[0], complete)
+        whole = with_inventories(root, [_with_entries(tree) for tree in sources])
+        return self._finish(whole, inventories.withheld, complete)
 
     def _parse(self, file: str) -> Node | None:
         data = self.files.given(file, "the spec")
@@ -117,7 +117,7 @@ class _Loading:
                 self.problems.add(Diagnostic("not-utf8", message, hint="set it to UTF-8 text"))
         return {**values, **self.options.variables}
 
-    def _finish(self, root: Node, path: str, complete: bool) -> Project | None:
+    def _finish(self, root: Node, withheld: Withheld, complete: bool) -> Project | None:
         known = known_backends()
         layers = Layers(root, known)
         merged = _with_merged_services(root, layers)
@@ -127,12 +127,12 @@ class _Loading:
         named.read_all(merged)
         if spec is None or not complete:
             return None
-        check_all(Checked(spec, merged, layers, known, self.problems))
+        check_all(Checked(spec, merged, layers, known, self.problems, withheld))
         if self.problems.errors:
             return None
         return Project(
             spec=spec,
-            path=path,
+            path=self.path,
             positions=Positions(merged),
             files=named.contents,
             written=written_services(layers, named),

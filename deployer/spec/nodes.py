@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -168,7 +168,18 @@ def relabelled(node: Node, layer: str) -> Node:
         value = {key: relabelled(child, layer) for key, child in value.items()}
     elif isinstance(value, list):
         value = [relabelled(child, layer) for child in value]
-    return replace(node, layer=layer, value=value)
+    return Node(
+        value,
+        node.source,
+        node.line,
+        node.column,
+        node.path,
+        layer,
+        node.written,
+        node.over,
+        node.from_variable,
+        node.is_broken,
+    )
 
 
 def plain(node: Node) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from errno import ENOENT
 
 from deployer.workflow.inputs import read_file
 
@@ -19,5 +20,5 @@ class Sources:
 
     def replay(self, path: str) -> bytes:
         if path not in self.files:
-            raise OSError(f"{path} is not in the saved plan")
+            raise FileNotFoundError(ENOENT, "it is not in the saved plan", path)
         return self.files[path]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
 from deployer.errors import Diagnostic, Problems, Where, warning
+from deployer.spec.inventory import Withheld
 from deployer.spec.language import DeploySpec
 from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath, Node
@@ -26,6 +27,7 @@ class Checked:
     layers: Layers
     known_backends: Mapping[str, str]
     problems: Problems
+    withheld: Withheld = field(default_factory=Withheld)
 
     def names(self, section: str) -> tuple[str, ...]:
         """The names under a section, also of entries that are wrong in themselves."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 
+from deployer.errors import Diagnostic
 from deployer.spec.check.context import Checked
 from deployer.spec.language import DeploySpec
 from deployer.spec.nodes import KeyPath
-from deployer.spec.substitution import names_in
+from deployer.spec.substitution import HOST_VARIABLE, names_in
 from deployer.spec.suggestions import listing
 
 Selection = Mapping[str, str] | tuple[str, ...] | None
@@ -15,10 +17,11 @@ Selection = Mapping[str, str] | tuple[str, ...] | None
 
 def check_hosts(checked: Checked) -> None:
     spec = checked.spec
+    known = frozenset(checked.names("hosts"))
     for group, members in spec.groups.items():
         for index, name in enumerate(members.hosts):
-            if name not in checked.names("hosts"):
-                checked.unknown("host", name, checked.names("hosts"), ("groups", group, "hosts", index))
+            if name not in known:
+                checked.unknown("host", name, known, ("groups", group, "hosts", index))
     written = checked.root.at("hosts")
     if spec.services and (written is None or written.value == {}):
         hint = "add `hosts: {here: {connection: local}}`, or an inventory with `-i`"
@@ -34,15 +37,36 @@ def check_hosts(checked: Checked) -> None:
 
 
 def _check_variables(checked: Checked) -> None:
-    """`${host.vars.NAME}` that no host defines."""
-    known = {f"host.vars.{name}" for host in checked.spec.hosts.values() for name in host.vars}
+    """`${host.vars.NAME}` that no host defines, or that a host where it may be used cannot give."""
+    known = {name for host in checked.spec.hosts.values() for name in host.vars}
     for section in ("services", "backends"):
         node = checked.root.at(section)
         for path, child in node.walk((section,)) if node is not None else ():
-            if isinstance(child.value, str) and "${host.vars." in child.value:
-                for name in set(names_in(child.value)) - known:
-                    if name.startswith("host.vars."):
-                        checked.unknown("host variable", name, known, path)
+            if isinstance(child.value, str) and "${" + HOST_VARIABLE in child.value:
+                for name in sorted(set(names_in(child.value))):
+                    if name.startswith(HOST_VARIABLE):
+                        _check_variable(checked, name.removeprefix(HOST_VARIABLE), known, path)
+
+
+def _check_variable(checked: Checked, name: str, known: Set[str], path: KeyPath) -> None:
+    reason = _why_withheld(checked, name, path)
+    if reason is not None:
+        evidence = (f"`${{{HOST_VARIABLE}{name}}}` is used at {checked.where(path)}",)
+        checked.problems.add(replace(reason, evidence=evidence))
+    elif name not in known:
+        names = [HOST_VARIABLE + other for other in (known | checked.withheld.names) - {name}]
+        checked.unknown("host variable", HOST_VARIABLE + name, names, path)
+
+
+def _why_withheld(checked: Checked, name: str, path: KeyPath) -> Diagnostic | None:
+    """Why one of the hosts on which this would be used has no plain text under that name."""
+    spec = checked.spec
+    service = spec.services.get(str(path[1])) if path[0] == "services" else None
+    hosts = selected(spec, service.placement.hosts if service is not None else None)
+    for host, reasons in checked.withheld.reasons.items():
+        if host in hosts and name in reasons and name not in spec.hosts[host].vars:
+            return reasons[name]
+    return None
 
 
 def selected(spec: DeploySpec, selection: Selection) -> frozenset[str]:

@@ -48,11 +48,9 @@ def test_a_host_without_settings_is_a_host():
 
 
 FOREIGN = [
-    ("[gpu]\nhost1 ansible_host=10.0.0.1\n", "foreign-inventory", 1),
-    ("# hosts\n\n[gpu:children]\n", "foreign-inventory", 3),
-    ("host1 ansible_host=10.0.0.1\n", "foreign-inventory", 1),
-    ("all:\n  hosts:\n    a: {}\n", "foreign-inventory", 1),
-    ("plugin: aws_ec2\n", "foreign-inventory", 1),
+    ("version: 1\nall:\n  hosts:\n    a: {}\n", "unknown-key", 2),
+    ("host1\n", "not-a-map", 1),
+    ("plugin: aws_ec2\n", "ansible-plugin", 1),
     ("hosts: {a: {adress: x}}\n", "unknown-key", 1),
     ("hosts: {a: {port: ssh}}\n", "wrong-type", 1),
     ("nodes: {a: {}}\n", "unknown-key", 1),
