@@ -29,8 +29,8 @@ def test_a_plan_that_was_edited_must_be_refused(lab: Lab, project: Project) -> N
     project.run("plan", "-o", "plan.json")
     saved = project.folder / "plan.json"
     text = saved.read_text()
-    assert '"always"' in text
-    saved.write_text(text.replace('"always"', '"no"'))
+    assert '"start-container"' in text
+    saved.write_text(text.replace('"start-container"', '"remove-container"'))
     refused = project.run("apply", "plan.json", "-y", exit=3)
     assert "plan.json" in refused.err
     assert lab.names() == []
