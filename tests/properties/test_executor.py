@@ -20,7 +20,7 @@ from tests.properties.oracle import is_as_asked
 from tests.support.world import LawBroken, StepFails, World
 
 few = settings(
-    max_examples=max(5, int(os.environ.get("DEPLOYER_EXAMPLES", "40")) // 4),
+    max_examples=max(5, int(os.environ.get("DEPLOYER_EXAMPLES", "25")) // 3),
     deadline=None,
     derandomize="CI" in os.environ,
     suppress_health_check=list(HealthCheck),

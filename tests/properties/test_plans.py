@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 
 from tests.properties.cases import Case, Planner, cases
 from tests.properties.laws import LAWS, Law, Unplaceable
+from tests.properties.scenarios import SCENARIOS
 
-EXAMPLES = int(os.environ.get("DEPLOYER_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("DEPLOYER_EXAMPLES", "25"))
 thorough = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_law_in_scenarios(law: Law) -> None:
+    for case in SCENARIOS:
+        with suppress(Unplaceable):
+            law(Planner(), case)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)

@@ -33,6 +33,7 @@ class Walk:
     def run(self, stop_after: int | None = None) -> Walk:
         """Stops dead after that many jobs: a crash, nothing is undone."""
         self.world.apply += 1
+        self.world.is_undone = True
         while stop_after is None or self.jobs < stop_after:
             jobs = self._jobs()
             if not jobs:

@@ -48,6 +48,10 @@ class StepFails(Exception):
     """A step failed as steps do: the plan has to cope."""
 
 
+class InjectedFailure(StepFails):
+    """The world made it fail."""
+
+
 @dataclass
 class Box:
     """One container of somebody's project. `apply`: which apply made it."""
@@ -143,7 +147,7 @@ class World:
     boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
     apply: int = 0
-    undoing_fails: bool = False  # then a claim that could not be freed makes the start of a predecessor fail, no more
+    is_undone: bool = True  # whatever had to be undone in this apply
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -189,22 +193,21 @@ class World:
     # --- operations ----------------------------------------------------------------
 
     def undo(self, host: str, operation: Operation) -> None:
-        """The same as `perform`, for what follows a failure."""
+        """The same as `perform`, for what follows a failure. Once that went wrong, claims may be found taken."""
         try:
             self.perform(host, operation)
-        except LawBroken as error:
-            if not self.undoing_fails:
-                raise
-            raise StepFails(str(error)) from None
+        except InjectedFailure:
+            self.is_undone = False
+            raise
 
     def perform(self, host: str, operation: Operation) -> None:
         """One operation, as the engine does it. StepFails where that would fail."""
         failure = self.fails(host, operation)
         if failure == "before":
-            raise StepFails(f"{operation.op} fails")
+            raise InjectedFailure(f"{operation.op} fails")
         self._perform(host, operation)
         if failure == "after":
-            raise StepFails(f"{operation.op} fails once it has its effect")
+            raise InjectedFailure(f"{operation.op} fails once it has its effect")
 
     def _perform(self, host: str, operation: Operation) -> None:  # noqa: C901
         match operation:
@@ -289,7 +292,8 @@ class World:
     def _check_claims(self, host: str, box: Box) -> None:
         for other in self.boxes[host].values():
             if other is not box and other.holds and other.claims() & box.claims():
-                raise LawBroken(f"{box.name} and {other.name} claim {other.claims() & box.claims()} of {host}")
+                kind = LawBroken if self.is_undone else StepFails
+                raise kind(f"{box.name} and {other.name} claim {other.claims() & box.claims()} of {host}")
         for kind, name in box.claims():
             taken = {f"GPU-{host}-{i}" for i in self.foreign_gpus.get(host, ())}
             if (kind == "gpu" and name in taken) or (kind == "port" and int(name) in self.foreign_ports.get(host, ())):
