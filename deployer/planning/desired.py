@@ -67,7 +67,8 @@ def desired_replica(
 ) -> DesiredReplica:
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
     choice, here = placed.choice, current(found, placed.key)
-    image, why_image = _image(placed, here)
+    # what a host's labels say decides nothing on another host
+    image, why_image = _image(placed, here if here is not None and here.host == placed.host else None)
     container = render_container(
         RenderRequest(
             project=project,

@@ -113,6 +113,8 @@ class Rollout:
             prepared = (self._rename_away(swap, prepared),)
         create = CreateContainer(new.name, new.container, labels_of(self.project, new))
         first = self._add(h, new.host, "create", create, prepared, swap.own, why=_why(h))
+        # what an earlier apply left under this very name is gone once its successor is created
+        self.cleared |= {f.container.id for f in h.stale if (f.host, f.container.name) == (new.host, new.name)}
         undo = undo_of([self.swaps[key] for key in self.together.get(h.key, (h.key,)) if key in self.swaps])
         needs: tuple[str, ...] = (first,)
         if swap.stops_first:
