@@ -104,7 +104,9 @@ class Master:
 
 def options_of(name: str, host: Host, options: ConnectOptions) -> list[str]:
     """ssh's options for a host: what the spec says; the rest ssh finds itself."""
-    check_address(name, Jump((host.address or name).rpartition("@")[2], host.user))
+    login, _, address = (host.address or name).rpartition("@")
+    for user in (login or None, host.user):
+        check_address(name, Jump(address, user))
     argv = ["-F", options.ssh_config] if options.ssh_config else []
     argv += [*STRICT, "-o", f"ConnectTimeout={max(1, round(options.connect_timeout))}"]
     argv += ["-o", f"ServerAliveInterval={max(1, round(options.keepalive))}", "-o", "ServerAliveCountMax=3"]
