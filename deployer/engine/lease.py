@@ -42,17 +42,23 @@ class Leases:
         self._transports, self._holder, self._wait, self._state_dir = transports, holder, wait, state_dir
         self._renewed: dict[str, float] = {}  # host -> when
         self._lost: dict[str, str] = {}  # host -> why
+        self._renewing: set[str] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
 
     def fence(self, host: str) -> None:
-        """OperationError `lock-lost` unless the host's lock is ours at this moment."""
-        age = self._wait.clock() - self._renewed.get(host, float("-inf"))
-        if host in self._lost or age > LEASE:
+        """OperationError `lock-lost` unless the host's lock is ours at this moment. A lease that grew too old while
+        the host was out of reach, and that nobody took over, is renewed first."""
+        if host in self._renewed and host not in self._lost and self._age(host) > LEASE:
+            self._renew(host)
+        if host in self._lost or self._age(host) > LEASE:
             why = self._lost.get(host) or "it could not be renewed in time"
             raise OperationError(
                 Diagnostic("lock-lost", f"host `{host}`: the lock was lost: {why}", hint="apply again", host=host)
             )
+
+    def _age(self, host: str) -> float:
+        return self._wait.clock() - self._renewed.get(host, float("-inf"))
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -145,17 +151,34 @@ class Leases:
 
     def _keep(self) -> None:
         while not self._done.wait(RENEW_EVERY):
-            on_each([host for host in tuple(self._renewed) if host not in self._lost], self._renew)
+            self.renew_all()
+
+    def renew_all(self) -> None:
+        """Begins to, each host by itself: one that hangs must not cost the others their leases."""
+        for host in tuple(self._renewed):
+            if host not in self._lost and host not in self._renewing:
+                self._renewing.add(host)
+                threading.Thread(target=self._renew_beside, args=(host,), name=f"lease {host}", daemon=True).start()
+
+    def _renew_beside(self, host: str) -> None:
+        try:
+            self._renew(host)
+        finally:
+            self._renewing.discard(host)
 
     def _renew(self, host: str) -> None:
         """A host that cannot be reached now is asked again the next time; `fence` knows how old its lease is."""
         asked = self._wait.clock()
         if self._done.is_set():
             return
-        if self._lock(host).renew():
-            self._renewed[host] = asked
-        else:
+        try:
+            is_ours = self._lock(host).renew()
+        except DeployerError:
+            return
+        if not is_ours:
             self._lost[host] = "another apply took it over"
+        elif host in self._renewed:
+            self._renewed[host] = asked
 
 
 def acquire(transports: Transports, hosts: Iterable[str], holder: Holder, wait: LockWait | None = None) -> Leases:

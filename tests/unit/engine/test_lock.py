@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,8 +249,50 @@ def test_a_lease_that_was_not_renewed_in_time_fences_the_host(tmp_path: Path) ->
     with leases(tmp_path, "a", wait=LockWait(pause=clock.pause, clock=clock)) as held:
         held.fence("a")
         clock.now += LEASE + 1
+        held.fence("a")  # nobody took it over, so it is ours again
+        clock.now += LEASE + 1
+        file(tmp_path).parent.rename(tmp_path / "gone")
         with pytest.raises(OperationError):
             held.fence("a")
+        (tmp_path / "gone").rename(file(tmp_path).parent)
+
+
+class Hanging(LocalTransport):
+    """A host that does not answer before it is told to."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, Host.model_validate({"connection": "local"}))
+        self.hangs, self.asked, self.goes_on = False, threading.Event(), threading.Event()
+
+    def run(self, argv, *, stdin=b"", timeout=60.0):  # type: ignore[no-untyped-def]
+        if self.hangs:
+            self.asked.set()
+            self.goes_on.wait(10)
+        return super().run(argv, stdin=stdin, timeout=timeout)
+
+
+def test_a_host_that_hangs_costs_no_other_its_lease(tmp_path: Path) -> None:
+    sick, well, clock = Hanging("a"), Hanging("b"), Clock()
+    wait = LockWait(pause=clock.pause, clock=clock)
+    with Leases({"a": sick, "b": well}, holder(), wait, str(tmp_path)) as held:
+        held.take_all("ab")
+        sick.hangs = True
+        for _ in range(4):
+            clock.now += LEASE / 3
+            held.renew_all()
+            assert sick.asked.wait(10)
+            eventually_renewed(held, "b", clock.now)
+        held.fence("b")
+        sick.hangs = False
+        sick.goes_on.set()
+
+
+def eventually_renewed(held: Leases, host: str, now: float) -> None:
+    deadline = time.monotonic() + 10
+    while held._renewed[host] < now:
+        assert time.monotonic() < deadline, f"{host} waits for another host"
+        time.sleep(0.01)
+        held.renew_all()
 
 
 class Moved(LocalTransport):
