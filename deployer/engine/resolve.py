@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from deployer.engine.secrets import SecretStore
@@ -23,6 +24,19 @@ def resolve(project: Project, store: SecretStore) -> Resolved:
     with ThreadPoolExecutor(min(AT_ONCE, len(names))) as pool:
         found = pool.map(partial(_fingerprint, project.spec, store), names)
         return Resolved(secrets=dict(zip(names, found, strict=True)))
+
+
+def learn_secrets(project: Project, store: SecretStore) -> None:
+    """Makes the store's redactor know all secrets that a service is given; one that cannot be had is left out."""
+    names = used_secrets(project.spec)
+    if names:
+        with ThreadPoolExecutor(min(AT_ONCE, len(names))) as pool:
+            list(pool.map(partial(_learn, store), names))
+
+
+def _learn(store: SecretStore, name: str) -> None:
+    with suppress(OperationError):
+        store.value(name, host=None)
 
 
 def _fingerprint(spec: DeploySpec, store: SecretStore, name: str) -> str | Unresolved:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from queue import Queue
 
 from deployer.engine.logs import LogRequest, container_lines
+from deployer.engine.resolve import learn_secrets
 from deployer.errors import DeployerError, Diagnostic, HostError
 from deployer.planning.replicas import Found, found_replicas
 from deployer.values.facts import ObservedState
@@ -55,7 +56,8 @@ def chosen(observed: ObservedState, name: str) -> list[Found]:
 
 
 def read_logs(session: Session, meant: Sequence[Found], which: Which) -> Iterator[LogLine]:
-    """Lines as they come; ends when every log has ended."""
+    """Lines as they come, without the project's secrets; ends when every log has ended."""
+    learn_secrets(session.project, session.secrets)
     lines: Queue[LogLine | None] = Queue(maxsize=AHEAD)
 
     def read(item: Found) -> None:
