@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import click
@@ -57,7 +58,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             shared.console.problems(left)
             audience.nothing_done(plan, (*problems, *left))
             return problem_exit(plan.problems)
-        refuse_protected(plan, wish)
+        refuse_protected(plan, wish, [n for n, service in session.project.spec.services.items() if service.protect])
         if not wish.yes and not _is_confirmed(wish):
             click.echo("nothing was changed", err=True)
             return 1
@@ -91,12 +92,14 @@ def exit_code(result: ApplyResult) -> int:
     return 0 if result.is_ok else 1
 
 
-def refuse_protected(plan: Plan, wish: Wish) -> None:
-    """RefusedError when the plan removes what the spec once protected and nobody named it."""
+def refuse_protected(plan: Plan, wish: Wish, protected: Collection[str] = ()) -> None:
+    """RefusedError when the plan removes what the spec protects (`protected`), or did when it was made, and nobody
+    named it."""
     services = {
         change.key.service
         for change in plan.changes
-        if change.action is Action.REMOVE and any(reason.code == "protected" for reason in change.reasons)
+        if change.action is Action.REMOVE
+        and (change.key.service in protected or any(reason.code == "protected" for reason in change.reasons))
     }
     refused = sorted(services - set(wish.allow_remove))
     if refused:

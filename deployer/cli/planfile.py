@@ -20,7 +20,8 @@ def write_plan(path: str, plan: Plan, carried: dict[str, Any]) -> None:
     text = render_json({**plan_json(plan), "carried": carried})
     try:
         beside = Path(f"{path}.new")
-        beside.touch(mode=0o600)
+        beside.unlink(missing_ok=True)  # whoever made it may read it, or it is a link
+        beside.touch(mode=0o600, exist_ok=False)
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:

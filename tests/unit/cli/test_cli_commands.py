@@ -190,3 +190,11 @@ def test_a_protected_service_is_removed_only_by_name() -> None:
         refuse_protected(plan, Wish(yes=True, lock_wait=0))
     assert caught.value.diagnostics[0].hint == "give `--allow-remove chat` if that is what you want"
     refuse_protected(plan, Wish(yes=True, lock_wait=0, allow_remove=("chat",)))
+
+
+def test_what_the_spec_protects_today_is_protected_whatever_its_container_was_made_with() -> None:
+    reasons = (Reason("destroyed", "all of the project is removed"),)
+    plan = a_plan(changes=(Change(ReplicaKey("chat", 0), "a", Action.REMOVE, Cause.CHANGE, reasons),))
+    refuse_protected(plan, Wish(yes=True, lock_wait=0), ["other"])
+    with pytest.raises(RefusedError):
+        refuse_protected(plan, Wish(yes=True, lock_wait=0), ["chat"])
