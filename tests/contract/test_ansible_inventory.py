@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from deployer.errors import Problems
 from deployer.spec.ansible.groups import AnsibleInventory
 from deployer.spec.ansible.needed import text_of
 from deployer.spec.ansible.reading import AnsibleFiles
@@ -109,25 +108,19 @@ VARIABLES = {
     "host_vars/gpu01.yml": "ansible_user: file\nwho: host file\n",
     "host_vars/gpu1/main.yml": "who: host folder\n",
 }
-LISTED = {"a": {"ansible_host": "10.0.0.1", "x": "1"}, "b": {}}
 
 
-def listed(folder: Path, *names: str) -> dict:
-    given = [word for name in names for word in ("-i", name)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-    }
-    done = subprocess.run(
-        [str(PROGRAM), *given, "--list"], cwd=folder, env=environment, capture_output=True, timeout=120, check=True
-    )
-    return json.loads(done.stdout)
+def run(folder: Path, *arguments: str) -> bytes:
+    """What it prints, started elsewhere: the variables beside a playbook would count too."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    argv = [str(PROGRAM), "--list", *arguments]
+    return subprocess.run(argv, cwd=elsewhere, env=environment, capture_output=True, timeout=120, check=True).stdout
 
 
 def theirs(folder: Path, *names: str) -> tuple[dict, dict]:
-    found = listed(folder, *names)
+    found = json.loads(run(folder, *(word for name in names for word in ("-i", str(folder / name)))))
     variables = found.pop("_meta")["hostvars"]
 
     def members(group: str) -> set[str]:
@@ -152,7 +145,7 @@ def ours(folder: Path, *names: str) -> tuple[dict, dict]:
         for host in inventory.hosts.values()
     }
     groups = {group.name: set(inventory.members(group)) for group in inventory.groups.values()}
-    assert files.problems.found == Problems().found
+    assert files.problems.found == []
     return variables, {name: hosts for name, hosts in groups.items() if hosts}
 
 
@@ -171,14 +164,18 @@ def test_the_same_hosts_groups_and_variables(folder, names):
     assert ours(folder, *names) == theirs(folder, *names)
 
 
-@pytest.mark.parametrize("form", [[], ["--yaml"], ["--yaml", "--export"]])
-def test_what_it_exports_is_read_as_what_it_was_made_of(folder, form):
-    """The remedy for plugins and scripts; `--export` leaves variables at their groups."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
-        [str(PROGRAM), "-i", "hosts.yml", "--list", *form], cwd=folder, env=environment, capture_output=True, timeout=120,
-        check=True,
-    )  # fmt: skip
+def export(folder: Path, *form: str) -> str:
+    """What the remedy for plugins and scripts writes, in a folder without variables beside it."""
     (folder / "alone").mkdir()
-    (folder / "alone" / "exported.yaml").write_bytes(done.stdout)
-    assert ours(folder, "alone/exported.yaml") == ours(folder, "hosts.yml")
+    (folder / "alone" / "exported.yaml").write_bytes(run(folder, "-i", str(folder / "hosts.yml"), *form))
+    return "alone/exported.yaml"
+
+
+@pytest.mark.parametrize("form", [[], ["--yaml"]])
+def test_what_it_lists_is_read_as_what_it_was_made_of(folder, form):
+    assert ours(folder, export(folder, *form)) == ours(folder, "hosts.yml")
+
+
+def test_an_export_with_variables_at_their_groups_is_read_as_by_ansible(folder):
+    exported = export(folder, "--yaml", "--export")
+    assert ours(folder, exported) == theirs(folder, exported)

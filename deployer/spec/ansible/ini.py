@@ -118,7 +118,7 @@ class _Reader:
             name, separator, value = word.partition("=")
             if not separator:
                 self._refuse(f"`{shown(word)}` is no `NAME=VALUE`", "write `NAME=VALUE`, and quote values with spaces")
-                continue
+                break
             found[name] = self._value(value, f"{name}=", (pattern, name))
         return found
 
@@ -135,7 +135,7 @@ class _Reader:
     def _node(self, value: str, written: str, path: tuple[str, ...] = ()) -> Node:
         line = self.source.lines[self.line - 1] if self.line else ""
         column = max(line.find(written), len(line) - len(line.lstrip())) + 1
-        return Node(value, self.source, max(self.line, 1), column, path or (value,))
+        return Node(value, self.source, max(self.line, 1), column, path or ((value,) if value else ()))
 
     def _refuse(self, message: str, hint: str) -> None:
         node = self._node("", "")

@@ -103,8 +103,8 @@ class Resolved:
     _direct: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        folders = dict.fromkeys(posixpath.dirname(file) for file in self.inventory.files)
-        self._folders = [VariableFiles(self.files, folder) for folder in folders]
+        folders = dict.fromkeys(posixpath.dirname(file) for file in reversed(self.inventory.files))
+        self._folders = [VariableFiles(self.files, folder) for folder in reversed(folders)]
         self._direct = self.inventory.direct_groups()
 
     def variables(self, host: InventoryHost) -> Mapping[str, Node]:

@@ -97,3 +97,8 @@ def test_all_lines_that_are_wrong():
 def test_columns_are_those_of_the_variables():
     problem = only_problem_of("[g]\nhost1 nic=ib0   ansible_port=x\n")
     assert (problem.where.line, problem.where.column) == (2, 17)
+
+
+def test_an_unquoted_template_is_one_problem_of_its_line():
+    problem = only_problem_of("h nic={{ x }} ansible_port=2\n")
+    assert (problem.code, problem.where.key) == ("bad-inventory-line", "")
