@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.errors import Diagnostic, RefusedError
+from deployer.errors import DeployerError, Diagnostic, RefusedError
 from deployer.values.canonical import digest
 from deployer.values.codec import from_data, parse_json, to_data
 from deployer.workflow.inputs import Inputs, load
@@ -55,6 +56,7 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
     from deployer.values.facts_json import facts_to_data
     from deployer.workflow.inputs import environment_variables
 
+    refuse_foreign_inventory(inputs, sources, planned.project)
     given = {**environment_variables(inputs.environment), **inputs.variables}
     spec = SavedSpec(
         inputs.files,
@@ -69,6 +71,22 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
     body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, digest(to_data(planned.plan)))
     data: dict[str, Any] = to_data(body)
     return data
+
+
+def refuse_foreign_inventory(inputs: Inputs, sources: Sources, project: Project) -> None:
+    """DeployerError where an inventory is Ansible's: its files hold variables of others, passwords among them, and a
+    plan file would carry them."""
+    from deployer.spec.ansible.detect import Written, written_as
+
+    folders = {posixpath.dirname(file) for file in inputs.files}
+    named = {posixpath.normpath(posixpath.join(folder, i)) for folder in folders for i in project.spec.inventory}
+    for path in sorted(named | set(inputs.inventories)):
+        if path in sources.files and written_as(sources.files[path], path) is not Written.OWN:
+            message = (
+                f"a plan cannot be saved while `{path}` is an inventory of Ansible's: the file would carry all of it"
+            )
+            hint = "apply without saving, or write the hosts into an inventory of deployer's"
+            raise DeployerError(Diagnostic("not-supported-yet", message, hint=hint))
 
 
 def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
