@@ -64,6 +64,8 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     """UUIDs for one replica on this host, those it has first; or why the host cannot give them."""
     choice, facts, busy = request.choice, request.facts, request.busy
     wanted = gpus_wanted(choice, request.index)
+    if has_own_lists(choice) and not _entries(choice, request.index):
+        return f"`placement.gpus` has no list for replica {request.index}"
     if wanted == 0 or (wanted is None and request.is_decided and not request.had):
         return ()
     pool = _pool(choice, facts, request.index)
@@ -97,8 +99,6 @@ def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | st
     asked = choice.service.placement.gpus
     if not isinstance(asked, tuple):
         return list(facts.gpus)
-    if has_own_lists(choice) and index >= len(asked):
-        return f"`placement.gpus` has no list for replica {index}"
     entries = _entries(choice, index)
     here = [name for host, _, name in (entry.rpartition(":") for entry in entries) if host == facts.name]
     if not here:

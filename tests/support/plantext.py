@@ -1,0 +1,65 @@
+"""Plans as short text for tests: what changes and why, and each step with what it waits for and what undoes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from deployer.values.plan import Change, Operation, Plan, Step
+from tests.support.world import World
+
+NAME = re.compile(r"lab_([a-z0-9-]+)_(\d+)_([0-9a-f]{12})")
+
+
+def changes_of(found: Plan) -> list[str]:
+    """`chat-0 replace h1 (change): spec-changed`; a move says where from."""
+    return [change_text(change) for change in found.changes]
+
+
+def change_text(change: Change) -> str:
+    where = f"{change.from_host}->{change.host}" if change.from_host else change.host
+    codes = ", ".join(reason.code for reason in change.reasons)
+    return f"{change.key} {change.action} {where} ({change.cause})" + (f": {codes}" if codes else "")
+
+
+def steps_of(found: Plan, world: World | None = None) -> list[str]:
+    """`h1/chat-0/start <- stop, h2/docs-0/commit | undo: remove chat-0, start chat-0=`. Needs are without what they
+    share with the step; `=` marks a container that is there already. Pulls and directories are left out, but for
+    `pull` among the needs."""
+    there = {box.name for box in world.all_boxes} if world is not None else set()
+    return [step_text(step, there) for step in found.steps if step.key is not None]
+
+
+def step_text(step: Step, there: set[str]) -> str:
+    needs = ", ".join(filter(None, (need_text(step, need) for need in step.needs)))
+    undo = [operation_text(o, there) for o in step.on_failure]
+    undo += [f"{host}: {operation_text(o, there)}" for host, o in step.elsewhere]
+    text = short_names(step.id, there) + (f" <- {needs}" if needs else "")
+    return text + (f" | undo: {', '.join(undo)}" if undo else "")
+
+
+def need_text(step: Step, need: str) -> str:
+    if "/pull/" in need:
+        return "pull"
+    if "/directory/" in need:
+        return "directory"
+    own = f"{step.host}/{step.key}/"
+    return need.removeprefix(own) if need.startswith(own) else short_names(need, set())
+
+
+def operation_text(operation: Operation, there: set[str]) -> str:
+    verb = operation.op.partition("-")[0]
+    more = f" to {short_names(operation.to, set())}" if operation.op == "rename-container" else ""
+    return f"{verb} {short_names(getattr(operation, 'name', ''), there)}{more}"
+
+
+def short_names(text: str, there: set[str]) -> str:
+    return NAME.sub(lambda m: f"{m[1]}-{m[2]}" + ("=" if m[0] in there else ""), text)
+
+
+def problems_of(found: Plan) -> list[str]:
+    return [f"{p.severity} {p.code}: {p.message}" for p in found.problems]
+
+
+def lines(items: Iterable[str]) -> str:
+    return "\n".join(items)
