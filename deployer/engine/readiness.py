@@ -10,7 +10,7 @@ from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import ended, last_line, last_lines, service_of
 from deployer.engine.context import Site, failed
 from deployer.engine.ownership import look, moved
-from deployer.errors import OperationError
+from deployer.errors import HostError, OperationError
 from deployer.values.facts import ObservedContainer
 from deployer.values.plan import AwaitReady, Endpoint
 
@@ -19,6 +19,7 @@ ASK_TIMEOUT = 5.0
 LOG_EVERY = 2.0
 SAY_FIRST, SAY_EVERY = 1.0, 10.0
 VITALS_EVERY = 10.0
+LOST_WITHIN = 60.0  # seconds a host may be out of reach during a wait: a flapping network, a Docker that restarts
 VITAL_BYTES = 1 << 20  # read since the last look: it still loads
 MAX_BODY = 65536
 ENDED = ("exited", "dead", "restarting", "removing")
@@ -28,16 +29,27 @@ def await_ready(operation: AwaitReady, site: Site) -> str:
     """Returns once the health path answered. OperationError: `container-exited`, `stalled`, `not-ready`, ..."""
     wait = Wait(operation, site)
     pause = FIRST_PAUSE
-    while True:
+    while not _is_ready(wait):
+        site.watch.pause(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.3)
+    return ""
+
+
+def _is_ready(wait: Wait) -> bool:
+    """One round. A host that is lost for a moment while a model loads is no failure of the model."""
+    operation, site = wait.operation, wait.site
+    try:
         wait.check_container()
         symptom = ask_health(site, operation.endpoint, operation.path)
         if symptom is None:
             wait.check_container()
-            return ""
+            return True
         wait.note(symptom)
         wait.check_limits()
-        site.watch.pause(pause)
-        pause = min(LONGEST_PAUSE, pause * 1.3)
+        wait.lost = None
+    except HostError as error:
+        wait.bear(error)
+    return False
 
 
 def ask_health(site: Site, endpoint: Endpoint, path: str) -> str | None:
@@ -78,6 +90,7 @@ class Wait:
     symptom: str = ""
     line: tuple[str, str] = ("", "")
     first: ObservedContainer | None = None
+    lost: float | None = None  # since when the host cannot be asked
 
     def __post_init__(self) -> None:
         self.began = self.sign = self.looked_at_vitals = self._now
@@ -112,6 +125,15 @@ class Wait:
         if due:
             self.said = now
             self.site.watch.waiting(elapsed, self.operation.timeout, self.line[1])
+
+    def bear(self, error: HostError) -> None:
+        """Raises the error once the host has been lost for LOST_WITHIN; the connection is made anew meanwhile."""
+        now = self._now
+        self.lost = now if self.lost is None else self.lost
+        if now - self.lost > LOST_WITHIN or now - self.began > self.operation.timeout:
+            raise error
+        self.sign = now
+        self.site.watch.waiting(now - self.began, self.operation.timeout, f"({error.diagnostic.message})")
 
     def check_limits(self) -> None:
         now, operation = self._now, self.operation

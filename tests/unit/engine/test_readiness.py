@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deployer.engine.context import ApplyContext, Site
-from deployer.engine.readiness import VITALS_EVERY, Wait, await_ready
+from deployer.engine.readiness import LOST_WITHIN, VITALS_EVERY, Wait, await_ready
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
-from deployer.errors import Diagnostic, OperationError
+from deployer.errors import Diagnostic, OperationError, UnreachableError
 from deployer.values.events import Event, StepWaiting
 from deployer.values.plan import AwaitReady, Endpoint
 from tests.support.fakeengine import FakeContainer, FakeImage
@@ -133,3 +133,33 @@ def test_a_wait_speaks_after_a_second_then_every_ten_and_at_each_new_line(
     said = [event for event in events if isinstance(event, StepWaiting)]
     assert [event.seconds for event in said] == [1.0, 11.0, pytest.approx(15.0, abs=2.0), pytest.approx(25.0, abs=2.0)]
     assert said[2].last_line == "loading shard 2 of 4"
+
+
+LOST = UnreachableError(Diagnostic("connection-lost", "host `here` closed the connection"))
+
+
+def test_a_host_that_is_lost_for_a_moment_ends_no_wait(host: FakeHost, container: FakeContainer) -> None:
+    clock, events = Clock(), list[Event]()
+    wait = Wait(waiting(timeout=1e6), site(host, clock, events))
+    for _ in range(3):
+        wait.bear(LOST)
+        clock.now += LOST_WITHIN / 4
+    assert wait.sign == clock.now - LOST_WITHIN / 4, "a lost host is no stall"
+    assert [e.last_line for e in events if isinstance(e, StepWaiting)] == [f"({LOST.diagnostic.message})"] * 3
+
+
+def test_a_host_that_stays_lost_ends_it(host: FakeHost, container: FakeContainer) -> None:
+    clock = Clock()
+    wait = Wait(waiting(timeout=1e6), site(host, clock))
+    wait.bear(LOST)
+    clock.now += LOST_WITHIN + 1
+    with pytest.raises(UnreachableError):
+        wait.bear(LOST)
+
+
+def test_the_time_limit_holds_while_it_is_lost(host: FakeHost, container: FakeContainer) -> None:
+    clock = Clock()
+    wait = Wait(waiting(timeout=10.0), site(host, clock))
+    clock.now += 11.0
+    with pytest.raises(UnreachableError):
+        wait.bear(LOST)
