@@ -133,10 +133,16 @@ def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> 
         "port_asked": choice.service.port.number,
         "gpus": list(placed.gpus),
         "gpus_asked": gpus_asked(choice, placed.key.index),
+        "weights": _weights(placed),
     }
     if choice.service.protect:
         decisions["protect"] = True
     return decisions
+
+
+def _weights(placed: Placed) -> str:
+    """Which files serve, of those that the spec's path means on this host."""
+    return digest([[m.path, *m.parts] for m in (placed.model, placed.draft) if m is not None])
 
 
 def _host_inputs(project: Project, name: str) -> str:

@@ -246,9 +246,12 @@ def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tu
         reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`"))
     elif not is_explained:
         for name, value in (("gpus", list(replica.placed.gpus)), ("port", replica.placed.port)):
-            if old.recorded.decisions.get(name) != value:
+            by_choice = name == "port" and replica.placed.beside
+            if old.recorded.decisions.get(name) != value and not by_choice:
                 word = {"gpus": "GPUs", "port": "port"}[name]
                 reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
+        if old.recorded.decisions.get("weights", replica.decisions["weights"]) != replica.decisions["weights"]:
+            reasons.append(Reason("model-changed", "other files are there for its model"))
     if old.container.status != "running":
         reasons.append(_why_down(old))
     return tuple(reasons)

@@ -56,17 +56,17 @@ def locate_model(model: Model, facts: HostFacts) -> ModelFacts | Diagnostic:
             hint="name one of them in `source`, or narrow `include`",
             host=facts.name,
         )
-    return _parts(posixpath.join(path, first[0]), set(found.entries), facts.name)
+    return _parts(posixpath.join(path, first[0]), {posixpath.join(path, name) for name in found.entries}, facts.name)
 
 
 def _file(path: str, facts: HostFacts) -> ModelFacts | Diagnostic:
-    there = {posixpath.basename(p) for p, f in facts.paths.items() if f.kind == "file"}
+    there = {posixpath.normpath(p) for p, f in facts.paths.items() if f.kind == "file"}
     return _parts(path, there, facts.name)
 
 
-def _parts(path: str, names: set[str], host: str) -> ModelFacts | Diagnostic:
+def _parts(path: str, there: set[str], host: str) -> ModelFacts | Diagnostic:
     parts = split_parts(path)
-    missing = [p for p in parts if len(parts) > 1 and posixpath.basename(p) not in names]
+    missing = [p for p in parts if len(parts) > 1 and p not in there]
     if missing:
         return Diagnostic(
             "model-parts-missing",
@@ -86,7 +86,7 @@ def _included(model: Model, name: str) -> bool:
 def _not_there(path: str, kind: str, host: str) -> Diagnostic:
     missing = kind == "missing"
     why = {"denied": "cannot be read by deployer's user", "other": "is neither a file nor a directory"}
-    look = f"put the model there, or correct `source`; `ssh {host} ls -l {posixpath.dirname(path)}` shows what is there"
+    look = f"`ssh {host} ls -l {posixpath.dirname(path)}` shows what is there"
     return Diagnostic(
         "model-not-found" if missing else "model-unreadable",
         f"model path `{path}` {why.get(kind, 'is not there')} on host `{host}`",

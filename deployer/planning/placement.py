@@ -37,6 +37,7 @@ class Placed:
     gpus: tuple[str, ...]
     port: int
     draft: ModelFacts | None = None  # of speculative decoding
+    beside: bool = False  # on another port than its predecessor's, which could be kept, so that both can run
 
     @property
     def host(self) -> str:
@@ -185,7 +186,7 @@ class Placer:
         if port is None:
             return None
         ledger.change_port(placed.port, port)
-        self.placed[placed.key] = replace(placed, port=port)
+        self.placed[placed.key] = replace(placed, port=port, beside=True)
         return self.placed[placed.key]
 
     # --- bookkeeping -----------------------------------------------------------------

@@ -1,0 +1,138 @@
+"""Which backend serves a service, and why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.planning.choice import Seen, ServiceChoice, choose
+from deployer.planning.hosts import HostIndex
+from deployer.planning.replicas import found_replicas
+from deployer.values.facts import HostFacts, PathFact
+from tests.support.plantext import changes_of, problems_of
+from tests.unit.planning.scene import CPU, Scene
+
+GGUF = {"source": "file:///srv/models/m.gguf"}
+FOLDER = {"source": "file:///srv/models/llama"}
+
+
+def scene(model: dict[str, Any], *entries: str, **sections: Any) -> Scene:
+    def look(facts: HostFacts) -> HostFacts:
+        path = model["source"].removeprefix("file://")
+        known = PathFact(path, "directory", entries=entries) if entries else PathFact(path, "file", size=1)
+        return replace(facts, paths={**facts.paths, path: known})
+
+    return Scene({"h1": 0}, sections={"models": {"m": model}, **sections}, seen=look)
+
+
+def chosen(of: Scene, **service: Any) -> Any:
+    project = of.project({"chat": {"backend": None, "placement": CPU, **service}})
+    state = of.observed(project)
+    found = [item for items in found_replicas(state).values() for item in items]
+    return choose(project, "chat", Seen(state.reachable, HostIndex(project.spec)), found)
+
+
+@pytest.mark.parametrize(
+    ("model", "entries", "backend", "why"),
+    [
+        (GGUF, (), "llama.cpp", "the model's format is gguf"),
+        (FOLDER, ("config.json", "model.safetensors"), "vllm", "the model's format is safetensors"),
+        (FOLDER, ("m-q4.gguf",), "llama.cpp", "the model's format is gguf"),
+    ],
+)
+def test_the_format_decides(model: dict[str, Any], entries: tuple[str, ...], backend: str, why: str) -> None:
+    choice = chosen(scene(model, *entries))
+    assert isinstance(choice, ServiceChoice)
+    assert (choice.backend.name, choice.backend_name, choice.why_backend) == (backend, backend, why)
+    assert choice.category == "llm"
+
+
+def test_the_spec_wins() -> None:
+    choice = chosen(scene(GGUF), backend="vllm")
+    assert (choice.backend.name, choice.why_backend) == ("vllm", "named in the spec")
+
+
+def test_an_alias_is_as_good_as_the_name() -> None:
+    choice = chosen(scene(GGUF), backend="llama-server")
+    assert (choice.backend.name, choice.backend_name) == ("llama.cpp", "llama-server")
+
+
+def test_what_was_decided_before_stays_while_the_model_is_the_same() -> None:
+    before = scene(FOLDER, "config.json", "model.safetensors")
+    before.apply({"chat": {"backend": None, "placement": CPU}})
+    before.seen = scene(FOLDER, "config.json").seen
+    assert chosen(before).why_backend == "decided before"
+    assert chosen(before).backend.name == "vllm"
+
+
+def test_another_model_is_decided_anew() -> None:
+    before = scene(FOLDER, "config.json", "model.safetensors")
+    before.apply({"chat": {"backend": None, "placement": CPU}})
+    after = scene(GGUF)
+    after.world = before.world
+    choice = chosen(after)
+    assert (choice.backend.name, choice.why_backend) == ("llama.cpp", "the model's format is gguf")
+
+
+def test_a_decision_for_a_backend_that_is_gone_does_not_count() -> None:
+    before = scene(GGUF)
+    before.apply({"chat": {"backend": None, "placement": CPU}})
+    box = before.box("chat-0")
+    box.labels["deployer.decisions"] = json.dumps({**json.loads(box.labels["deployer.decisions"]), "backend": "gone"})
+    assert chosen(before).why_backend == "the model's format is gguf"
+
+
+def test_a_format_that_nobody_knows() -> None:
+    found = scene(FOLDER, "config.json").plan({"chat": {"backend": None, "placement": CPU}})
+    assert problems_of(found) == [
+        "error no-backend: no backend for service `chat`: the format of `file:///srv/models/llama` is not known"
+    ]
+    assert found.problems[0].hint == "name one with `backend`, or correct the model's `source`"
+
+
+def test_a_category_that_the_backend_does_not_serve() -> None:
+    found = scene(GGUF | {"category": "image"}).plan({"chat": {"placement": CPU}})
+    assert problems_of(found) == [
+        "error category-refused: `llama.cpp` does not serve models of category `image` (service `chat`)"
+    ]
+    assert found.problems[0].hint == "it serves `llm`, `embedding`, `reranker`"
+
+
+def test_an_extended_backend() -> None:
+    extended = {"mine": {"extends": "base", "image": "reg.local/mine:3"}, "base": {"extends": "llama.cpp"}}
+    choice = chosen(scene(GGUF, backends=extended), backend="mine")
+    assert (choice.backend.name, choice.backend_name, choice.pin.image) == ("llama.cpp", "mine", "reg.local/mine:3")
+
+
+def test_a_backend_that_is_not_known() -> None:
+    found = scene(GGUF).plan({"chat": {"backend": "nope", "placement": CPU}})
+    assert problems_of(found) == ["error unknown-backend: backend `nope` of service `chat` is not known"]
+
+
+def test_extends_in_a_circle_ends() -> None:
+    circle = {"a": {"extends": "b"}, "b": {"extends": "a"}}
+    found = scene(GGUF, backends=circle).plan({"chat": {"backend": "a", "placement": CPU}})
+    assert [p.code for p in found.problems] == ["unknown-backend"]
+
+
+def test_a_draft_model_that_is_not_there() -> None:
+    options = {"speculative": {"model": "small", "tokens": 4}}
+    found = scene(GGUF).plan({"chat": {"placement": CPU, "options": options}})
+    assert problems_of(found) == ["error unknown-model: draft model `small` of service `chat` is not in `models`"]
+
+
+def test_a_service_without_a_model() -> None:
+    found = scene(GGUF).plan({"chat": {"model": None, "placement": CPU}})
+    assert problems_of(found) == ["error no-model: service `chat` names no model"]
+
+
+def test_a_service_without_a_backend_keeps_what_it_has() -> None:
+    before = scene(GGUF)
+    before.apply({"chat": {"placement": CPU}})
+    found = before.plan({"chat": {"backend": "nope", "placement": CPU}})
+    assert changes_of(found) == []
+    assert found.is_empty
+    assert found.has_errors
