@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,13 +53,23 @@ def waiting(timeout: float = 100.0, stall: float = 100.0) -> AwaitReady:
     return AwaitReady(NAME, Endpoint("127.0.0.1", 1), "/health", timeout, stall)
 
 
+class Meanwhile(Clock):
+    """Time stands still; `then` happens once, after the wait's first look at the container."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then, self._asked = then, 0
+
+    def __call__(self) -> float:
+        self._asked += 1
+        if self._asked == 2:  # the first time is when the wait begins
+            self._then()
+        return self.now
+
+
 def failure(host: FakeHost, then: Callable[[], object]) -> Diagnostic:
     """How a wait ends when `then` happens during it."""
-    timer = threading.Timer(0.4, then)
-    timer.start()
     with pytest.raises(OperationError) as caught:
-        await_ready(waiting(), site(host))
-    timer.join()
+        await_ready(waiting(), site(host, Meanwhile(then)))
     return caught.value.diagnostic
 
 
