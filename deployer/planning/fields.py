@@ -14,7 +14,10 @@ ABSENT = None
 
 def field_diffs(before: ContainerSpec, after: ContainerSpec) -> tuple[FieldDiff, ...]:
     """What differs, sorted by path."""
-    return tuple(sorted(_compare("", _readable(before), _readable(after)), key=lambda d: d.path))
+    found = tuple(sorted(_compare("", _readable(before), _readable(after)), key=lambda d: d.path))
+    if not found and before.command != after.command:
+        return (FieldDiff("command", "in another order", "in this order"),)
+    return found
 
 
 def _readable(spec: ContainerSpec) -> dict[str, Any]:
@@ -72,6 +75,5 @@ def _compare(path: str, before: Any, after: Any) -> list[FieldDiff]:
         for key in sorted(set(before) | set(after)):
             inner = f"{path}.{key}" if path else str(key)
             found += _compare(inner, before.get(key, ABSENT), after.get(key, ABSENT))
-        # two different lists of arguments may name the same flags: their order differs
-        return found or [FieldDiff(path, "in another order", "in this order")]
+        return found
     return [FieldDiff(path, before, after)]

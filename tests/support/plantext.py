@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from deployer.values.plan import Change, Operation, Plan, Step
 from tests.support.world import World
 
+There = Set[tuple[str, str]]  # host and container
 NAME = re.compile(r"lab_([a-z0-9-]+)_(\d+)_([0-9a-f]{12})")
 
 
@@ -26,15 +27,16 @@ def steps_of(found: Plan, world: World | None = None) -> list[str]:
     """`h1/chat-0/start <- stop, h2/docs-0/commit | undo: remove chat-0, start chat-0=`. Needs are without what they
     share with the step; `=` marks a container that is there already. Pulls and directories are left out, but for
     `pull` among the needs."""
-    there = {box.name for box in world.all_boxes} if world is not None else set()
+    boxes = world.boxes.items() if world is not None else ()
+    there = {(host, name) for host, here in boxes for name in here}
     return [step_text(step, there) for step in found.steps if step.key is not None]
 
 
-def step_text(step: Step, there: set[str]) -> str:
+def step_text(step: Step, there: There) -> str:
     needs = ", ".join(filter(None, (need_text(step, need) for need in step.needs)))
-    undo = [operation_text(o, there) for o in step.on_failure]
-    undo += [f"{host}: {operation_text(o, there)}" for host, o in step.elsewhere]
-    text = short_names(step.id, there) + (f" <- {needs}" if needs else "")
+    undo = [operation_text(step.host, o, there) for o in step.on_failure]
+    undo += [f"{host}: {operation_text(host, o, there)}" for host, o in step.elsewhere]
+    text = short_names(step.id) + (f" <- {needs}" if needs else "")
     return text + (f" | undo: {', '.join(undo)}" if undo else "")
 
 
@@ -44,17 +46,17 @@ def need_text(step: Step, need: str) -> str:
     if "/directory/" in need:
         return "directory"
     own = f"{step.host}/{step.key}/"
-    return need.removeprefix(own) if need.startswith(own) else short_names(need, set())
+    return need.removeprefix(own) if need.startswith(own) else short_names(need)
 
 
-def operation_text(operation: Operation, there: set[str]) -> str:
+def operation_text(host: str, operation: Operation, there: There) -> str:
     verb = operation.op.partition("-")[0]
-    more = f" to {short_names(operation.to, set())}" if operation.op == "rename-container" else ""
-    return f"{verb} {short_names(getattr(operation, 'name', ''), there)}{more}"
+    more = f" to {short_names(operation.to)}" if operation.op == "rename-container" else ""
+    return f"{verb} {short_names(getattr(operation, 'name', ''), host, there)}{more}"
 
 
-def short_names(text: str, there: set[str]) -> str:
-    return NAME.sub(lambda m: f"{m[1]}-{m[2]}" + ("=" if m[0] in there else ""), text)
+def short_names(text: str, host: str = "", there: There = frozenset()) -> str:
+    return NAME.sub(lambda m: f"{m[1]}-{m[2]}" + ("=" if (host, m[0]) in there else ""), text)
 
 
 def problems_of(found: Plan) -> list[str]:
