@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployer import __version__
-from deployer.planning.choice import ServiceChoice, model_inputs
-from deployer.planning.gpus import gpus_asked
-from deployer.planning.hosts import hosts_named
+from deployer.planning.choice import ServiceChoice
+from deployer.planning.decisions import check_image, decisions_of, edits_since, image_of
 from deployer.planning.placement import Placed
-from deployer.planning.render import choose_image, render_container
+from deployer.planning.render import render_container
 from deployer.planning.render_request import Placed as RenderPlaced
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
 from deployer.spec.project import Project
-from deployer.values.canonical import canonical_json, digest, digest_of
+from deployer.values.canonical import canonical_json, digest_of
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.names import (
@@ -68,7 +67,8 @@ def desired_replica(
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
     choice, here = placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
-    image, why_image = _image(placed, here if here is not None and here.host == placed.host else None)
+    image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
+    check_image(project, choice, image)
     container = render_container(
         RenderRequest(
             project=project,
@@ -94,72 +94,10 @@ def desired_replica(
         recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
-        decisions=_decisions(project, placed, image, why_image),
+        decisions=decisions_of(project, placed, image, why_image),
         secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
-        edited=_edited(project, choice, here) if here is not None else (),
+        edited=edits_since(project, choice, here) if here is not None else (),
     )
-
-
-def _image(placed: Placed, here: Found | None) -> tuple[str, str]:
-    """The image and why; one that was decided automatically stays while its inputs stand."""
-    choice = placed.choice
-    image = choose_image(choice.service, choice.pin, choice.backend, bool(placed.gpus))
-    pinned = choice.service.image or choice.service.version or (choice.pin and (choice.pin.image or choice.pin.version))
-    if pinned:
-        return image, "spec"
-    inputs = _image_inputs(placed)
-    if here is not None and here.recorded.decisions.get("image_inputs") == inputs:
-        decided = here.recorded.decisions.get("image")
-        if isinstance(decided, str):
-            return decided, inputs
-    return image, inputs
-
-
-def _image_inputs(placed: Placed) -> str:
-    return f"{placed.choice.backend.name} {'gpu' if placed.gpus else 'cpu'}"
-
-
-def _decisions(project: Project, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
-    """What a later plan needs to keep today's decisions, and to tell an edit from a new default."""
-    choice = placed.choice
-    decisions: dict[str, Any] = {
-        "inputs": digest(project.written.get(choice.name)),
-        "host_inputs": _host_inputs(project, placed.host),
-        "backend": choice.backend_name,
-        "model": model_inputs(choice.model),
-        "image": image,
-        "image_inputs": why_image,
-        "port": placed.port,
-        "port_asked": choice.service.port.number,
-        "gpus": list(placed.gpus),
-        "gpus_asked": gpus_asked(choice, placed.key.index),
-        "weights": _weights(placed),
-    }
-    if choice.service.protect:
-        decisions["protect"] = True
-    return decisions
-
-
-def _weights(placed: Placed) -> str:
-    """Which files serve, of those that the spec's path means on this host."""
-    return digest([[m.path, *m.parts] for m in (placed.model, placed.draft) if m is not None])
-
-
-def _host_inputs(project: Project, name: str) -> str:
-    """What people wrote about a host, as far as it can change where a replica is or what it is made of."""
-    host = project.spec.hosts[name]
-    return digest([host.vars, host.labels, host.address, host.cache_dir, host.gpus.model_dump(mode="json")])
-
-
-def _edited(project: Project, choice: ServiceChoice, here: Found) -> tuple[str, ...]:
-    edits = []
-    if here.recorded.decisions.get("inputs") != digest(project.written.get(choice.name)):
-        edits.append("the spec was edited")
-    if here.host not in hosts_named(project.spec, choice.service.placement.hosts):
-        edits.append(f"host `{here.host}` is not selected any more")
-    elif here.recorded.decisions.get("host_inputs") != _host_inputs(project, here.host):
-        edits.append(f"host `{here.host}` was edited")
-    return tuple(edits)
 
 
 def _fingerprint(resolved: Resolved, name: str) -> str | None:

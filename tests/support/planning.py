@@ -32,7 +32,12 @@ def project_of(
     if identity[1] is not None:
         data["id"] = identity[1]
     data["hosts"] = {n: {"connection": "local", "ports": "20000-20020", **h} for n, h in data["hosts"].items()}
-    return Project(DeploySpec.model_validate(data), "deploy.yaml", {}, written=written)
+    return Project(
+        DeploySpec.model_validate(data),
+        "deploy.yaml",
+        {},
+        written={name: {"service": service} for name, service in written.items()},
+    )
 
 
 def plan_for(project: Project, world: World, resolved: Resolved | None = None) -> Plan:

@@ -124,6 +124,31 @@ def test_a_draft_model_that_is_not_there() -> None:
     assert problems_of(found) == ["error unknown-model: draft model `small` of service `chat` is not in `models`"]
 
 
+@pytest.mark.parametrize(
+    ("written", "said", "key"),
+    [
+        ({"image": "Bad Image"}, "`Bad Image` is not an image", "image"),
+        ({"image": "a@sha256:1"}, "`a@sha256:1` has no digest after `@`", "image"),
+        ({"version": "no tag"}, "`ghcr.io/ggml-org/llama.cpp:no tag` has a bad tag", "version"),
+    ],
+)
+def test_an_image_that_is_none(written: dict[str, str], said: str, key: str) -> None:
+    found = scene(GGUF).plan({"chat": {"placement": CPU, "replicas": 2, **written}})
+    (problem,) = found.problems
+    assert problem.code == "bad-image"
+    assert problem.message.startswith(said)
+    assert problem.hint == f"correct `{key}` of the service or of its backend"
+    assert found.is_empty
+
+
+def test_an_image_in_a_label_that_is_none_is_not_kept() -> None:
+    before = scene(GGUF)
+    before.apply({"chat": {"placement": CPU}})
+    box = before.box("chat-0")
+    box.labels["deployer.decisions"] = json.dumps({**json.loads(box.labels["deployer.decisions"]), "image": "Bad !"})
+    assert before.plan({"chat": {"placement": CPU}}).is_empty
+
+
 def test_a_service_without_a_model() -> None:
     found = scene(GGUF).plan({"chat": {"model": None, "placement": CPU}})
     assert problems_of(found) == ["error no-model: service `chat` names no model"]

@@ -307,6 +307,8 @@ def test_a_newer_default_waits_for_the_next_change(scene: Scene) -> None:
     assert changes_of(found) == ["chat-0 replace h1 (default): default-changed"]
     assert reasons(found) == ["only defaults differ (stop_grace)"]
     assert (found.steps, found.pending, found.summary()["keep"]) == ((), (), 1)
+    scaled = scene.plan({"chat": CHAT | {"replicas": 2, "rollout": {"max_unavailable": 2}}})
+    assert changes_of(scaled)[0] == "chat-0 replace h1 (default): default-changed"
     edited = scene.plan({"chat": CHAT | EDIT})
     assert changes_of(edited) == ["chat-0 replace h1 (change): spec-changed"]
 
