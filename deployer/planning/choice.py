@@ -91,17 +91,22 @@ def _backend_name(
 ) -> tuple[str | None, str]:
     if service.backend is not None:
         return service.backend, "named in the spec"
-    for item in found:
-        decided = item.recorded.decisions.get("backend")
-        stands = item.recorded.decisions.get("model") == model_inputs(model)
-        if isinstance(decided, str) and stands and backends.find(base_backend(project.spec, decided)) is not None:
-            return decided, "decided before"
+    decided = {str(item.recorded.decisions["backend"]) for item in found if _stands(project, model, item)}
+    if len(decided) == 1:  # no host decides for others: where they disagree, it is decided anew
+        return decided.pop(), "decided before"
     meant = seen.index.named(service.placement.hosts)
     paths = (seen.facts[host].paths.get(model.location) for host in meant if host in seen.facts)
     format_ = next((f for f in (format_of(model, path) for path in paths) if f), format_of(model, None))
     if format_ is None:
         return None, ""
     return BY_FORMAT[format_], f"the model's format is {format_}"
+
+
+def _stands(project: Project, model: Model, item: Found) -> bool:
+    """Its backend was decided from what the spec still says, and there is such a backend."""
+    decided = item.recorded.decisions.get("backend")
+    known = isinstance(decided, str) and backends.find(base_backend(project.spec, decided)) is not None
+    return known and item.recorded.decisions.get("model") == model_inputs(model)
 
 
 def base_backend(spec: DeploySpec, name: str) -> str:

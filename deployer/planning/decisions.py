@@ -9,7 +9,7 @@ from typing import Any
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import is_named
 from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image
 from deployer.planning.replicas import Found
@@ -102,7 +102,7 @@ def edits_since(project: Project, choice: ServiceChoice, here: Found) -> tuple[s
     edits = []
     if here.recorded.decisions.get("inputs") != _inputs(project, choice.name):
         edits.append("the spec was edited")
-    if here.host not in hosts_named(project.spec, choice.service.placement.hosts):
+    if not is_named(project.spec, choice.service.placement.hosts, here.host):
         edits.append(f"host `{here.host}` is not selected any more")
     elif here.recorded.decisions.get("host_inputs") != _host_inputs(project, here.host):
         edits.append(f"host `{here.host}` was edited")

@@ -26,6 +26,20 @@ def hosts_named(spec: DeploySpec, selector: Selector) -> tuple[str, ...]:
     return tuple(sorted(meant & set(spec.hosts)))
 
 
+def is_named(spec: DeploySpec, selector: Selector, name: str) -> bool:
+    """Whether `hosts_named` has this host, without looking at the others."""
+    host = spec.hosts.get(name)
+    if host is None:
+        return False
+    if isinstance(selector, Mapping):
+        return all(host.labels.get(label) == value for label, value in selector.items())
+    if selector is None or name in selector:
+        return True
+    return any(
+        name in spec.groups[entry].hosts for entry in selector if entry in spec.groups and entry not in spec.hosts
+    )
+
+
 class HostIndex:
     """The same for many selectors: each is looked up once."""
 

@@ -85,6 +85,17 @@ def test_a_decision_for_a_backend_that_is_gone_does_not_count() -> None:
     assert chosen(before).why_backend == "the model's format is gguf"
 
 
+def test_hosts_that_disagree_do_not_decide() -> None:
+    before = scene(GGUF)
+    before.gpus["h2"] = 0
+    before.world.__post_init__()
+    before.apply({"chat": {"backend": None, "placement": CPU, "replicas": 2}})
+    box = before.box("chat-1")
+    box.labels["deployer.decisions"] = json.dumps({**json.loads(box.labels["deployer.decisions"]), "backend": "vllm"})
+    assert chosen(before).why_backend == "the model's format is gguf"
+    assert chosen(before).backend.name == "llama.cpp"
+
+
 def test_a_format_that_nobody_knows() -> None:
     found = scene(FOLDER, "config.json").plan({"chat": {"backend": None, "placement": CPU}})
     assert problems_of(found) == [

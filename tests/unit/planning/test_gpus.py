@@ -59,9 +59,7 @@ def test_auto_takes_none_where_there_is_none() -> None:
 
 def test_auto_does_not_fall_back_to_the_processor_because_gpus_are_busy() -> None:
     scene = Scene({"h1": 1}, seen=with_others(a_stranger("dcgm", gpus=("all",))))
-    assert refusals_of(scene.plan(wants("auto"))) == [
-        "h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container dcgm)"
-    ]
+    assert refusals_of(scene.plan(wants("auto"))) == ["h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container dcgm)"]
 
 
 def test_auto_on_the_processor_stays_there_when_gpus_come_until_its_wishes_change() -> None:

@@ -98,7 +98,10 @@ def test_replicas_of_one_service_that_fit_nowhere_share_one_problem() -> None:
 def test_many_hosts_with_one_reason_share_a_line() -> None:
     scene = Scene({f"h{n:02}": 0 for n in range(40)} | {"big": 1})
     found = scene.plan({"chat": {"placement": {"gpus": 2}}})
-    assert refusals_of(found) == ["big              1 of 1 GPUs free, needs 2", "h00 and 39 more  0 of 0 GPUs free, needs 2"]
+    assert refusals_of(found) == [
+        "big              1 of 1 GPUs free, needs 2",
+        "h00 and 39 more  0 of 0 GPUs free, needs 2",
+    ]
 
 
 # --- what stays --------------------------------------------------------------------------------
