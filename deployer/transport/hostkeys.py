@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import Diagnostic, HostKeyError
+from deployer.transport.knownfiles import load_known_hosts
 from deployer.transport.knownhosts import (
     KnownKey,
     Trust,
@@ -17,7 +18,6 @@ from deployer.transport.knownhosts import (
     judge,
     key_kind,
     known_kinds,
-    load_known_hosts,
 )
 from deployer.transport.sshconfig import Endpoint
 
@@ -39,11 +39,11 @@ class HostKeyCheck:
 
     host: str
     endpoint: Endpoint
-    known: tuple[KnownKey, ...]
+    known: tuple[KnownKey, ...]  # lines about this host
 
     @classmethod
     def of(cls, host: str, endpoint: Endpoint) -> HostKeyCheck:
-        return cls(host, endpoint, load_known_hosts(endpoint.known_hosts))
+        return cls(host, endpoint, load_known_hosts(endpoint.known_hosts, endpoint.known_as))
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""known_hosts as sshd(8) describes it: patterns, hashes, ports, markers. Reads files; the verdict is pure."""
+"""known_hosts as sshd(8) describes it: patterns, hashes, ports, markers. Pure: `knownfiles` reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from pathlib import Path
 
 REVOKED = "@revoked"
 AUTHORITY = "@cert-authority"
-MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +64,6 @@ def parse_known_hosts(text: str, file: str) -> tuple[KnownKey, ...]:
     return tuple(line for line in lines if line is not None)
 
 
-def load_known_hosts(files: Iterable[str]) -> tuple[KnownKey, ...]:
-    """All lines of all files that can be read; a file is parsed once until it changes."""
-    found: list[KnownKey] = []
-    for file in files:
-        try:
-            status = Path(file).stat()
-            found += _load(file, status.st_mtime_ns, status.st_size)
-        except OSError:
-            continue
-    return tuple(found)
-
-
-@lru_cache(maxsize=64)
-def _load(file: str, modified: int, size: int) -> tuple[KnownKey, ...]:
-    with Path(file).open("rb") as content:
-        return parse_known_hosts(content.read(MAX_BYTES).decode("utf-8", "replace"), file)
-
-
 def matches(patterns: str, name: str) -> bool:
     """Does a line's first field mean this host? A negated pattern that matches rules the line out."""
     if patterns.startswith("|"):
@@ -99,14 +79,22 @@ def matches(patterns: str, name: str) -> bool:
 
 
 def _matches_hash(field: str, name: str) -> bool:
+    known = _salt_and_code(field)
+    if known is None:
+        return False
+    salt, wanted = known
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), wanted)
+
+
+@lru_cache(maxsize=32768)
+def _salt_and_code(field: str) -> tuple[bytes, bytes] | None:
     parts = field.split("|")
     if len(parts) != 4 or parts[1] != "1":
-        return False
+        return None
     try:
-        salt, wanted = base64.b64decode(parts[2]), base64.b64decode(parts[3])
+        return base64.b64decode(parts[2]), base64.b64decode(parts[3])
     except ValueError:
-        return False
-    return hmac.compare_digest(hmac.new(salt, name.encode(), hashlib.sha1).digest(), wanted)
+        return None
 
 
 @lru_cache(maxsize=4096)

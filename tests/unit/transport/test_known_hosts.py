@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.transport.knownfiles import KnownFile, load_known_hosts
 from deployer.transport.knownhosts import (
     KnownKey,
     Trust,
     authorities,
+    bare_name,
     fingerprint,
     judge,
     key_kind,
     known_kinds,
-    load_known_hosts,
     matches,
     parse_known_hosts,
 )
@@ -168,12 +170,25 @@ def test_any_blob_has_a_kind(data: bytes) -> None:
     assert isinstance(key_kind(data), str)
 
 
-def test_a_file_that_changes_is_read_again(tmp_path: object) -> None:
-    from pathlib import Path
-
-    file = Path(str(tmp_path)) / "known_hosts"
-    assert load_known_hosts([str(file)]) == ()
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    assert load_known_hosts([str(file)], "h") == ()
     file.write_text(f"h ssh-ed25519 {base64.b64encode(ED).decode()}\n")
-    assert len(load_known_hosts([str(file), str(file)])) == 2
+    assert len(load_known_hosts([str(file), str(file)], "h")) == 2
     file.write_text(f"h ssh-ed25519 {base64.b64encode(ED).decode()}\n" * 3)
-    assert len(load_known_hosts([str(file)])) == 3
+    assert len(load_known_hosts([str(file)], "h")) == 3
+
+
+NAMES = st.sampled_from(("h", "[h]:22", "[h]:2222", "other", "10.0.0.1"))
+PATTERNS = st.one_of(
+    NAMES, NAMES.map(hashed), NAMES.map(lambda name: f"!{name},*"), st.sampled_from(("*", "H", "?", "h,other", "|1|x"))
+)
+LINES = st.lists(st.tuples(st.sampled_from(("", "@revoked ", "@cert-authority ")), PATTERNS), max_size=8)
+
+
+@given(LINES, NAMES)
+def test_the_lines_about_a_host_are_those_that_mean_it_in_their_order(lines: list[tuple[str, str]], name: str) -> None:
+    all_lines = known(*(f"{marker}{patterns} ed" for marker, patterns in lines))
+    names = {name, bare_name(name) or name}
+    meant = [line for line in all_lines if any(matches(line.patterns, n) for n in names)]
+    assert list(KnownFile.of(all_lines).about(names)) == meant
