@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployer.errors import Diagnostic, DockerError
+from deployer.errors import DeployerError, Diagnostic, DockerError
 
 
 class Refusal(Exception):
@@ -48,7 +49,20 @@ def _words(explanation: object) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause, by its type where its text would be a nest of wrapped exceptions."""
+    """The innermost cause: the SDK's exceptions are a nest of wrapped ones."""
     while isinstance(inner := error.args[0] if error.args else None, BaseException):
         error = inner
-    return "connection closed" if isinstance(error, ConnectionError) else type(error).__name__
+    return broken_by(error)
+
+
+def broken_by(error: BaseException) -> str:
+    """Why an exchange with the engine broke off, in a few words."""
+    match error:
+        case DeployerError():
+            return error.diagnostics[0].message
+        case TimeoutError():
+            return "no answer in time"
+        case ConnectionError() | EOFError() | http.client.HTTPException():
+            return "the connection was closed"
+        case _:
+            return type(error).__name__

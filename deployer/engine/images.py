@@ -6,22 +6,24 @@ A reference that is there already is kept as it is: which image a moving tag mea
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from deployer.docker.calls import Refusal, engine_lost
+from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed
 from deployer.engine.ownership import inspect_image
 from deployer.engine.streams import Ended, Pieces, engine_stream
-from deployer.errors import OperationError
+from deployer.errors import HostError, OperationError
 from deployer.values.images import parse_image
 from deployer.values.plan import PullImage
 
-STALLED_AFTER = 300.0  # seconds without a word from Docker
+STALLED_AFTER = 300.0  # seconds without LEAST_BYTES or another word from Docker
+LEAST_BYTES = 1 << 20
 EVERY = 0.25  # seconds between two reports
 HUB_LOGIN = "https://index.docker.io/v1/"  # the name under which Docker Hub's logins go (Docker Engine API)
 
@@ -31,14 +33,17 @@ def pull_image(operation: PullImage, site: Site) -> str:
         return "was there already"
     login, secret = _login(operation.registry, site)
     headers = {"X-Registry-Auth": login} if login else {}
+    pull = Pull(operation, site, secret)
     try:
         with engine_stream(site.transport, "POST", _path(operation.image), headers) as pieces:
-            _follow(operation, site, pieces, secret)
+            pull.follow(pieces)
     except Refusal as refusal:
-        raise _refused(operation, site, _message(refusal.text).get("message") or refusal.text, secret) from None
-    except OSError as error:
-        raise engine_lost(site.host, type(error).__name__) from None
+        raise pull.refused(_message(refusal.text).get("message") or refusal.text) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise engine_lost(site.host, broken_by(error)) from None
     if inspect_image(site, operation.image) is None:
+        if not pull.is_over:
+            raise engine_lost(site.host, f"the pull of `{operation.image}` broke off")
         raise failed("pull-failed", f"Docker pulled `{operation.image}`, and has no such image", "apply again")
     return ""
 
@@ -63,30 +68,59 @@ def _login(registry: str, site: Site) -> tuple[str | None, str | None]:
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode(), secret
 
 
-def _follow(operation: PullImage, site: Site, pieces: Pieces, secret: str | None) -> None:
-    layers, clock = Layers(), site.context.clock
-    heard = said = clock()
-    while True:
-        site.watch.pause(0)
-        try:
-            line = pieces.next(1.0)
-        except Ended as end:
-            if end.cause is not None:
-                raise engine_lost(site.host, end.cause) from None
-            return
-        if line is None:
-            if clock() - heard > STALLED_AFTER:
-                hint = f"check the network between the host and `{operation.registry}`, then apply again"
-                raise failed("pull-stalled", f"the pull of `{operation.image}` stands still", hint)
-            continue
-        heard = clock()
-        message = _message(line)
+@dataclass(slots=True)
+class Pull:
+    """One pull while it runs. `moved`: when it last got on, and how many bytes it had then; `is_over`: Docker's last
+    word, the status of the whole, was heard."""
+
+    operation: PullImage
+    site: Site
+    secret: str | None
+    layers: Layers = field(default_factory=lambda: Layers())
+    moved: tuple[float, int] = (0.0, 0)
+    said: float = 0.0
+    is_over: bool = False
+
+    def follow(self, pieces: Pieces) -> None:
+        clock = self.site.context.clock
+        self.said = clock()
+        self.moved = (self.said, 0)
+        while True:
+            self.site.watch.pause(0)
+            try:
+                line = pieces.next(1.0)
+            except Ended as end:
+                if isinstance(end.error, HostError):
+                    raise end.error from None
+                if end.error is not None:
+                    raise engine_lost(self.site.host, broken_by(end.error)) from None
+                return
+            now = clock()
+            if line is not None:
+                self._hear(_message(line), now)
+            if now - self.moved[0] > STALLED_AFTER:
+                raise self._stalled()
+
+    def _hear(self, message: Mapping[str, Any], now: float) -> None:
         if "error" in message or "errorDetail" in message:
-            raise _refused(operation, site, _error_text(message), secret)
-        layers.hear(message)
-        if heard - said >= EVERY:
-            said = heard
-            site.watch.progress(layers.done, layers.total, layers.note)
+            raise self.refused(_error_text(message))
+        self.layers.hear(message)
+        self.is_over = self.is_over or str(message.get("status")).startswith("Status:")
+        if message.get("status") != "Downloading" or self.layers.fetched - self.moved[1] >= LEAST_BYTES:
+            self.moved = (now, self.layers.fetched)
+        if now - self.said >= EVERY:
+            self.said = now
+            self.site.watch.progress(self.layers.done, self.layers.total, self.layers.note)
+
+    def _stalled(self) -> OperationError:
+        image, registry = self.operation.image, self.operation.registry
+        message = f"the pull of `{image}` stands still: less than 1 MiB in {STALLED_AFTER / 60:g} minutes"
+        hint = f"check the network between the host and `{registry}`, then apply again"
+        return failed("pull-stalled", message, hint, (f"{self.layers.fetched} bytes came in all",))
+
+    def refused(self, words: object) -> OperationError:
+        clean = self.site.words(str(words))
+        return OperationError(pull_failure(clean, self.operation.image, self.operation.registry, self.secret))
 
 
 @dataclass(slots=True)
@@ -96,6 +130,9 @@ class Layers:
     done_of: dict[str, int] = field(default_factory=dict)
     total_of: dict[str, int | None] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
+    last_of: dict[str, int] = field(default_factory=dict)
+    fetched: int = 0  # bytes, those of layers that were begun anew too
+    retrying: str = ""
 
     def hear(self, message: Mapping[str, Any]) -> None:
         layer, status = message.get("id"), message.get("status")
@@ -103,6 +140,7 @@ class Layers:
             return
         if len(self.total_of) >= 1000 and layer not in self.total_of:
             return
+        self.retrying = status.lower()[:40] if status.startswith("Retrying in ") else ""
         detail = message.get("progressDetail")
         detail = detail if isinstance(detail, dict) else {}
         self.total_of.setdefault(layer, None)
@@ -121,6 +159,8 @@ class Layers:
         if isinstance(total, int) and total > 0:
             self.total_of[layer] = total
         if isinstance(current, int):
+            self.fetched += max(0, current - self.last_of.get(layer, 0))
+            self.last_of[layer] = current
             self.done_of[layer] = max(current, self.done_of.get(layer, 0))
 
     def _downloaded(self, layer: str, detail: Mapping[str, Any]) -> None:
@@ -142,7 +182,8 @@ class Layers:
 
     @property
     def note(self) -> str:
-        return f"{len(self.complete)} of {len(self.total_of)} layers" if self.total_of else ""
+        layers = f"{len(self.complete)} of {len(self.total_of)} layers" if self.total_of else ""
+        return f"{layers}, {self.retrying}" if self.retrying else layers
 
 
 def _message(text: str | bytes) -> dict[str, Any]:
@@ -157,7 +198,3 @@ def _error_text(message: Mapping[str, Any]) -> str:
     detail = message.get("errorDetail")
     text = detail.get("message") if isinstance(detail, dict) else None
     return str(text or message.get("error") or "")
-
-
-def _refused(operation: PullImage, site: Site, words: object, secret: str | None) -> OperationError:
-    return OperationError(pull_failure(site.words(str(words)), operation.image, operation.registry, secret))

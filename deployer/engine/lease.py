@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -48,7 +49,7 @@ class Leases:
 
     def fence(self, host: str) -> None:
         """OperationError `lock-lost` unless the host's lock is ours at this moment. A lease that grew too old while
-        the host was out of reach, and that nobody took over, is renewed first."""
+        the host was out of reach, and that nobody took over, is renewed first; HostError while it still is."""
         if host in self._renewed and host not in self._lost and self._age(host) > LEASE:
             self._renew(host)
         if host in self._lost or self._age(host) > LEASE:
@@ -161,20 +162,18 @@ class Leases:
                 threading.Thread(target=self._renew_beside, args=(host,), name=f"lease {host}", daemon=True).start()
 
     def _renew_beside(self, host: str) -> None:
+        """A host that cannot be reached now is asked again the next time; `fence` knows how old its lease is."""
         try:
-            self._renew(host)
+            with contextlib.suppress(DeployerError):
+                self._renew(host)
         finally:
             self._renewing.discard(host)
 
     def _renew(self, host: str) -> None:
-        """A host that cannot be reached now is asked again the next time; `fence` knows how old its lease is."""
         asked = self._wait.clock()
         if self._done.is_set():
             return
-        try:
-            is_ours = self._lock(host).renew()
-        except DeployerError:
-            return
+        is_ours = self._lock(host).renew()
         if not is_ours:
             self._lost[host] = "another apply took it over"
         elif host in self._renewed:

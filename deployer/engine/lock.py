@@ -61,7 +61,7 @@ class HostLock:
         return not self._run("renew").startswith(b"lost")
 
     def release(self) -> None:
-        """Removes the lock if it is ours."""
+        """Gives the lock back if it is ours. Its file stays, aside: a full disk keeps no later apply out."""
         self._run("release")
 
     def _run(self, verb: Literal["take", "renew", "release"], stale: str = "") -> bytes:
@@ -119,10 +119,13 @@ def _epoch(text: str) -> float | None:
 def _failure(transport: Transport, directory: str, word: bytes, stderr: bytes) -> HostError:
     name = transport.name
     evidence = tuple(clean(line)[:300] for line in stderr.decode("utf-8", "replace").splitlines()[-3:])
+    if b"No space left on device" in stderr or b"quota exceeded" in stderr:
+        word = b"full"
     code, message, hint = {
+        b"full": ("disk-full", f"no space left for the lock, in `{directory}`", f"free space under {STATE_DIR}"),
         b"no-flock": ("flock-missing", "there is no `flock`", "install util-linux on the host"),
         b"busy": ("lock-busy", "another process holds the lock's directory", "apply again"),
-        b"no-write": ("lock-failed", f"`{directory}/lock` cannot be written", f"free space, and see to {STATE_DIR}"),
+        b"no-write": ("lock-failed", f"`{directory}/lock` cannot be written", f"see that {STATE_DIR} can be written"),
     }.get(word, ("state-dir-denied", f"`{directory}` cannot be used", state_dir_remedy(transport)))
     return HostError(Diagnostic(code, f"host `{name}`: {message}", evidence=evidence, hint=hint, host=name))
 

@@ -1,14 +1,14 @@
 # The lease of a project on this host. Arguments: VERB DIRECTORY APPLY HOLDER LEASE STALE
 #   take     makes the lock ours if there is none, if it is ours already, or if its checksum is STALE
 #   renew    extends it if it is ours
-#   release  removes it if it is ours
+#   release  puts it aside if it is ours
 # HOLDER is JSON text. Times are this host's. First word said: taken renewed released lost held, or what went wrong.
 # flock holds the directory itself: nothing stays behind, and the kernel lets go of it whatever dies.
 
 # shellcheck shell=sh
 
 verb=$1 dir=$2 apply=$3 holder=$4 lease=$5 stale=$6
-lock=$dir/lock
+lock=$dir/lock spare=$dir/lock.spare whole=1024
 LC_ALL=C
 export LC_ALL
 umask 022
@@ -18,14 +18,20 @@ stop() {
     exit 0
 }
 
-# write SINCE: a whole lock or none
+# write SINCE: a whole lock or none. Locks are padded to one size, and a lock that is released is kept as the spare: on a
+# full disk the block that a file has is written again.
 write() {
     expires=$(date -u -d "@$((now + lease))" +%Y-%m-%dT%H:%M:%SZ)
-    printf '{"holder":%s,"apply":"%s","since":"%s","expires":"%s"}\n' "$holder" "$apply" "$1" "$expires" \
-        >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
+    text=$(printf '{"holder":%s,"apply":"%s","since":"%s","expires":"%s"}' "$holder" "$apply" "$1" "$expires")
+    padded >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
     rm -f -- "$lock.new.$$"
+    for file in "$lock" "$spare"; do
+        [ -f "$file" ] && [ ! -L "$file" ] && [ "$(wc -c <"$file")" -eq $whole ] || continue
+        padded 1<>"$file" && { [ "$file" = "$lock" ] || mv -f -- "$file" "$lock"; } && return
+    done
     stop no-write
 }
+padded() { printf "%-$((whole - 1))s\n" "$text"; }
 
 command -v flock >/dev/null 2>&1 || stop no-flock
 case $verb in
@@ -55,7 +61,7 @@ case $verb:$mine in
             [ "$sum" = odd ] || head -c 4096 -- "$lock"
             exit 0
         fi
-        rm -rf -- "$lock"
+        [ "$sum" != odd ] || rm -rf -- "$lock"
         write "$(date -u -d "@$now" +%Y-%m-%dT%H:%M:%SZ)"
         stop taken
         ;;
@@ -64,7 +70,7 @@ case $verb:$mine in
         stop taken
         ;;
     release:yes)
-        rm -f -- "$lock" || stop no-write
+        mv -f -- "$lock" "$spare" || stop no-write
         stop released
         ;;
     *) stop lost ;;

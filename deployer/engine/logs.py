@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from deployer.docker.calls import Refusal
+from deployer.docker.calls import Refusal, broken_by
 from deployer.engine.redaction import Redactor
 from deployer.engine.streams import Ended, Pieces, engine_stream
 from deployer.errors import Diagnostic, HostError
@@ -39,7 +39,7 @@ def container_lines(transport: Transport, request: LogRequest, redactor: Redacto
     except Refusal as refusal:
         raise _broken(transport.name, redactor.line(refusal.text)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _broken(transport.name, type(error).__name__) from None
+        raise _broken(transport.name, broken_by(error)) from None
 
 
 def _query(request: LogRequest) -> dict[str, str | int]:
@@ -56,8 +56,8 @@ def _content(host: str, pieces: Pieces) -> Iterator[bytes]:
         try:
             yield pieces.next(PATIENCE) or b""
         except Ended as ended:
-            if ended.cause is not None:
-                raise _broken(host, ended.cause) from None
+            if ended.error is not None:
+                raise _broken(host, broken_by(ended.error)) from None
             return
 
 

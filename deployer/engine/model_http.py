@@ -13,6 +13,7 @@ from typing import Any
 
 from deployer.engine.container_log import last_line
 from deployer.engine.context import Site, failed
+from deployer.transport.base import Transport
 from deployer.values.plan import Endpoint
 
 MAX_BODY = 4 << 20
@@ -52,6 +53,31 @@ def exchange(question: Question, site: Site) -> Reply:
     except (OSError, http.client.HTTPException) as error:
         raise BrokenOff(type(error).__name__) from None
     finally:
+        connection.close()
+
+
+def status_of(transport: Transport, endpoint: Endpoint, path: str, timeout: float) -> int:
+    """The HTTP status of one GET, whatever follows it. TimeoutError unless it came in time, as a whole; else what
+    `Transport.http` raises, OSError or HTTPException."""
+    connection = transport.http(endpoint.address, endpoint.port, timeout=timeout)
+    overdue = threading.Event()
+
+    def end() -> None:
+        overdue.set()
+        _hang_up(connection)
+
+    timer = threading.Timer(timeout, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        if overdue.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
         connection.close()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import ended, last_line, last_lines, service_of
 from deployer.engine.context import Site, failed
+from deployer.engine.model_http import status_of
 from deployer.engine.ownership import look, moved
 from deployer.errors import HostError, OperationError
 from deployer.values.facts import ObservedContainer
@@ -21,7 +22,6 @@ SAY_FIRST, SAY_EVERY = 1.0, 10.0
 VITALS_EVERY = 10.0
 LOST_WITHIN = 60.0  # seconds a host may be out of reach during a wait: a flapping network, a Docker that restarts
 VITAL_BYTES = 1 << 20  # read since the last look: it still loads
-MAX_BODY = 65536
 ENDED = ("exited", "dead", "restarting", "removing")
 
 
@@ -58,21 +58,16 @@ def ask_health(site: Site, endpoint: Endpoint, path: str) -> str | None:
     A server that wants a key before it says anything is up. A published port accepts connections before the server
     listens: then they are reset or end without an answer.
     """
-    connection = site.transport.http(endpoint.address, endpoint.port, timeout=ASK_TIMEOUT)
     try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        response = connection.getresponse()
-        response.read(MAX_BODY)
+        status = status_of(site.transport, endpoint, path, ASK_TIMEOUT)
     except TimeoutError:
         return "no answer in time"
     except ConnectionRefusedError:
         return "connection refused"
     except (OSError, http.client.HTTPException):
         return "connection closed without an answer"
-    finally:
-        connection.close()
-    is_up = 200 <= response.status < 300 or response.status in (401, 403)
-    return None if is_up else f"HTTP {response.status}"
+    is_up = 200 <= status < 300 or status in (401, 403)
+    return None if is_up else f"HTTP {status}"
 
 
 @dataclass(slots=True)

@@ -20,11 +20,11 @@ Read = Callable[[http.client.HTTPResponse], bytes]  # the next piece; b"" at the
 
 
 class Ended(Exception):
-    """After the last piece; `cause` is set when the connection broke first."""
+    """After the last piece; `error` is what broke the connection where it broke first."""
 
-    def __init__(self, cause: str | None) -> None:
-        self.cause = cause
-        super().__init__(cause or "ended")
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        super().__init__("ended")
 
 
 def read_line(response: http.client.HTTPResponse) -> bytes:
@@ -54,14 +54,14 @@ class Pieces:
         self._left.set()
 
     def _read(self) -> None:
-        cause = None
+        broken = None
         try:
             while piece := self._read_one(self._response):
                 if not self._offer(piece):
                     return
         except Exception as error:  # whatever a connection can die of, also while it is being closed
-            cause = type(error).__name__
-        self._offer(Ended(cause))
+            broken = error
+        self._offer(Ended(broken))
 
     def _offer(self, piece: bytes | Ended) -> bool:
         while not self._left.is_set():

@@ -11,12 +11,14 @@ from pathlib import PurePath
 from deployer.engine.watch import Abandoned, Watch
 from deployer.engine.wording import operation_text
 from deployer.errors import DeployerError, Diagnostic, HostError
-from deployer.values.events import Outcome, StepDone, StepFailed, StepSkipped, StepUndone
-from deployer.values.plan import Operation, Step
+from deployer.values.events import Note, Outcome, StepDone, StepFailed, StepSkipped, StepUndoing, StepUndone
+from deployer.values.plan import AwaitReady, Operation, Step
 
 Perform = Callable[[str, Operation, Watch], str]  # host, operation, watch -> detail for StepDone
 INTERRUPTED = "interrupted"
-PATIENCE = (1.0, 2.0, 4.0, 8.0, 8.0)  # seconds between two tries to undo, for all that a step undoes on its host
+PATIENCE = (1.0, 2.0, 4.0, 8.0, 8.0)  # seconds between two tries while a host is away
+AWAY_WITHIN = 45.0  # seconds after which a host that went away is not asked again
+AWAY = ("connection-lost", "unreachable", "sessions-refused", "engine-lost", "docker-down")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Worker:
 
     def run_step(self) -> Outcome:
         step, what, began = self.step, self.watch.what, self.clock()
+        is_wait = isinstance(step.operation, AwaitReady)  # it bears a lost host by itself
         try:
-            detail = self.perform(step.host, step.operation, self.watch)
+            detail = self._patiently(step.operation, self.watch, iter(() if is_wait else self.patience))
         except Abandoned:
             return StepSkipped(step.id, step.host, what, INTERRUPTED)
         except Exception as error:
@@ -42,28 +45,32 @@ class Worker:
 
     def undo(self) -> None:
         """Runs the step's `on_failure` to its end: one that fails is reported and keeps no other from its try."""
-        pauses = iter(self.patience)
-        for operation in self.step.on_failure:
+        pauses, step = iter(self.patience), self.step
+        for operation in step.on_failure:
             what = operation_text(operation)
             problem: Diagnostic | None = None
+            self.watch.emit(StepUndoing(step.id, step.host, what))
             try:
-                self._undo_patiently(operation, replace(self.watch, what=what), pauses)
+                self._patiently(operation, replace(self.watch, what=what), pauses)
             except Exception as error:
-                problem = diagnostic_of(error, what, self.step.host)
-            self.watch.emit(StepUndone(self.step.id, self.step.host, what, problem))
+                problem = diagnostic_of(error, what, step.host)
+            self.watch.emit(StepUndone(step.id, step.host, what, problem))
 
-    def _undo_patiently(self, operation: Operation, watch: Watch, pauses: Iterator[float]) -> None:
-        """What made the step fail, a Docker that restarts or a lost connection, is often over in a moment: a
-        predecessor that was stopped must not stay down for it."""
+    def _patiently(self, operation: Operation, watch: Watch, pauses: Iterator[float]) -> str:
+        """A Docker that restarts or a connection that broke is often back in a moment, and every operation can be done
+        twice: no rollout fails for it, and no predecessor that was stopped stays down for it."""
+        began: float | None = None
         while True:
             try:
-                self.perform(self.step.host, operation, watch)
-                return
-            except HostError:
+                return self.perform(self.step.host, operation, watch)
+            except HostError as error:
+                began = self.clock() if began is None else began
                 pause = next(pauses, None)
-                if pause is None:
+                if pause is None or error.diagnostic.code not in AWAY or self.clock() - began > AWAY_WITHIN:
                     raise
-            time.sleep(pause)
+                said = f"{error.diagnostic.message}; trying again in {pause:g} s to {watch.what}"
+            watch.emit(Note(said, self.step.host))
+            watch.pause(pause)
 
 
 def diagnostic_of(error: Exception, what: str, host: str) -> Diagnostic:

@@ -73,6 +73,16 @@ class StepSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class StepUndoing:
+    """An operation of a failed step's `on_failure` begins; a StepUndone follows."""
+
+    step: str
+    host: str
+    what: str
+    event: Literal["step-undoing"] = "step-undoing"
+
+
+@dataclass(frozen=True, slots=True)
 class StepUndone:
     """An operation of a failed step's `on_failure` ran; `diagnostic` is set when that failed too."""
 
@@ -92,7 +102,7 @@ class Note:
     event: Literal["note"] = "note"
 
 
-Event = StepStarted | StepProgress | StepWaiting | StepDone | StepFailed | StepSkipped | StepUndone | Note
+Event = StepStarted | StepProgress | StepWaiting | StepDone | StepFailed | StepSkipped | StepUndoing | StepUndone | Note
 Outcome = StepDone | StepFailed | StepSkipped
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployer.values.checks import Verdict
 from deployer.values.facts import ContainerStatus
 from deployer.values.plan import Action, Cause
 
@@ -17,8 +18,9 @@ FORMAT: Schema = {"const": 1}
 
 
 def output_schema(name: str) -> Schema:
-    """Of `plan`, `status`, `events` (one line of `apply --json`) or `problems` (what any command prints on failure)."""
-    titles = {"plan": PLAN, "status": STATUS, "events": EVENT, "problems": PROBLEMS}
+    """Of `plan`, `status`, `doctor`, `events` (one line of `apply --json`) or `problems` (what any command prints on
+    failure)."""
+    titles = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "events": EVENT, "problems": PROBLEMS}
     return {"$schema": DIALECT, "title": f"deployer {name}", **titles[name]}
 
 
@@ -130,9 +132,24 @@ STATUS = _object(
         )
     ),
 )
+VERDICT = _one_of(*(verdict.value for verdict in Verdict))
+DOCTOR = _object(
+    format_version=FORMAT,
+    project=TEXT,
+    id=MAYBE_TEXT,
+    summary=_object(**{verdict.value: COUNT for verdict in Verdict}),
+    hosts=_map(
+        _object(
+            verdict=VERDICT,
+            checks=_list(_object(check=TEXT, verdict=VERDICT, message=TEXT, evidence=_list(TEXT), remedy=MAYBE_TEXT)),
+            projects=_list(_object(project=TEXT, id=MAYBE_TEXT, containers=COUNT)),
+        )
+    ),
+    problems=_list(DIAGNOSTIC),
+)
 EVENTS = (
     "plan", "note", "step-started", "step-progress", "step-waiting", "step-done", "step-failed", "step-skipped",
-    "step-undone", "summary",
+    "step-undoing", "step-undone", "summary",
 )  # fmt: skip
 EVENT = _object(
     time={"type": "string", "format": "date-time"}, event=_one_of(*EVENTS), step=MAYBE_TEXT, host=MAYBE_TEXT

@@ -6,6 +6,7 @@ import http.client
 from functools import partial
 
 from deployer.backends import find
+from deployer.engine.model_http import status_of
 from deployer.planning.choice import base_backend
 from deployer.planning.readiness import ANY_ADDRESS
 from deployer.planning.replicas import Found, found_replicas
@@ -13,6 +14,7 @@ from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
 from deployer.values.facts import ObservedState
+from deployer.values.plan import Endpoint
 
 ANSWER_TIMEOUT = 5.0  # seconds
 LOADING = (404, 503)
@@ -44,12 +46,8 @@ def _ask(transport: Transport, spec: DeploySpec, item: Found) -> str | None:
         return None
     bind = next((address for address, published, _ in item.container.ports if published == port), "")
     try:
-        connection = transport.http(ANY_ADDRESS.get(bind, bind), port, timeout=ANSWER_TIMEOUT)
-        try:
-            connection.request("GET", backend.api.health)
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        endpoint = Endpoint(ANY_ADDRESS.get(bind, bind), port)
+        status = status_of(transport, endpoint, backend.api.health, ANSWER_TIMEOUT)
     except (OSError, http.client.HTTPException):
         return "no answer"
     if status == 200:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployer.values.events import Event, StepDone, StepFailed, StepProgress, StepSkipped, StepStarted, StepWaiting
+from deployer.values.events import (
+    Event,
+    StepDone,
+    StepFailed,
+    StepProgress,
+    StepSkipped,
+    StepStarted,
+    StepUndoing,
+    StepUndone,
+    StepWaiting,
+)
 from deployer.view.measures import render_bytes, render_seconds
 
 
@@ -65,6 +75,11 @@ class Board:
             case StepDone(step=step) | StepFailed(step=step) | StepSkipped(step=step):
                 self.done += 1
                 return self.running.pop(step, None)
+            case StepUndoing(step=step, host=host, what=what):
+                undo = self.running[_undo(step, host)] = Running(step, host, f"undoing: {what}", since=now, spoken=now)
+                return undo
+            case StepUndone(step=step, host=host):
+                return self.running.pop(_undo(step, host), None)
             case _:
                 return None
 
@@ -73,3 +88,8 @@ class Board:
         if running is not None:
             running.progress, running.waiting = progress, waiting
         return running
+
+
+def _undo(step: str, host: str) -> str:
+    """A step is undone on several hosts at once, on each one operation after the other."""
+    return f"undo {step} on {host}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from deployer.values.events import Event, StepStarted
+from deployer.values.events import Event, StepStarted, StepUndoing
 from deployer.view.measures import render_seconds
 from deployer.view.page import printable, render_line
 from deployer.view.progress.board import Board, Running, measured
@@ -54,7 +54,7 @@ class LiveReporter:
 
         with self._lock:
             self._board.note(event, self._clock())
-        if isinstance(event, StepStarted):
+        if isinstance(event, StepStarted | StepUndoing):
             return
         for line in render_event(event).lines:
             self._console.print(Text.from_ansi(render_line(line, colour=self._colour)), soft_wrap=True)

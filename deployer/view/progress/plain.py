@@ -16,6 +16,7 @@ from deployer.values.events import (
     StepProgress,
     StepSkipped,
     StepStarted,
+    StepUndoing,
     StepUndone,
     StepWaiting,
 )
@@ -96,6 +97,8 @@ def render_event(event: Event) -> Page:
             page.extend(prefixed(host, render_diagnostic(diagnostic)))
         case StepSkipped(host=host, what=what, because=because):
             page.line(f"{host}: ", Span("skipped", Style.WARNING), f" {what} ({_why(because)})")
+        case StepUndoing(host=host, what=what):
+            page.line(f"{host}: undoing: {what} ...")
         case StepUndone():
             page.extend(_render_undone(event))
         case Note(host=host, what=what):
