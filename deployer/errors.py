@@ -17,9 +17,11 @@ Nothing here prints: `view/` turns a diagnostic into text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar
+
+from deployer.dataclass import dataclass
 
 
 class Severity(StrEnum):

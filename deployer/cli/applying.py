@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import click
 
@@ -12,6 +11,7 @@ from deployer import workflow
 from deployer.cli.audience import Audience, JsonAudience, TextAudience
 from deployer.cli.options import Shared
 from deployer.cli.refusals import problem_exit
+from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
 from deployer.values.events import ApplyResult
 from deployer.values.plan import Action, Plan

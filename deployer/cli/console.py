@@ -7,9 +7,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TextIO
 
+from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic
 from deployer.view.diagnostics import render_diagnostics
 from deployer.view.json_text import render_json

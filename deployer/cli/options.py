@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from deployer.cli.console import Console
+from deployer.dataclass import dataclass
 from deployer.errors import DeployerError
 from deployer.values.events import Event
 from deployer.workflow import Inputs

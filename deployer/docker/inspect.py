@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, get_args
 
+from deployer.dataclass import dataclass
 from deployer.docker.gpu_claims import claimed_gpus
 from deployer.docker.ownership import Identity, recorded_of
 from deployer.docker.shapes import labels_of, map_of, maps_of, number_of, text_of, texts_of

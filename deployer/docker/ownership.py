@@ -6,9 +6,9 @@ Nothing else is ever touched, so every doubt says "not ours".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.values.canonical import revision_of
 from deployer.values.codec import from_data, parse_json, to_data
 from deployer.values.container import ContainerSpec

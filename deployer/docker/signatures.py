@@ -6,7 +6,8 @@ The texts are those of moby (daemon, libnetwork, runc, nvidia-container-toolkit)
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from deployer.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

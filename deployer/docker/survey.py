@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
 from deployer.docker.reader import EngineReader

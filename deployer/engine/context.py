@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal
 from deployer.docker.failures import container_failure
 from deployer.engine.redaction import Redactor

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 
+from deployer.dataclass import dataclass
 from deployer.engine.interrupt import InterruptFlag
 from deployer.engine.lanes import Lanes
 from deployer.engine.watch import Watch

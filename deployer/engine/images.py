@@ -9,10 +9,11 @@ import base64
 import http.client
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
 
+from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed

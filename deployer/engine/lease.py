@@ -6,9 +6,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
 
+from deployer.dataclass import dataclass
 from deployer.engine.context import Transports
 from deployer.engine.fanout import on_each
 from deployer.engine.lock import LEASE, Held, Holder, HostLock

@@ -7,12 +7,12 @@ Nobody's lease is for ever: it ends when it says so by the host's own clock, and
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Literal
 
+from deployer.dataclass import dataclass
 from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.base import Transport

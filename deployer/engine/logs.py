@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by
 from deployer.engine.redaction import Redactor
 from deployer.engine.streams import Ended, Pieces, engine_stream

@@ -8,9 +8,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.engine.container_log import last_line
 from deployer.engine.context import Site, failed
 from deployer.transport.base import Transport

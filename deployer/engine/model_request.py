@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.engine.answers import (
     BadAnswer,
     chat_text,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import ended, last_line, last_lines, service_of
 from deployer.engine.context import Site, failed

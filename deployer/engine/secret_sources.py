@@ -11,10 +11,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from deployer.dataclass import dataclass
 from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import SecretSource

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from deployer.dataclass import dataclass
 from deployer.engine.redaction import Redactor
 from deployer.engine.secret_sources import SourceReader
 from deployer.errors import Diagnostic, OperationError

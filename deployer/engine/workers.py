@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 
+from deployer.dataclass import dataclass
 from deployer.engine.watch import Abandoned, Watch
 from deployer.engine.wording import operation_text
 from deployer.errors import DeployerError, Diagnostic, HostError

@@ -6,8 +6,8 @@ Source of the texts and of what a field needs: `nvidia-smi --help-query-gpu` and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.values.facts import Gpu, GpuProcess
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
 
 MAX_SOCKETS = 20_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from deployer import backends
 from deployer.backends.base import Backend
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.hosts import HostIndex
 from deployer.planning.models import format_of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.hosts import hosts_named
 from deployer.spec.language import DeploySpec

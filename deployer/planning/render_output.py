@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.planning.render_template import template_error
 from deployer.spec.language import Container
 

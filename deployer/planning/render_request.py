@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from deployer.backends.base import Backend
+from deployer.dataclass import dataclass
 from deployer.spec.language import BackendPin, Host, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.planning.claims import is_holding
 from deployer.values.facts import HostFacts, ObservedContainer, ObservedState, Recorded
 from deployer.values.names import RETIRING, ReplicaKey

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, UsageError
 from deployer.planning.claimorder import waits_for
 from deployer.planning.diff import Handover

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import yaml
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, SpecError
 from deployer.spec.nodes import KeyPath, Node, Source, rebased, shown
 from deployer.spec.scalars import has_leading_zero, parse_scalar

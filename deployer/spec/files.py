@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where
 from deployer.spec.nodes import Node
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.spec.ansible.reading import AnsibleFiles
 from deployer.spec.conform import conform

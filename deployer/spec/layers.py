@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, reduce
 
+from deployer.dataclass import dataclass
 from deployer.spec.language import BackendPin, Service
 from deployer.spec.merge import merge, settle
 from deployer.spec.nodes import Node, relabelled

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.shape import Shape

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import Where
 
 Scalar = str | int | float | bool | None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.errors import Where
 from deployer.spec.nodes import KeyPath, Node
 

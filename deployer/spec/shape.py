@@ -8,13 +8,13 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator
 
+from deployer.dataclass import dataclass
 from deployer.spec.language import DeploySpec, Group, Host, Inventory, Options, Service
 from deployer.spec.language.base import listed, parse_text, secret_or_text
 from deployer.spec.language.container import SecretFileOptions, ShippedFileOptions, short_file, short_secret_file

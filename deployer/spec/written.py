@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.files import MAX_FILE, Files, too_large
 from deployer.spec.layers import Layers

@@ -7,10 +7,10 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.failures import tail
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import paramiko
 
+from deployer.dataclass import dataclass
 from deployer.transport.failures import one_line
 from deployer.transport.knownhosts import KnownKey, fingerprint, matches
 

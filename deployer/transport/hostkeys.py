@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, HostKeyError
 from deployer.transport.knownfiles import load_known_hosts
 from deployer.transport.knownhosts import (

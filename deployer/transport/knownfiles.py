@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from deployer.dataclass import dataclass
 from deployer.transport.knownhosts import KnownKey, bare_name, matches, parse_known_hosts
 
 MAX_BYTES = 32 * 1024 * 1024

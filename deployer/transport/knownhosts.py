@@ -7,9 +7,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+
+from deployer.dataclass import dataclass
 
 REVOKED = "@revoked"
 AUTHORITY = "@cert-authority"

@@ -7,9 +7,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import AuthenticationError, Diagnostic, HostError, UnreachableError
 from deployer.transport.asking import Jump
 from deployer.transport.base import ConnectOptions

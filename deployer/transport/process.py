@@ -10,9 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO
 
+from deployer.dataclass import dataclass
 from deployer.transport.base import Completed
 from deployer.transport.streams import SocketPipe, Stream
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from deployer.dataclass import dataclass
 
 DEFAULT_REGISTRY = "docker.io"
 REGISTRY = re.compile(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from deployer.dataclass import dataclass
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")  # projects, services, models, hosts' keys are laxer
 CONTAINER = re.compile(

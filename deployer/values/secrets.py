@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import NoReturn
+
+from deployer.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
 from typing import Any
 
 from deployer import backends
 from deployer.backends.base import Backend
+from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
 from deployer.planning.render import served_names
 from deployer.spec.language import DeploySpec, Host, Service

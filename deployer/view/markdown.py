@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.view.page import printable
 
 LONGEST_TEXT = 400  # characters of one foreign text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from deployer.dataclass import dataclass
 
 LONGEST_SPAN = 4000  # characters; a host's text beyond it is cut
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.engine.wording import operation_text
 from deployer.errors import Severity
 from deployer.values.container import ContainerSpec

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.docker.commandline import render_docker_run
 from deployer.spec.project import Origin, Project
 from deployer.values.codec import to_data

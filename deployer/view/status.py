@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.project import Project
 from deployer.values.facts import ObservedState

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import Queue
 
+from deployer.dataclass import dataclass
 from deployer.engine.logs import LogRequest, container_lines
 from deployer.engine.resolve import learn_secrets
 from deployer.errors import DeployerError, Diagnostic, HostError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.engine.interrupt import InterruptFlag
 from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event

@@ -9,9 +9,9 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic, RefusedError
 from deployer.values.canonical import digest
 from deployer.values.codec import from_data, parse_json, to_data

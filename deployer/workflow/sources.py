@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from errno import ENOENT
 
+from deployer.dataclass import dataclass
 from deployer.workflow.inputs import read_file
 
 

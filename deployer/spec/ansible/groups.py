@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, SpecError
 from deployer.spec.ansible.ranges import MOST_HOSTS
 from deployer.spec.nodes import Node, shown

@@ -6,8 +6,9 @@ import ast
 import re
 import shlex
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.ansible.groups import ALL, UNGROUPED, AnsibleInventory, Group, Variables
 from deployer.spec.ansible.ranges import expand

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.nodes import Node, shown
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import prod
 from string import ascii_letters
+
+from deployer.dataclass import dataclass
 
 MOST_HOSTS = 10_000
 BRACKETED_PORT = re.compile(r"\[(?P<host>.+)\]:(?P<port>\d+)\Z")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, SpecError
 from deployer.spec.ansible.detect import Written, is_ansible, written_as
 from deployer.spec.ansible.groups import AnsibleInventory

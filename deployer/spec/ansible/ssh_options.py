@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from deployer.dataclass import dataclass
 
 SILENT = frozenset("AaCKkMqTtvnXxY")  # flags that change neither where a connection leads nor who is let in
 WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWw")

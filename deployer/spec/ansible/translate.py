@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, SpecError, warning
 from deployer.spec.ansible.connection import connection_keys
 from deployer.spec.ansible.groups import ALL, MOST_MEMBERSHIPS, AnsibleInventory, Group, InventoryHost, Variables

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, warning
 from deployer.spec.ansible.groups import Variables
 from deployer.spec.ansible.needed import VAULT

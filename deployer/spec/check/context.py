@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pydantic import BaseModel
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where, warning
 from deployer.spec.inventory import Withheld
 from deployer.spec.language import DeploySpec

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from deployer.dataclass import dataclass
 from deployer.spec.check.context import Checked
 from deployer.spec.check.selection import selected
 
