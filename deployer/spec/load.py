@@ -45,7 +45,10 @@ class LoadOptions:
     confined: bool = False
 
 
-def load(files: Sequence[str], read: Callable[[str], bytes], options: LoadOptions = LoadOptions()) -> Project:
+USUAL = LoadOptions()
+
+
+def load(files: Sequence[str], read: Callable[[str], bytes], options: LoadOptions = USUAL) -> Project:
     """The project that one or more spec files describe, later files merged over earlier ones.
 
     `read` gives a file's bytes or raises OSError. Raises SpecError with all that is wrong, sorted by place.
