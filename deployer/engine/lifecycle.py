@@ -22,13 +22,13 @@ GONE_WITHIN = 15.0  # seconds that a removal somebody else began may take
 def start_container(operation: StartContainer, site: Site) -> str:
     state = _present(site, operation.name, operation.id)
     if state.restart_policy != operation.restart:
-        _restart_policy(site, state, operation.restart)
+        restart_policy(site, state, operation.restart)
     if state.status == "running":
         return "ran already"
     if state.status == "restarting":
-        _stop(site, state, 0.0)
+        stop(site, state, 0.0)
     try:
-        _call(site, state, "unpause" if state.status == "paused" else "start", state.id)
+        call(site, state, "unpause" if state.status == "paused" else "start", state.id)
     except OperationError as error:
         raise _with_port_owner(site, error) from None
     return ""
@@ -40,10 +40,10 @@ def stop_container(operation: StopContainer, site: Site) -> str:
         return "was gone already"
     _must_be_known(site, state, operation.id)
     if state.restart_policy != "no":  # first, or the daemon brings it back
-        _restart_policy(site, state, "no")
+        restart_policy(site, state, "no")
     if state.status not in LIVE:
         return "was stopped already"
-    _stop(site, state, operation.grace)
+    stop(site, state, operation.grace)
     return ""
 
 
@@ -54,8 +54,8 @@ def remove_container(operation: RemoveContainer, site: Site) -> str:
     _must_be_known(site, state, operation.id)
     if state.status in LIVE:
         if state.restart_policy != "no":
-            _restart_policy(site, state, "no")
-        _stop(site, state, operation.grace)
+            restart_policy(site, state, "no")
+        stop(site, state, operation.grace)
     remove(site, state)
     return ""
 
@@ -64,7 +64,7 @@ def update_container(operation: UpdateContainer, site: Site) -> str:
     state = _present(site, operation.name, operation.id)
     if state.restart_policy == operation.restart:
         return "was so already"
-    _restart_policy(site, state, operation.restart)
+    restart_policy(site, state, operation.restart)
     return ""
 
 
@@ -74,7 +74,7 @@ def rename_container(operation: RenameContainer, site: Site) -> str:
         raise _missing(site, operation.name)
     if state.name == operation.to:
         return "was so already"
-    _call(site, state, "rename", state.id, operation.to)
+    call(site, state, "rename", state.id, operation.to)
     return ""
 
 
@@ -110,15 +110,15 @@ def _must_be_known(site: Site, state: ObservedContainer, id: str | None) -> None
         raise failed("not-of-this-apply", what, "plan again", host=site.host)
 
 
-def _restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:
-    _call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": 0})
+def restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:
+    call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": 0})
 
 
-def _stop(site: Site, state: ObservedContainer, grace: float) -> None:
-    _call(site, state, "stop", state.id, timeout=math.ceil(grace))
+def stop(site: Site, state: ObservedContainer, grace: float) -> None:
+    call(site, state, "stop", state.id, timeout=math.ceil(grace))
 
 
-def _call(site: Site, state: ObservedContainer, method: str, *args: Any, **kwargs: Any) -> None:
+def call(site: Site, state: ObservedContainer, method: str, *args: Any, **kwargs: Any) -> None:
     verb = {"update_container": "update"}.get(method, method)
     try:
         with engine_calls(site.host):

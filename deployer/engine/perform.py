@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
+from deployer.dataclass import dataclass
 from deployer.engine.containers import create_container
 from deployer.engine.context import ApplyContext, Site, Transports
 from deployer.engine.directories import make_directory
@@ -18,11 +19,13 @@ from deployer.engine.lifecycle import (
 )
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
+from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    GiveBack,
     MakeDirectory,
     Operation,
     Probe,
@@ -31,6 +34,7 @@ from deployer.values.plan import (
     RenameContainer,
     StartContainer,
     StopContainer,
+    TakeOver,
     UpdateContainer,
 )
 
@@ -67,6 +71,9 @@ class Performer:
                 return await_ready(operation, site)
             case Probe():
                 return probe(operation, site)
+            case TakeOver() | GiveBack():
+                self.context.fence(site.host)
+                return take_over(operation, site) if isinstance(operation, TakeOver) else give_back(operation, site)
             case _:
                 self.context.fence(site.host)
                 return change(operation, site)

@@ -7,6 +7,7 @@ from typing import assert_never
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    GiveBack,
     MakeDirectory,
     Operation,
     Probe,
@@ -15,6 +16,7 @@ from deployer.values.plan import (
     RenameContainer,
     StartContainer,
     StopContainer,
+    TakeOver,
     UpdateContainer,
 )
 
@@ -27,6 +29,10 @@ def operation_text(operation: Operation) -> str:
             return f"make directory {path}"
         case AwaitReady(name=name):
             return f"wait until {name} is ready"
+        case TakeOver(name=name):
+            return f"stop hand-made container {name}, and keep it"
+        case GiveBack(name=name):
+            return f"start hand-made container {name} again"
         case Probe(name=name, category=category):
             return f"send {name} a real {category} request"
         case _:

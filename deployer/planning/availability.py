@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.diff import Handover
@@ -44,6 +45,8 @@ def availability(
     for name, items in sorted(by_service.items()):
         swapped = [h for h in items if _is_swap(h, downs) and _answers(h)]
         found.append(_of(name, items, choices.get(name), _most_down(choices.get(name), len(swapped), at_once)))
+        if any(made.runs for h in items if h.key in downs.stop_first for made in h.taken) and not found[-1].min_ready:
+            found[-1] = replace(found[-1], downtime=True)  # a hand-made container counts as no replica, but it serves
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ def old_claims(handover: Handover) -> frozenset[Claim]:
     old = [*handover.live, *([handover.match] if handover.match is not None else [])]
     keeps_match = handover.change.action in (Action.UPDATE, Action.KEEP)
     held = [claims_held(o.facts, o.container) for o in old if not (keeps_match and o is handover.match)]
-    return frozenset().union(*held)
+    return frozenset().union(*held, *(made.claims for made in handover.taken))
 
 
 def waits_for(handovers: tuple[Handover, ...]) -> dict[ReplicaKey, frozenset[ReplicaKey]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from deployer.dataclass import dataclass
 from deployer.values.container import ContainerSpec
 from deployer.values.facts import HostFacts, ObservedContainer
 
@@ -37,6 +38,18 @@ def claims_held(facts: HostFacts, container: ObservedContainer) -> frozenset[Cla
     if isinstance(decided, int):  # on the host's network nothing is published
         ports.add(port_claim(facts.name, decided))
     return frozenset(gpus | ports)
+
+
+def claims_of_stranger(facts: HostFacts, container: ObservedContainer) -> frozenset[Claim]:
+    """What a container that isn't ours holds: also GPUs that its processes use, and ports on the host's network."""
+    if not is_holding(container):
+        return frozenset()
+    gpus = gpu_uuids(facts, container.gpus) | {p.gpu for p in facts.gpu.processes if p.container == container.id}
+    ports = {(port, protocol) for _, port, protocol in container.ports}
+    ports |= {(x.port, x.protocol) for x in facts.listeners if x.owner == f"container {container.name}"}
+    return frozenset(
+        {(facts.name, "gpu", uuid) for uuid in gpus} | {port_claim(facts.name, port, kind) for port, kind in ports}
+    )
 
 
 def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
@@ -76,8 +89,6 @@ def foreign_claims(facts: HostFacts) -> ForeignClaims:
             holders.setdefault((facts.name, "gpu", process.gpu), f"process {process.name} (pid {process.pid})")
     for container in facts.containers:
         if container.recorded is None and is_holding(container):
-            for uuid in gpu_uuids(facts, container.gpus):
-                holders[facts.name, "gpu", uuid] = f"container {container.name}"
-            for _, port, protocol in container.ports:
-                holders[port_claim(facts.name, port, protocol)] = f"container {container.name}"
+            for claim in claims_of_stranger(facts, container):
+                holders[claim] = f"container {container.name}"
     return ForeignClaims(holders)

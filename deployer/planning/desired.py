@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from deployer import __version__
+from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.decisions import check_image, decisions_of, edits_since, image_of
+from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
 from deployer.planning.render import render_container
 from deployer.planning.render_request import Placed as RenderPlaced
@@ -86,6 +88,7 @@ def desired_replica(
         )
     )
     text = canonical_json(to_data(container))
+    noted = note(placed.taken, found.get(placed.key, ()), placed.host)
     revision = digest_of(text)[:REVISION_LENGTH]
     return DesiredReplica(
         key=placed.key,
@@ -94,7 +97,7 @@ def desired_replica(
         recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
-        decisions=decisions_of(project, placed, image, why_image),
+        decisions={**decisions_of(project, placed, image, why_image), **({NOTE: noted} if noted else {})},
         secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
         edited=edits_since(project, choice, here) if here is not None else (),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.claims import Claim, claims_held, claims_of, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
+from deployer.planning.handmade import HandMade
+from deployer.planning.owed import fallback
 from deployer.planning.replicas import Found, surplus
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
@@ -23,7 +25,8 @@ class Handover:
 
     `new`: the desired replica, absent for removals. `match`: the container that is the desired one already.
     `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing; `keep`
-    of those that do not run any more are kept.
+    of those that do not run any more are kept. `taken`: hand-made containers it takes over from; `owed`: those that
+    were stopped for it by an apply that ended early. `fallback`: what such an apply stopped of its own.
     """
 
     change: Change
@@ -32,6 +35,9 @@ class Handover:
     live: tuple[Found, ...] = ()
     stale: tuple[Found, ...] = ()
     keep: int = 0
+    taken: tuple[HandMade, ...] = ()
+    owed: tuple[HandMade, ...] = ()
+    fallback: Found | None = None
 
     @property
     def key(self) -> ReplicaKey:
@@ -112,7 +118,8 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
         change = _without_match(replica, items)
     else:
         change = _with_match(replica, match, live, surplus(stale, keep))
-    return Handover(change, new=replica, match=match, live=live, stale=stale, keep=keep)
+    back = fallback(items, replica.host, claims_wanted(replica)) if match is None or not match.is_verified else None
+    return Handover(change, new=replica, match=match, live=live, stale=stale, keep=keep, fallback=back)
 
 
 def _live(items: Iterable[Found]) -> tuple[Found, ...]:

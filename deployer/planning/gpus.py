@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.spec.language import GpuSelection
 from deployer.spec.language.base import parse_size
@@ -23,6 +23,7 @@ class GpuRequest:
     facts: HostFacts
     busy: Mapping[str, str]
     kept: Recorded | None = None
+    preferred: frozenset[str] = frozenset()  # before others
 
     @property
     def had(self) -> tuple[str, ...]:
@@ -81,6 +82,7 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     if len(free) < count:
         return _why_not(project, request, pool, count)
     first = [uuid for uuid in request.had if uuid in free]
+    first += [uuid for uuid in free if uuid in request.preferred and uuid not in first]
     return tuple((first + [uuid for uuid in free if uuid not in first])[:count])
 
 

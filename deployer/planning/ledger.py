@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from deployer.planning.claims import claims_held, foreign_claims, port_claim
+from deployer.planning.handmade import HandMade
 from deployer.planning.replicas import Found
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
 
 
 class Own:
-    """What a running container of ours holds on its host: it stays ours, whoever else is seen on it."""
+    """What a replica may have on its host, whoever is seen on it: what its running container holds, and what the
+    hand-made containers hold that it takes over from."""
 
-    def __init__(self, found: Found | None = None) -> None:
-        self.gpus: frozenset[str] = frozenset()
-        self.ports: frozenset[int] = frozenset()
-        if found is not None and found.is_live:
-            claims = claims_held(found.facts, found.container)
-            self.gpus = frozenset(name for _, kind, name in claims if kind == "gpu")
-            self.ports = frozenset(int(name) for _, kind, name in claims if kind == "port/tcp")
+    def __init__(self, found: Found | None = None, taken: Iterable[HandMade] = ()) -> None:
+        theirs = frozenset().union(*(made.claims for made in taken))
+        ours = claims_held(found.facts, found.container) if found is not None else frozenset()
+        self.gpus = frozenset(name for _, kind, name in ours | theirs if kind == "gpu")
+        self.ports = frozenset(int(name) for _, kind, name in ours | theirs if kind == "port/tcp")
 
 
 NOTHING = Own()

@@ -6,14 +6,16 @@ Every host that is not taken says why. Greedy and deterministic; a GPU or port i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists
+from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
 from deployer.planning.refusals import no_placement
@@ -37,6 +39,7 @@ class Placed:
     gpus: tuple[str, ...]
     port: int
     draft: ModelFacts | None = None  # of speculative decoding
+    taken: tuple[HandMade, ...] = ()  # whose place it takes
     beside: bool = False  # on another port than its predecessor's, which could be kept, so that both can run
 
     @property
@@ -49,6 +52,8 @@ class Placer:
 
     def __init__(self, project: Project, seen: Seen, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> None:
         self._project, self._found, self._index = project, found, seen.index
+        self.takeovers = Takeovers(project, seen.facts)
+        self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
         self._candidates: dict[tuple[tuple[str, ...], str, int | None], Candidates] = {}
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
@@ -76,7 +81,7 @@ class Placer:
         here = current(self._found, key)
         if here is None or here.recorded.spec is None or here.container.status == "created":
             return False
-        own, old = Own(here), here.recorded
+        own, old = Own(here, self.takeovers.on(key.service, here.host)), here.recorded
         outcome = self._try(choice, key, self._ledgers[here.host], here, own)
         if isinstance(outcome, str):
             return False
@@ -120,10 +125,24 @@ class Placer:
 
         here = current(self._found, key)
         if here is None or not fits(self._ledgers[here.host]):
-            self._queue(choice, key).first(self._mine.get(choice.name, {}), fits)
+            taking_over = self._in_place_of(choice, key)
+            if taking_over is not None:
+                outcomes.append(taking_over)
+            else:
+                self._queue(choice, key).first(self._mine.get(choice.name, {}), fits)
         if outcomes:
             self._take(outcomes[0])
         return bool(outcomes)
+
+    def _in_place_of(self, choice: ServiceChoice, key: ReplicaKey) -> Placed | None:
+        """Where the service takes over from hand-made containers: beside them, or else on what they hold."""
+        for name in self._untaken[choice.name]:
+            taken = self.takeovers.on(choice.name, name)
+            for own in (NOTHING, Own(taken=taken)):
+                outcome = self._try(choice, key, self._ledgers[name], own=own)
+                if isinstance(outcome, Placed):
+                    return outcome
+        return None
 
     def _queue(self, choice: ServiceChoice, key: ReplicaKey) -> Candidates:
         names = self._index.named(choice.service.placement.hosts)
@@ -143,7 +162,8 @@ class Placer:
         if isinstance(weights, str):
             return weights
         kept = here.recorded if here is not None else None
-        gpus = free_gpus(self._project, GpuRequest(choice, key.index, ledger.facts, ledger.busy(own), kept))
+        request = GpuRequest(choice, key.index, ledger.facts, ledger.busy(own), kept, own.gpus)
+        gpus = free_gpus(self._project, request)
         if isinstance(gpus, str):
             return gpus
         port = _port(choice, ledger, here, own)
@@ -193,6 +213,9 @@ class Placer:
 
     def _take(self, placed: Placed) -> None:
         service = placed.key.service
+        if placed.host in self._untaken[service]:
+            self._untaken[service].remove(placed.host)
+            placed = replace(placed, taken=self.takeovers.on(service, placed.host))
         self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port)
         mine = self._mine.setdefault(service, {})
         mine[placed.host] = mine.get(placed.host, 0) + 1

@@ -12,6 +12,7 @@ from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, waits_for_port_only
 from deployer.planning.dropped import dropped_hosts
+from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
@@ -22,6 +23,7 @@ from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
 from deployer.planning.state_dir import denied_state_dirs
+from deployer.planning.takeover import taking_over
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
@@ -52,6 +54,9 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     stopped = {k: c for c in choices.values() if not c.is_running for k in keys_of(c) if k in found}
     made = handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
+    changes = tuple(taking_over(h, placer.takeovers) for h in changes)
+    problems += placer.takeovers.problems
+    problems += left_running(project, placer.takeovers, (made for h in changes for made in h.taken))
     changes += tuple(Handover(change) for change in unknown)
     changes, entangled = selected(changes, selection)
     problems += entangled

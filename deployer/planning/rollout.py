@@ -8,9 +8,10 @@ plan after a crash sees what was verified, and what was not never comes back by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
+from deployer.dataclass import dataclass
 from deployer.planning.availability import Downs
 from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
@@ -19,7 +20,7 @@ from deployer.planning.fetching import directory_steps, image_steps
 from deployer.planning.readiness import await_ready, probe
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
-from deployer.planning.undo import HostOperation, Swap, split, undo_of
+from deployer.planning.undo import HostOperation, Swap, split, undo_of, undo_of_revival
 from deployer.spec.project import Project
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import (
@@ -32,11 +33,13 @@ from deployer.values.plan import (
     StartContainer,
     Step,
     StopContainer,
+    TakeOver,
     UpdateContainer,
 )
 
 T = TypeVar("T")
 CREATES = (Action.CREATE, Action.REPLACE, Action.MOVE)
+HOLDS, ANSWERS = "its successor needs what it holds", "its successor answers"
 Undo = tuple[HostOperation, ...]
 
 
@@ -118,11 +121,10 @@ class Rollout:
         undo = undo_of([self.swaps[key] for key in self.together.get(h.key, (h.key,)) if key in self.swaps])
         needs: tuple[str, ...] = (first,)
         if swap.stops_first:
-            needs = tuple(self._stop(h, found, (first,), undo) for found in swap.olds) or needs
+            needs = self._stop_all(h, swap.olds, (first,), undo) or needs
         self._verify(h, new, needs, undo, None)
         if not swap.stops_first:
-            for found in swap.olds:
-                self._stop(h, found, (self.ready[h.key],), why="its successor answers")
+            self._stop_all(h, swap.olds, (self.ready[h.key],), why=ANSWERS)
         self._retire(h, [*swap.olds, *h.stale], (self.ready[h.key],))
 
     def _rename_away(self, swap: Swap, needs: tuple[str, ...]) -> str:
@@ -148,18 +150,24 @@ class Rollout:
     def _revive(self, h: Handover) -> None:
         """The right container is there: start it, see that it answers, give it back what was changed by hand."""
         codes = {reason.code for reason in h.change.reasons}
-        if "surplus" in codes:
-            self._retire(h, h.stale, ())
+        if codes <= {"surplus", "replaces"}:
+            self._retire(h, h.stale, self._stop_all(h, (), (), why=ANSWERS))
             return
         new, match = _present(h.new), _present(h.match)
         needs = self._name_back(h, new, match)
+        stops_first = False
         if "restart-policy" in codes:
             commit = UpdateContainer(new.name, match.container.id, new.container.restart)
             self.ready[h.key] = self._add(h, new.host, "update", commit, needs, why=_why(h))
         else:
-            self._verify(h, new, (*directory_steps(self.steps, new), *needs), (), match.container.id)
-        for found in h.live:
-            self._stop(h, found, (self.ready[h.key],), why="its successor answers")
+            stops_first = h.key in self.stop_first and bool(h.taken)
+            undo = undo_of_revival(h, match, h.taken if stops_first else ())
+            needs = (*directory_steps(self.steps, new), *needs)
+            if stops_first:
+                needs = (*needs, *self._stop_all(h, (), needs, undo))
+            self._verify(h, new, needs, undo, match.container.id)
+        if not stops_first:
+            self._stop_all(h, h.live, (self.ready[h.key],), why=ANSWERS)
         self._retire(h, [*h.live, *h.stale], (self.ready[h.key],))
 
     def _name_back(self, h: Handover, new: DesiredReplica, match: Found) -> tuple[str, ...]:
@@ -187,10 +195,21 @@ class Rollout:
 
     # --- steps -----------------------------------------------------------------------
 
+    def _stop_all(
+        self, h: Handover, olds: Iterable[Found], needs: tuple[str, ...], undo: Undo = (), why: str = ""
+    ) -> tuple[str, ...]:
+        """Its predecessors, and the hand-made containers that it takes over from."""
+        stops = [self._stop(h, found, needs, undo, why) for found in olds]
+        for made in h.taken:
+            operation = TakeOver(made.container.name, made.container.id)
+            step = self._add(h, made.host, "take-over", operation, needs, undo, why or HOLDS)
+            self.stops.setdefault(h.key, []).append(step)
+            stops.append(step)
+        return tuple(stops)
+
     def _stop(self, h: Handover, found: Found, needs: tuple[str, ...], undo: Undo = (), why: str = "") -> str:
         operation = StopContainer(found.container.name, found.container.id, _found_grace(found))
-        reason = why or "its successor needs what it holds"
-        step = self._add(h, found.host, "stop", operation, needs, undo, why=reason)
+        step = self._add(h, found.host, "stop", operation, needs, undo, why=why or HOLDS)
         self.stops.setdefault(h.key, []).append(step)
         return step
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.diff import Handover
+from deployer.planning.handmade import HandMade
 from deployer.planning.replicas import Found
 from deployer.values.names import RETIRING
-from deployer.values.plan import Operation, RemoveContainer, RenameContainer, StartContainer
+from deployer.values.plan import GiveBack, Operation, RemoveContainer, RenameContainer, StartContainer, StopContainer
 
 HostOperation = tuple[str, Operation]
 
@@ -43,7 +44,31 @@ class Swap:
 
     @property
     def restarts(self) -> tuple[HostOperation, ...]:
-        return tuple((old.host, _restart(old)) for old in self.olds) if self.stops_first else ()
+        """Nothing comes back that never answered where there is something that did."""
+        olds = self.olds if self.stops_first else ()
+        if self.handover.fallback is not None:
+            olds = (self.handover.fallback,)
+        return tuple((old.host, _restart(old)) for old in olds)
+
+    @property
+    def given_back(self) -> tuple[HostOperation, ...]:
+        return given_back(self.handover, self.handover.taken if self.stops_first else ())
+
+
+def given_back(h: Handover, taken: Sequence[HandMade]) -> tuple[HostOperation, ...]:
+    """Hand-made containers that are stopped in this plan, and those that an earlier apply stopped."""
+    theirs = {made.container.id: made for made in (*h.owed, *taken)}
+    return tuple((m.host, GiveBack(m.container.name, i, m.restart, m.runs)) for i, m in theirs.items())
+
+
+def undo_of_revival(h: Handover, match: Found, taken: Sequence[HandMade]) -> tuple[HostOperation, ...]:
+    """The container that was to be the right one is kept, stopped; what served before it comes back."""
+    back = given_back(h, taken)
+    if h.fallback is not None:
+        back = ((h.fallback.host, _restart(h.fallback)), *back)
+    if not back or h.new is None or h.new.choice.service.rollout.on_failure == "stop":
+        return ()
+    return ((match.host, StopContainer(h.new.name, match.container.id, grace_of(h.new))), *back)
 
 
 def undo_of(swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
@@ -52,7 +77,7 @@ def undo_of(swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
         return ()
     found = [swap.removal for swap in swaps]
     found += [operation for swap in swaps for operation in swap.renames_back]
-    found += [operation for swap in swaps for operation in swap.restarts]
+    found += [operation for swap in swaps for operation in (*swap.restarts, *swap.given_back)]
     return tuple(found)
 
 

@@ -16,7 +16,9 @@ from deployer.values.plan import HostUse
 def host_use(observed: ObservedState, desired: Mapping[ReplicaKey, DesiredReplica]) -> dict[str, HostUse]:
     gpus: dict[str, set[str]] = {}
     ports: dict[str, set[int]] = {}
+    taken: dict[str, dict[str, str]] = {}
     for replica in desired.values():
+        taken.setdefault(replica.host, {}).update({m.container.name: m.container.id for m in replica.placed.taken})
         gpus.setdefault(replica.host, set()).update(replica.placed.gpus)
         ports.setdefault(replica.host, set()).add(replica.placed.port)
     result: dict[str, HostUse] = {}
@@ -25,6 +27,8 @@ def host_use(observed: ObservedState, desired: Mapping[ReplicaKey, DesiredReplic
             result[name] = HostUse(unreachable=host.reason.code)
             continue
         used = _used(host, gpus.get(name, set()), ports.get(name, set()))
+        if taken.get(name):
+            used["replaces"] = taken[name]
         result[name] = HostUse(used, digest(used))
     return result
 

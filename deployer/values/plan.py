@@ -7,10 +7,11 @@ a result to another and each can be done twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Literal
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
@@ -199,6 +200,26 @@ class RenameContainer:
     op: Literal["rename-container"] = "rename-container"
 
 
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Stops a hand-made container that the spec's `replaces` names, and keeps it: its restart policy becomes `no`."""
+
+    name: str
+    id: str
+    op: Literal["take-over"] = "take-over"
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Gives such a container the restart policy it had, and starts it again if it `ran`."""
+
+    name: str
+    id: str
+    restart: str
+    ran: bool = True
+    op: Literal["give-back"] = "give-back"
+
+
 Operation = (
     PullImage
     | MakeDirectory
@@ -208,6 +229,8 @@ Operation = (
     | RemoveContainer
     | UpdateContainer
     | RenameContainer
+    | TakeOver
+    | GiveBack
     | AwaitReady
     | Probe
 )

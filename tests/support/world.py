@@ -25,6 +25,7 @@ from deployer.values.names import ReplicaKey
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    GiveBack,
     MakeDirectory,
     Operation,
     Probe,
@@ -33,6 +34,7 @@ from deployer.values.plan import (
     RenameContainer,
     StartContainer,
     StopContainer,
+    TakeOver,
     UpdateContainer,
 )
 
@@ -126,6 +128,35 @@ class Box:
         )
 
 
+@dataclass
+class Stranger:
+    """A hand-made container: `gpu` is an index."""
+
+    name: str
+    gpu: int | None = None
+    port: int | None = None
+    status: str = "running"
+    restart: str = "always"
+
+    @property
+    def id(self) -> str:
+        return f"hand-{self.name}"
+
+    def claims(self, host: str) -> set[tuple[str, str]]:
+        if self.status not in HOLDING:
+            return set()
+        gpus = set() if self.gpu is None else {("gpu", f"GPU-{host}-{self.gpu}")}
+        return gpus | (set() if self.port is None else {("port", str(self.port))})
+
+    def observed(self) -> ObservedContainer:
+        return ObservedContainer(
+            self.id, self.name, "vllm/vllm", "sha256:2", self.status,  # type: ignore[arg-type]
+            restart_policy=self.restart,
+            ports=(("0.0.0.0", self.port, "tcp"),) if self.port is not None else (),
+            gpus=(str(self.gpu),) if self.gpu is not None else (),
+        )  # fmt: skip
+
+
 def never_bad(box: Box) -> bool:
     return False
 
@@ -144,6 +175,7 @@ class World:
     foreign_gpus: dict[str, set[int]] = field(default_factory=dict)
     bad: Callable[[Box], bool] = never_bad
     fails: Callable[[str, Operation], str | None] = never_fails
+    strangers: dict[str, list[Stranger]] = field(default_factory=dict)
     boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
     apply: int = 0
@@ -177,6 +209,11 @@ class World:
             if box.holds:
                 ports = [int(name) for kind, name in box.claims() if kind == "port"]
                 listeners += [Listener("127.0.0.1", port, "tcp", f"container {box.name}") for port in ports]
+        made = self.strangers.get(host, ())
+        others += tuple(stranger.observed() for stranger in made)
+        for stranger in made:
+            ports = [int(name) for kind, name in stranger.claims(host) if kind == "port"]
+            listeners += [Listener("0.0.0.0", port, "tcp", f"container {stranger.name}") for port in ports]
         return HostFacts(
             name=host, hostname=host, os="Debian", kernel="6", arch="x86_64", uid=0, gid=0, user="root", cpus=2,
             memory_total=1, memory_available=1, time="2026-01-01T00:00:00Z", docker=DockerFacts("27", "1.47"),
@@ -232,6 +269,15 @@ class World:
                 self._set_restart(self._find(host, operation.name, operation.id), restart)
             case RenameContainer(to=to):
                 self._rename(host, operation.name, operation.id, to)
+            case TakeOver(id=id_):
+                stranger = self._stranger(host, id_)
+                stranger.restart = "no"
+                stranger.status = "exited" if stranger.status in HOLDING else stranger.status
+            case GiveBack(id=id_, restart=restart, ran=ran):
+                stranger = self._stranger(host, id_)
+                if ran:
+                    self._check_free(host, stranger.name, stranger.claims(host))
+                stranger.restart, stranger.status = restart, "running" if ran else stranger.status
             case AwaitReady(name=name) | Probe(name=name):
                 box = self._find(host, name, None)
                 if box.status != "running" or self.bad(box):
@@ -249,6 +295,12 @@ class World:
             raise StepFails(f"{operation.name} runs")
         made = Box(f"id{next(self.clock)}", operation.name, operation.spec, labels, self.apply)
         self.boxes[host][operation.name] = made
+
+    def _stranger(self, host: str, id_: str) -> Stranger:
+        for stranger in self.strangers.get(host, ()):
+            if stranger.id == id_:
+                return stranger
+        raise StepFails(f"no container {id_}")
 
     def _known(self, host: str, name: str, id_: str | None) -> Box | None:
         by_id = [b for b in self.boxes[host].values() if b.id == id_]
@@ -290,14 +342,20 @@ class World:
         box.restart = restart
 
     def _check_claims(self, host: str, box: Box) -> None:
-        for other in self.boxes[host].values():
-            if other is not box and other.holds and other.claims() & box.claims():
-                kind = LawBroken if self.is_undone else StepFails
-                raise kind(f"{box.name} and {other.name} claim {other.claims() & box.claims()} of {host}")
+        self._check_free(host, box.name, box.claims())
+        for stranger in self.strangers.get(host, ()):
+            if stranger.claims(host) & box.claims():
+                raise LawBroken(f"{box.name} takes {stranger.claims(host) & box.claims()} from {stranger.name}")
         for kind, name in box.claims():
             taken = {f"GPU-{host}-{i}" for i in self.foreign_gpus.get(host, ())}
             if (kind == "gpu" and name in taken) or (kind == "port" and int(name) in self.foreign_ports.get(host, ())):
                 raise LawBroken(f"{box.name} takes {kind} {name} from somebody else")
+
+    def _check_free(self, host: str, name: str, claims: set[tuple[str, str]]) -> None:
+        for other in self.boxes[host].values():
+            if other.name != name and other.holds and other.claims() & claims:
+                kind = LawBroken if self.is_undone else StepFails
+                raise kind(f"{name} and {other.name} claim {other.claims() & claims} of {host}")
 
     def ready(self, service: str, identity: tuple[str, str] = IDENTITY) -> int:
         """Verified replicas of a service that answer."""

@@ -34,6 +34,7 @@ def check_hosts(checked: Checked) -> None:
         _check_selection(checked, service.placement.hosts, ("services", name, "placement", "hosts"))
         if isinstance(service.placement.gpus, tuple):
             _check_pool(checked, service.placement.gpus, ("services", name, "placement", "gpus"))
+    _check_replaced(checked)
 
 
 def _check_variables(checked: Checked) -> None:
@@ -97,6 +98,23 @@ def _check_selection(checked: Checked, selection: Selection, path: KeyPath) -> N
         checked.error(
             "no-host-selected", f"no host has the labels {wanted}", path, f"the labels are: {listing(labels)}"
         )
+
+
+def _check_replaced(checked: Checked) -> None:
+    """Hand-made containers that services take over from: each once, on a host of the spec."""
+    seen: dict[str, str] = {}
+    for service, spec in checked.spec.services.items():
+        for index, entry in enumerate(spec.replaces):
+            path: KeyPath = ("services", service, "replaces", index)
+            host, separator, name = entry.partition(":")
+            if not separator or not name:
+                checked.error("bad-value", f"`{entry}` is not `HOST:CONTAINER`", path, "write it as `gpu-a:old-vllm`")
+            elif host not in checked.names("hosts"):
+                checked.unknown("host", host, checked.names("hosts"), path)
+            elif entry in seen:
+                message = f"`{seen[entry]}` takes over from `{entry}` too"
+                checked.error("doubled-takeover", message, path, "let one service take it over")
+            seen.setdefault(entry, service)
 
 
 def _check_pool(checked: Checked, pool: tuple[object, ...], path: KeyPath) -> None:

@@ -107,7 +107,7 @@ class Service(Section):
     placement: Placement = Placement()
     overrides: Annotated[tuple[dict[str, Any], ...], NotYet("write one service per kind of GPU")] = ()
     port: Annotated[Port, BeforeValidator(short_port)] = Port()
-    replaces: Annotated[Texts, NotYet("stop the hand-made container first")] = ()
+    replaces: Texts = ()  # HOST:CONTAINER
     health: Health = Health()
     rollout: Rollout = Rollout()
     restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import Any
 
+import pytest
+
 from deployer.values.plan import CreateContainer, MakeDirectory, PullImage
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
@@ -367,3 +369,22 @@ def test_no_unavailable_replica_is_a_promise_that_a_plan_may_not_break() -> None
     assert problem.evidence == ("chat-0 on h1 claims the GPU or port of its predecessor",)
     assert problem.hint == "free a GPU, leave `port` unset, or set `rollout.max_unavailable: 1`"
     assert changes_of(found)[0] == "api-0 replace h1 (change): spec-changed"
+
+
+def crashed(jobs: int) -> Scene:
+    """An apply that replaces what runs on the only GPU dies after so many jobs; nothing new ever answers."""
+    scene = Scene({"h1": 1})
+    scene.apply({"chat": GPU})
+    found = scene.plan({"chat": GPU | EDIT})
+    Walk(scene.world, found.steps).run(stop_after=jobs)
+    return scene
+
+
+@pytest.mark.parametrize("jobs", range(7))
+@pytest.mark.parametrize("context", [4096, 2048])
+def test_after_a_crash_and_a_failure_the_one_that_answered_serves_again(jobs: int, context: int) -> None:
+    scene = crashed(jobs)
+    answered = {box.id for box in scene.world.all_boxes if box.has_answered}
+    scene.world.bad = lambda box: box.id not in answered
+    Walk(scene.world, scene.plan({"chat": GPU | {"options": {"context_length": context}}}).steps).run()
+    assert scene.world.ready("chat") == 1

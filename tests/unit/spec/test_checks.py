@@ -125,11 +125,25 @@ def test_two_hosts_have_a_port_twice():
     assert "`a` and `b`" in problems(text + two.replace("8000", "8000, placement: {hosts: [here]}"))[0].message
 
 
+REPLACED = [
+    ("replaces: ['here:old']", []),
+    ("replaces: here:old", []),
+    ("replaces: [old]", ["bad-value"]),
+    ("replaces: ['here:']", ["bad-value"]),
+    ("replaces: ['heer:old']", ["unknown-host"]),
+    ("replaces: ['here:old', 'here:old']", ["doubled-takeover"]),
+]
+
+
+@pytest.mark.parametrize(("line", "found"), REPLACED)
+def test_hand_made_containers_are_named_once_on_a_known_host(line, found):
+    assert codes(SERVICE + f"    {line}\n") == found
+
+
 NOT_YET = [
     ("    placement: {share: true}\n", "share", "GPUs of its own"),
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    overrides: [{gpu: {model: A800}}]\n", "overrides", "one service per kind of GPU"),
-    ("    replaces: ['here:old']\n", "replaces", "stop the hand-made container"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    nim: {profile: x}\n", "nim", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),

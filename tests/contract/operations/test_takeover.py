@@ -1,0 +1,46 @@
+"""Taking over from a hand-made container, and giving back: only that one, and as it was."""
+
+from __future__ import annotations
+
+from deployer.values.plan import GiveBack, TakeOver
+from tests.contract.operations.bench import Bench
+
+SLEEP = {"Cmd": ["sleep", "100"], "HostConfig": {"RestartPolicy": {"Name": "always"}}, "StopTimeout": 0}
+
+
+def started(bench: Bench) -> str:
+    id_ = bench.foreign("old-vllm", **SLEEP)
+    bench.docker.start(id_)
+    return id_
+
+
+def test_it_is_stopped_and_kept_and_started_again(bench: Bench) -> None:
+    id_ = started(bench)
+    assert bench.perform(TakeOver("old-vllm", id_)) == ""
+    assert (bench.status("old-vllm"), bench.policy("old-vllm")) == ("exited", "no")
+    assert bench.perform(TakeOver("old-vllm", id_)) == "was stopped already"
+    assert bench.perform(GiveBack("old-vllm", id_, "always")) == ""
+    assert (bench.status("old-vllm"), bench.policy("old-vllm")) == ("running", "always")
+    assert bench.perform(GiveBack("old-vllm", id_, "always")) == "was so already"
+
+
+def test_one_that_did_not_run_only_gets_its_policy_back(bench: Bench) -> None:
+    id_ = bench.foreign("old-vllm", **SLEEP)
+    bench.perform(TakeOver("old-vllm", id_))
+    assert bench.policy("old-vllm") == "no"
+    bench.perform(GiveBack("old-vllm", id_, "always", ran=False))
+    assert (bench.status("old-vllm"), bench.policy("old-vllm")) == ("created", "always")
+
+
+def test_another_of_that_name_is_left_alone(bench: Bench) -> None:
+    id_ = started(bench)
+    bench.docker.rename(id_, "renamed")
+    assert bench.failure(TakeOver("old-vllm", id_)).code == "container-moved"
+    assert bench.status("renamed") == "running"
+
+
+def test_one_that_is_gone(bench: Bench) -> None:
+    id_ = bench.foreign("old-vllm", **SLEEP)
+    bench.docker.remove_container(id_)
+    assert bench.perform(TakeOver("old-vllm", id_)) == "was gone already"
+    assert bench.failure(GiveBack("old-vllm", id_, "always")).code == "container-missing"
