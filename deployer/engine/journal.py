@@ -27,6 +27,9 @@ exit 0
 """
 
 
+Ending = Literal["done", "failed", "interrupted"]
+
+
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """`who`: user@machine. `plan`: the plan's digest. `commit`: of the spec's git repository, where it is one."""
@@ -37,7 +40,7 @@ class JournalEntry:
     deployer: str
     verb: Literal["apply", "destroy"]
     plan: str
-    result: Literal["done", "failed", "interrupted"]
+    result: Ending
     commit: str | None = None
     summary: str = ""  # as `2 created, 1 removed`
 

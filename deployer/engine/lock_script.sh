@@ -25,13 +25,12 @@ write() {
     text=$(printf '{"holder":%s,"apply":"%s","since":"%s","expires":"%s"}' "$holder" "$apply" "$1" "$expires")
     padded >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
     rm -f -- "$lock.new.$$"
-    for file in "$lock" "$spare"; do
-        [ -f "$file" ] && [ ! -L "$file" ] && [ "$(wc -c <"$file")" -eq $whole ] || continue
-        padded 1<>"$file" && { [ "$file" = "$lock" ] || mv -f -- "$file" "$lock"; } && return
-    done
+    if is_whole "$lock" && padded 1<>"$lock"; then return; fi
+    if is_whole "$spare" && padded 1<>"$spare" && mv -f -- "$spare" "$lock"; then return; fi
     stop no-write
 }
 padded() { printf "%-$((whole - 1))s\n" "$text"; }
+is_whole() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -eq $whole ]; }
 
 command -v flock >/dev/null 2>&1 || stop no-flock
 case $verb in

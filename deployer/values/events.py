@@ -109,12 +109,14 @@ Outcome = StepDone | StepFailed | StepSkipped
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """`outcomes` by step id. `problems`: what a last look at the hosts found not to match."""
+    """`outcomes` by step id. `problems`: what a last look at the hosts found not to match. `not_undone`: what should
+    have been undone after a failure, and was not."""
 
     apply: str
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     problems: tuple[Diagnostic, ...] = ()
     interrupted: bool = False
+    not_undone: tuple[StepUndone, ...] = ()
 
     @property
     def failed(self) -> tuple[StepFailed, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.values.events import ApplyResult, StepFailed
+from deployer.values.events import ApplyResult, StepFailed, StepUndone
 from deployer.values.plan import Action, Plan
 from deployer.view.measures import counted
 from deployer.view.page import Page, Span, Style
@@ -22,6 +22,8 @@ def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> 
         return page
     for failed in result.failed:
         page.extend(_render_failed(plan, failed))
+    for undone in result.not_undone:
+        page.extend(_render_not_undone(undone))
     head = "Interrupted:" if result.interrupted else "Destroy failed:" if destroy else "Apply failed:"
     page.line(Span(head, Style.ERROR), f" {_counts(result)}")
     page.line(_what_next(result))
@@ -29,6 +31,8 @@ def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> 
 
 
 def _what_next(result: ApplyResult) -> str:
+    if result.not_undone:
+        return "Not all of it could be undone. Solve that and apply again: it carries on from what the hosts show."
     if result.interrupted:
         return "What was running was finished or undone; the next apply carries on."
     if result.failed:
@@ -50,6 +54,13 @@ def _render_failed(plan: Plan, failed: StepFailed) -> Page:
     about = f"{key} on {failed.host}" if key else failed.host
     page = Page()
     page.line(Span("FAILED", Style.ERROR), f" {about}: {failed.diagnostic.message}")
+    return page
+
+
+def _render_not_undone(undone: StepUndone) -> Page:
+    page = Page()
+    why = f": {undone.diagnostic.message}" if undone.diagnostic else ""
+    page.line(Span("COULD NOT UNDO", Style.ERROR), f" {undone.host}: {undone.what}{why}")
     return page
 
 

@@ -11,18 +11,16 @@ from secrets import token_hex
 
 from deployer.engine.context import ApplyContext
 from deployer.engine.execute import execute
-from deployer.engine.journal import JournalEntry, record
-from deployer.engine.lease import LockWait, acquire
+from deployer.engine.lease import Leases, LockWait, acquire
 from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
 from deployer.engine.project_record import write_records
-from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
+from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
 from deployer.planning.dropped import records_to_write
-from deployer.values.canonical import digest
-from deployer.values.codec import to_data
-from deployer.values.events import ApplyResult, Note
+from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.plan import Change, Plan
-from deployer.workflow.commit import commit_of
+from deployer.workflow.closing import Closing
+from deployer.workflow.looking import speaking
 from deployer.workflow.orders import Orders
 from deployer.workflow.saved import refuse_stale
 from deployer.workflow.session import Planned, Session
@@ -32,22 +30,46 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     """RefusedError when another apply holds a lock, or when the hosts are no longer what the plan was shown for."""
     spec = session.project.spec
     holder = Holder(spec.project, new_apply_id(), who_applies())
-    wait = LockWait(orders.lock_wait, orders.report, orders.pause)
-    with acquire(session.fleet, planned.observed.reachable, holder, wait) as leases:
+    with _locked(session, planned, holder, orders) as leases:
         again = session.plan(destroy=planned.destroy)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again.plan)
         refuse_moved(planned.plan, again.plan)
-        context = ApplyContext(spec.project, spec.id, holder.apply, session.secrets, spec.registries, leases.fence)
-        outcomes = execute(again.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
-        result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set)
-        if result.is_ok:
-            orders.report(Note("looking at the hosts once more"))
-            after = session.plan(destroy=planned.destroy)
-            found = mismatches(after.plan)
-            result = replace(result, problems=found or _remember(session, after, holder.apply))
-        warnings = _record(session, planned, again.plan, result, holder) + leases.release()
+        closing = Closing(session, planned, again.plan, holder, leases)
+        try:
+            result = _perform(session, again, orders, leases, holder.apply)
+        except (InterruptedByUser, KeyboardInterrupt):
+            closing.stop(orders.report)
+            raise
+        warnings = closing.close(result, orders.report)
     return replace(result, problems=(*result.problems, *warnings))
+
+
+def _locked(session: Session, planned: Planned, holder: Holder, orders: Orders) -> Leases:
+    wait = LockWait(orders.lock_wait, orders.report, orders.pause)
+    with speaking(orders.report, lambda seconds: f"still taking the locks of the hosts ({seconds:.0f} s)"):
+        return acquire(session.fleet, planned.observed.reachable, holder, wait)
+
+
+def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases, apply_id: str) -> ApplyResult:
+    """The steps, and where all were done a last look at the hosts."""
+    spec = session.project.spec
+    not_undone: list[StepUndone] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, StepUndone) and event.diagnostic is not None:
+            not_undone.append(event)
+        orders.report(event)
+
+    context = ApplyContext(spec.project, spec.id, apply_id, session.secrets, spec.registries, leases.fence)
+    outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
+    result = ApplyResult(apply_id, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
+    if not result.is_ok:
+        return result
+    orders.report(Note("looking at the hosts once more"))
+    after = session.plan(destroy=planned.destroy)
+    found = mismatches(after.plan)
+    return replace(result, problems=found or _remember(session, after, apply_id))
 
 
 def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
@@ -71,24 +93,6 @@ def _remember(session: Session, after: Planned, apply: str) -> tuple[Diagnostic,
     """Writes down on each host where the project runs now; returns warnings."""
     wanted = records_to_write(session.project, after.observed, apply, destroy=after.destroy)
     return write_records(session.fleet, session.project.spec.project, wanted)
-
-
-def _record(
-    session: Session, planned: Planned, plan: Plan, result: ApplyResult, holder: Holder
-) -> tuple[Diagnostic, ...]:
-    """Writes the journals of the hosts that had something to do; returns warnings."""
-    entry = JournalEntry(
-        project=holder.project,
-        apply=holder.apply,
-        who=holder.who,
-        deployer=plan.deployer,
-        verb="destroy" if planned.destroy else "apply",
-        plan=digest(to_data(plan)),
-        result="interrupted" if result.interrupted else "done" if result.is_ok else "failed",
-        commit=commit_of(session.project.path),
-        summary=", ".join(f"{count} {action}" for action, count in plan.summary().items() if count),
-    )
-    return record(session.fleet, {step.host for step in plan.steps}, entry)
 
 
 def new_apply_id() -> str:

@@ -1,10 +1,11 @@
-"""A look at many hosts that is never silent: says which of them it still waits for."""
+"""Waits for hosts that are never silent: they say what they still wait for."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from deployer.values.events import Event, Note
@@ -19,6 +20,25 @@ SAY_EVERY = 10.0  # seconds
 MOST_NAMED = 8  # hosts
 
 
+@contextmanager
+def speaking(
+    report: Callable[[Event], object], say: Callable[[float], str], every: float = SAY_EVERY
+) -> Iterator[None]:
+    """While the block runs, reports each `every` seconds what `say` makes of the seconds that have passed."""
+    done = threading.Event()
+
+    def speak() -> None:
+        began = time.monotonic()
+        while not done.wait(every):
+            report(Note(say(time.monotonic() - began)))
+
+    threading.Thread(target=speak, name="speaking", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
 class Spoken:
     """Hosts, as `engine.observe` wants them, that report what is still waited for."""
 
@@ -27,7 +47,6 @@ class Spoken:
 
     def map(self, names: Iterable[str], work: Callable[[Transport], T], limit: int = 32) -> dict[str, T | HostError]:
         pending = dict.fromkeys(names)
-        done = threading.Event()
 
         def look(transport: Transport) -> T:
             try:
@@ -35,16 +54,8 @@ class Spoken:
             finally:
                 pending.pop(transport.name, None)
 
-        def say() -> None:
-            began = time.monotonic()
-            while not done.wait(self._every):
-                self._report(Note(still_looking(sorted(pending), time.monotonic() - began)))
-
-        threading.Thread(target=say, name="looking", daemon=True).start()
-        try:
+        with speaking(self._report, lambda seconds: still_looking(sorted(pending), seconds), self._every):
             return self._hosts.map(list(pending), look, limit)
-        finally:
-            done.set()
 
 
 def still_looking(hosts: list[str], seconds: float) -> str:

@@ -75,5 +75,6 @@ def result_json(result: ApplyResult) -> dict[str, Any]:
         },
         "failed": [event_json(outcome) for outcome in result.failed],
         "skipped": [event_json(outcome) for outcome in result.skipped],
+        "not_undone": [event_json(left) for left in result.not_undone],
         "problems": [diagnostic_json(problem) for problem in result.problems],
     }

@@ -1,0 +1,71 @@
+"""What an apply leaves on the hosts at its end, however it ends: an entry in their journals, and no lock.
+
+Decides nothing of what runs there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployer.engine.journal import Ending, JournalEntry, record
+from deployer.engine.lease import Leases
+from deployer.engine.lock import Holder
+from deployer.errors import Diagnostic
+from deployer.values.canonical import digest
+from deployer.values.codec import to_data
+from deployer.values.events import ApplyResult, Event, Note
+from deployer.values.plan import Plan
+from deployer.workflow.commit import commit_of
+from deployer.workflow.looking import speaking
+from deployer.workflow.session import Planned, Session
+
+STOPPED_WITHIN = 6.0  # seconds that the user's second wish to stop waits for the hosts
+STOPPING = "stopping at once: writing journals and giving the locks back; interrupt again to leave this very moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of one apply. `plan` is what was done, `planned` what was asked for."""
+
+    session: Session
+    planned: Planned
+    plan: Plan
+    holder: Holder
+    leases: Leases
+
+    def close(self, result: ApplyResult, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
+        """Returns warnings: of journals that could not be written, and of locks that end by themselves."""
+        hosts = ", ".join(self.leases.hosts[:8])
+        with speaking(report, lambda seconds: f"still ending the apply on {hosts} ({seconds:.0f} s)"):
+            ending: Ending = "interrupted" if result.interrupted else "done" if result.is_ok else "failed"
+            return self._record(ending) + self.leases.release()
+
+    def stop(self, report: Callable[[Event], object]) -> None:
+        """The same in a hurry, with no word on what a host did not take: its lock ends by itself."""
+
+        def leave() -> None:
+            self._record("interrupted", "stopped at once: ")
+            self.leases.release()
+
+        report(Note(STOPPING))
+        leaving = threading.Thread(target=leave, name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(STOPPED_WITHIN)
+
+    def _record(self, ending: Ending, before: str = "") -> tuple[Diagnostic, ...]:
+        """In the journals of the hosts that had something to do."""
+        changes = ", ".join(f"{count} {action}" for action, count in self.plan.summary().items() if count)
+        entry = JournalEntry(
+            project=self.holder.project,
+            apply=self.holder.apply,
+            who=self.holder.who,
+            deployer=self.plan.deployer,
+            verb="destroy" if self.planned.destroy else "apply",
+            plan=digest(to_data(self.plan)),
+            result=ending,
+            commit=commit_of(self.session.project.path),
+            summary=before + changes,
+        )
+        return record(self.session.fleet, {step.host for step in self.plan.steps}, entry)
