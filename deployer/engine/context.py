@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Registry
 from deployer.transport.base import Transport
+from deployer.values.facts import Gpu
 
 MAX_WORDS = 1500  # characters of Docker's own words that are looked at
 
@@ -40,6 +41,7 @@ class ApplyContext:
     secrets: SecretStore
     registries: Mapping[str, Registry] = field(default_factory=dict)
     fence: Callable[[str], None] = no_fence
+    gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.failures import taken_port
 from deployer.engine.context import Site, failed
+from deployer.engine.exclusive import lost_race, refuse_taken_gpus
 from deployer.engine.ownership import find, look
 from deployer.engine.port_owner import port_owner
 from deployer.errors import Diagnostic, OperationError
@@ -21,6 +22,8 @@ GONE_WITHIN = 15.0  # seconds that a removal somebody else began may take
 
 def start_container(operation: StartContainer, site: Site) -> str:
     state = _present(site, operation.name, operation.id)
+    if state.status != "running":
+        refuse_taken_gpus(site, state)
     if state.restart_policy != operation.restart:
         restart_policy(site, state, operation.restart)
     if state.status == "running":
@@ -31,6 +34,10 @@ def start_container(operation: StartContainer, site: Site) -> str:
         call(site, state, "unpause" if state.status == "paused" else "start", state.id)
     except OperationError as error:
         raise _with_port_owner(site, error) from None
+    if (lost := lost_race(site, state)) is not None:
+        restart_policy(site, state, "no")
+        stop(site, state, 0.0)
+        raise lost
     return ""
 
 

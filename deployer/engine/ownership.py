@@ -64,7 +64,7 @@ def _inspect(site: Site, method: str, reference: str) -> dict[str, Any] | None:
 def _parsed(site: Site, inspected: object, known: Mapping[str, Mapping[str, str]]) -> ObservedContainer:
     identity = Identity(site.context.project, site.context.id)
     try:
-        return parse_container(inspected, Surroundings(identity, known))
+        return parse_container(inspected, Surroundings(identity, known, site.context.gpus.get(site.host, ())))
     except ValueError as error:
         raise failed("odd-answer", f"Docker describes a container badly: {error}", "check the host's Docker") from None
 

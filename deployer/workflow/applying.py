@@ -61,7 +61,8 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
             not_undone.append(event)
         orders.report(event)
 
-    context = ApplyContext(spec.project, spec.id, apply_id, session.secrets, spec.registries, leases.fence)
+    known = {host: facts.gpus for host, facts in planned.observed.reachable.items()}
+    context = ApplyContext(spec.project, spec.id, apply_id, session.secrets, spec.registries, leases.fence, gpus=known)
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
     result = ApplyResult(apply_id, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from labkit.hosts import Lab
@@ -69,3 +70,19 @@ def test_the_nvidia_runtime_must_be_passed_on(lab: Lab, project: Project) -> Non
     project.apply()
     (container,) = lab.containers("lab1")
     assert container["HostConfig"]["Runtime"] == "nvidia"
+
+
+def test_two_projects_must_not_get_one_gpu_at_the_same_moment(lab: Lab, project: Project, tmp_path: Path) -> None:
+    """Both look, both see it free, both start: exactly one goes on, and of the other nothing is left."""
+    other = Project(lab, tmp_path / "other")
+    other.folder.mkdir()
+    both = (project, other)
+    for mine, name in zip(both, ("lab", "rival"), strict=True):
+        mine.write("chat: {model: tiny, placement: {gpus: [['lab3:0']]}}", hosts="{lab3: {}}")
+        mine.edit("project: lab", f"project: {name}")
+    started = [mine.start("apply", "-y") for mine in both]
+    ended = [mine.finish(process, "apply", exit=None) for mine, process in zip(both, started, strict=True)]
+    assert sorted(run.code for run in ended) in ([0, 1], [0, 3]), "\n".join(map(str, ended))
+    (loser,) = (run for run in ended if run.code)
+    assert "is taken by container" in loser.err or "is held by" in loser.err, loser
+    assert len(lab.names("lab3")) == 1

@@ -1,0 +1,70 @@
+"""A GPU is one container's: looked at again around every start, since of GPUs and ports Docker refuses only ports.
+
+First started, then looked: of two projects that start on one GPU at the same moment each sees the other, and the one
+whose container started later gives way. No lock is needed, and none can be left behind.
+"""
+
+from __future__ import annotations
+
+from deployer.docker.calls import Refusal, engine_calls
+from deployer.docker.shapes import text_of
+from deployer.engine.context import Site, failed
+from deployer.engine.ownership import look
+from deployer.errors import OperationError
+from deployer.values.facts import ObservedContainer
+
+MOST_CONTAINERS = 1000
+
+
+def refuse_taken_gpus(site: Site, state: ObservedContainer) -> None:
+    """Before the start: raises `gpu-taken` where another running container has one of its GPUs."""
+    for other in _others_on_gpus(site, state):
+        raise _taken(site, state, other)
+
+
+def lost_race(site: Site, state: ObservedContainer) -> OperationError | None:
+    """After the start: why the container must give way to one that started before it."""
+    started = look(site, state.id) if state.gpus else None
+    if started is None:
+        return None
+    mine = _moment(started)
+    winner = next((other for other in _others_on_gpus(site, state) if _moment(other) < mine), None)
+    return _taken(site, state, winner) if winner is not None else None
+
+
+def _others_on_gpus(site: Site, state: ObservedContainer) -> list[ObservedContainer]:
+    if not state.gpus:
+        return []
+    found = (look(site, id_) for id_ in _running(site) if id_ != state.id)
+    return [c for c in found if c is not None and c.status in ("running", "paused") and _shared(state, c)]
+
+
+def _shared(one: ObservedContainer, other: ObservedContainer) -> set[str]:
+    if "all" in one.gpus or "all" in other.gpus:
+        return {"all"} if one.gpus and other.gpus else set()
+    return {*one.gpus} & {*other.gpus}
+
+
+def _running(site: Site) -> list[str]:
+    try:
+        with engine_calls(site.host):
+            listed = site.transport.docker().containers(quiet=True)
+    except Refusal as refusal:
+        raise site.refused(refusal, "list", "all") from None
+    return [text_of(entry, "Id") for entry in listed[:MOST_CONTAINERS] if isinstance(entry, dict)]
+
+
+def _moment(state: ObservedContainer) -> tuple[str, str, str]:
+    """When it started, by its host's clock: comparable, unlike RFC 3339 with as many digits as are not zero."""
+    second, _, fraction = state.started_at.removesuffix("Z").partition(".")
+    return second, fraction.ljust(9, "0"), state.id
+
+
+def _taken(site: Site, state: ObservedContainer, other: ObservedContainer) -> OperationError:
+    gpus = ", ".join(sorted(_shared(state, other)))
+    return failed(
+        "gpu-taken",
+        f"GPU {gpus} is taken by container `{site.words(other.name)}` since the plan was made",
+        "plan again, or stop that container",
+        host=site.host,
+    )

@@ -1,0 +1,104 @@
+"""A GPU is one container's, also when two projects start on it at the same moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.engine.context import ApplyContext
+from deployer.engine.perform import Performer
+from deployer.engine.secret_sources import SourceReader
+from deployer.engine.secrets import SecretStore
+from deployer.engine.watch import Watch
+from deployer.errors import OperationError
+from deployer.values.canonical import canonical_json
+from deployer.values.codec import to_data
+from deployer.values.container import ContainerSpec
+from deployer.values.facts import Gpu
+from deployer.values.names import ReplicaKey
+from deployer.values.plan import CreateContainer, Operation, StartContainer
+from tests.contract.operations.bench import IMAGE, labels_for
+from tests.support.fakeengine import FakeImage
+from tests.support.fakehost import FakeHost
+
+GPUS = ("GPU-aaaa", "GPU-bbbb")
+REVISION = "0123456789ab"
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    found = FakeHost(gpus=GPUS)
+    found.engine_state.images = {IMAGE: FakeImage("sha256:" + "0" * 64)}
+    yield found
+    found.close()
+
+
+def perform(host: FakeHost, project: str, operation: Operation) -> str:
+    secrets = SecretStore({}, SourceReader(Path("/"), {}), {})
+    cards = tuple(Gpu(index, uuid, "NVIDIA H100", 80 << 30) for index, uuid in enumerate(GPUS))
+    context = ApplyContext(project, "7f3a", "a1", secrets, gpus={"here": cards})
+    return Performer(context, {"here": host})("here", operation, Watch("s", "here", "x", lambda event: None))
+
+
+def created(host: FakeHost, project: str, gpu: str) -> str:
+    """The name of a container of a project, with a GPU."""
+    spec, name = ContainerSpec(IMAGE, gpus=(gpu,)), f"{project}_chat_0_{REVISION}"
+    labels = labels_for(ReplicaKey("chat", 0), REVISION) | {"deployer.project": project}
+    labels["deployer.spec"] = canonical_json(to_data(spec))
+    perform(host, project, CreateContainer(name, spec, labels))
+    return name
+
+
+def start(host: FakeHost, project: str, name: str) -> str:
+    """What came of it: `started`, or the code of the failure."""
+    try:
+        perform(host, project, StartContainer(name, None, "no"))
+    except OperationError as error:
+        return error.diagnostics[0].code
+    return "started"
+
+
+def running(host: FakeHost) -> list[str]:
+    return [c.name for c in host.engine_state.containers.values() if c.is_live]
+
+
+def test_a_gpu_that_another_container_has_is_refused(host: FakeHost) -> None:
+    first, second, third = (created(host, name, f"GPU-{card * 4}") for name, card in ("aa", "ba", "cb"))
+    assert start(host, "a", first) == "started"
+    assert start(host, "b", second) == "gpu-taken"
+    assert start(host, "c", third) == "started"
+    assert running(host) == [first, third]
+
+
+@pytest.mark.parametrize("asked", [{"Count": -1}, {"DeviceIDs": ["0"]}])
+def test_also_one_that_names_it_otherwise(host: FakeHost, asked: dict[str, object]) -> None:
+    """`--gpus all` and an index mean the same GPU."""
+    host.engine_state.gpus = (*GPUS, "0")
+    request = {"Driver": "nvidia", "Capabilities": [["gpu"]], **asked}
+    theirs = host.docker().create_container_from_config(
+        {"Image": IMAGE, "HostConfig": {"DeviceRequests": [request]}}, name="theirs"
+    )
+    host.docker().start(theirs["Id"])
+    assert start(host, "a", created(host, "a", "GPU-aaaa")) == "gpu-taken"
+    assert running(host) == ["theirs"]
+
+
+@pytest.mark.parametrize("attempt", range(8))
+def test_of_two_that_start_at_the_same_moment_one_goes_on(host: FakeHost, attempt: int) -> None:
+    names = {project: created(host, project, "GPU-aaaa") for project in ("a", "b", "c")}
+    gate, came = threading.Barrier(len(names)), {}
+
+    def run(project: str) -> None:
+        gate.wait(10)
+        came[project] = start(host, project, names[project])
+
+    threads = [threading.Thread(target=run, args=(project,)) for project in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(came.values()) == ["gpu-taken", "gpu-taken", "started"]
+    assert len(running(host)) == 1
