@@ -19,7 +19,14 @@ LONGEST_DURATION = 366 * 86400.0  # seconds
 class Section(BaseModel):
     """A frozen map with known keys only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True, defer_build=True
+    )
+
+    @classmethod
+    def usual(cls) -> Self:
+        """With every key's default. Calling the class would build a validator of its own, at import."""
+        return super().model_construct()
 
     def __deepcopy__(self, memo: object = None) -> Self:
         """Itself, being frozen: pydantic copies the default of each absent field, which was most of a load's time."""

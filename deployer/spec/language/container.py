@@ -115,7 +115,7 @@ class Container(Section):
     stop_grace: Duration | None = None
     stop_signal: str | None = None
     healthcheck: HealthcheckOptions | Literal["none"] | None = None
-    log: LogOptions = LogOptions()
+    log: LogOptions = LogOptions.usual()
     restart: Annotated[
         Literal["always", "no", "on-failure", "unless-stopped"],
         BeforeValidator(lambda v: "no" if v is False else v),

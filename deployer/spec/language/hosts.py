@@ -49,10 +49,10 @@ class Host(Section):
     known_hosts: str | None = Field(None, description="known_hosts file; default: ssh's own")
     connection: Literal["ssh", "local", "openssh"] = "ssh"
     become: Literal["sudo"] | None = Field(None, description="reach Docker and the cache through `sudo -n`")
-    docker: DockerEndpoint = DockerEndpoint()
+    docker: DockerEndpoint = DockerEndpoint.usual()
     labels: dict[str, Text] = Field(default_factory=dict)
     vars: dict[str, Text] = Field(default_factory=dict)
-    gpus: GpuSelection = GpuSelection()
+    gpus: GpuSelection = GpuSelection.usual()
     cache_dir: str = "/var/lib/deployer/cache"
     model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
     reserve: Annotated[Reserve | None, NotYet("leave it out")] = None

@@ -44,7 +44,7 @@ class UnreachablePolicy(Section):
 
 
 class Policy(Section):
-    unreachable: UnreachablePolicy = UnreachablePolicy()
+    unreachable: UnreachablePolicy = UnreachablePolicy.usual()
     deny: Annotated[Texts, NotYet("leave it out")] = ()
     warn: Annotated[Texts, NotYet("leave it out")] = ()
 
@@ -67,11 +67,11 @@ class DeploySpec(Section):
     hubs: Annotated[dict[str, Hub], NotYet("put the weights on the hosts and use `file://`")] = Field(
         default_factory=dict
     )
-    policy: Policy = Policy()
+    policy: Policy = Policy.usual()
     hosts: dict[str, Host] = Field(default_factory=dict)
     groups: dict[str, Annotated[Group, BeforeValidator(short_group)]] = Field(default_factory=dict)
     models: dict[str, Model] = Field(default_factory=dict)
     backends: dict[str, BackendPin] = Field(default_factory=dict)
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="any service settings under a name")
     services: dict[str, Service]
-    defaults: Defaults = Defaults()
+    defaults: Defaults = Defaults.usual()

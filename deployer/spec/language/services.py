@@ -100,16 +100,16 @@ class Service(Section):
     replicas: int = Field(1, ge=0)
     state: Literal["running", "stopped"] = "running"
     protect: bool = False
-    options: Options = Options()
+    options: Options = Options.usual()
     args: Texts = Field((), description="appended to with `args+`")
     env: dict[str, TextOrSecret] = Field(default_factory=dict)
-    container: Container = Container()
-    placement: Placement = Placement()
+    container: Container = Container.usual()
+    placement: Placement = Placement.usual()
     overrides: Annotated[tuple[dict[str, Any], ...], NotYet("write one service per kind of GPU")] = ()
-    port: Annotated[Port, BeforeValidator(short_port)] = Port()
+    port: Annotated[Port, BeforeValidator(short_port)] = Port.usual()
     replaces: Texts = ()  # HOST:CONTAINER
-    health: Health = Health()
-    rollout: Rollout = Rollout()
+    health: Health = Health.usual()
+    rollout: Rollout = Rollout.usual()
     restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None
     nim: Annotated[Nim | None, NotYet("leave it out")] = None
 
