@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from deployer.dataclass import dataclass
 from deployer.engine.context import Transports
 from deployer.engine.fanout import on_each
 from deployer.engine.redaction import clean

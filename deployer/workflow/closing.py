@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.engine.journal import Ending, JournalEntry, record
 from deployer.engine.lease import Leases
 from deployer.engine.lock import Holder
