@@ -20,6 +20,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of deploy.yaml, or of an output.",
     "render": "Print the exact `docker run` of each replica.",
     "facts": "Print everything observed on the hosts, as JSON.",
+    "doctor": "Check that the hosts have what they need.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",

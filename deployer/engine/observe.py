@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from deployer.dataclass import dataclass
 from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
 from deployer.docker.reader import EngineReader
@@ -15,11 +16,11 @@ from deployer.engine.probe import Probed
 from deployer.engine.probe_gpus import with_containers
 from deployer.engine.probe_listeners import owned_listeners
 from deployer.engine.probe_run import probe_host
-from deployer.errors import HostError
+from deployer.errors import DockerError, HostError
 from deployer.formats.linux import parse_df
 from deployer.formats.text import decoded
 from deployer.transport.base import Transport
-from deployer.values.facts import Disk, HostFacts, ObservedContainer, ObservedState, Unreachable
+from deployer.values.facts import Disk, DockerFacts, HostFacts, ObservedContainer, ObservedState, Unreachable
 from deployer.values.names import STATE_DIR
 
 __all__ = ["Identity", "Question", "observe", "observe_host"]
@@ -56,15 +57,18 @@ def observe(fleet: Hosts, questions: Mapping[str, Question], identity: Identity)
     )
 
 
-def observe_host(transport: Transport, question: Question, identity: Identity) -> HostFacts:
-    """One host, now. Raises the HostError that says why it cannot be used."""
+def observe_host(transport: Transport, question: Question, identity: Identity) -> HostFacts | Unreachable:
+    """One host, now; Unreachable where its Docker cannot be used. Raises the HostError that says why all else fails."""
     transport.connect()
     channels = DIALS if transport.host.become else CHANNELS
     reader = EngineReader(transport.name, transport.engine, channels, DOCKER_TIMEOUT)
     pool = ThreadPoolExecutor(CHANNELS + 1, thread_name_prefix="observe")
     try:
         probing = pool.submit(probe_host, transport, (*question.paths, STATE_DIR, DOCKER_ROOT))
-        overview = read_overview(reader, pool, transport.name)
+        try:
+            overview = read_overview(reader, pool, transport.name)
+        except DockerError as error:
+            return Unreachable(transport.name, error.diagnostic, _beside(transport.name, probing))
         root = pool.submit(_docker_disk, transport, overview.docker.root_dir)
         details = read_details(reader, pool, overview, identity)
         probed = probing.result()
@@ -76,6 +80,15 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         reader.close()
+
+
+def _beside(name: str, probing: Future[Probed]) -> HostFacts | None:
+    """What there is to say of a host without Docker."""
+    try:
+        probed = probing.result()
+    except HostError:
+        return None
+    return _with_containers(_facts(name, probed, Overview(DockerFacts("", ""), [], [])), probed, ())
 
 
 def _docker_disk(transport: Transport, root: str) -> tuple[Disk, ...]:
@@ -120,6 +133,10 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         state_writable=probed.state_writable,
         locks=probed.locks,
         records=probed.records,
+        sshd_readable=probed.sshd_readable,
+        distribution=probed.distribution,
+        tools=probed.tools,
+        clock_skew=probed.clock_skew,
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from deployer.dataclass import dataclass
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.project_record import parse_record
 from deployer.formats import linux
@@ -21,6 +22,7 @@ from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
 from deployer.values.facts import Disk, GpuFacts, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
+from deployer.values.tools import TOOLS
 
 Kind = Literal["file", "directory", "missing", "denied", "other"]
 KINDS: dict[str, Kind] = {"file": "file", "directory": "directory", "missing": "missing", "denied": "denied"}
@@ -57,6 +59,10 @@ class Probed:
     sshd: Mapping[str, str] = field(default_factory=dict)
     locks: tuple[LockFact, ...] = ()
     records: tuple[ProjectRecord, ...] = ()
+    sshd_readable: bool | None = None
+    distribution: tuple[str, ...] = ()
+    tools: Mapping[str, bool] = field(default_factory=dict)
+    clock_skew: int | None = None
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -72,6 +78,7 @@ def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True) -> byt
         "STATE": STATE_DIR,
         "QUERIES": " ".join(",".join(fields) for fields in QUERIES),
         "APPS": ",".join(APPS),
+        "TOOLS": " ".join(TOOLS),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     body = Path(__file__).with_name("probe.sh").read_text("utf-8")
@@ -119,20 +126,35 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
         sshd=linux.parse_sshd(text("sshd")),
         locks=tuple(_lock(section) for section in sections.get("lock", ())),
         records=_records(sections.get("record", ())),
+        sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
+        distribution=linux.parse_distribution(text("os")),
+        tools=_tools(sections),
     )
+
+
+def _tools(sections: Mapping[str, tuple[Section, ...]]) -> dict[str, bool]:
+    if "tools" not in sections:
+        return {}
+    found = sections["tools"][0].text.split()
+    return {tool: tool in found for tool in TOOLS}
 
 
 def _paths(sections: Sequence[Section], paths: Sequence[str]) -> dict[str, PathFact]:
     found = {}
     for section in sections:
-        number, kind, size = (*section.words, "", "", "")[:3]
+        number, kind, size, may = (*section.words, "", "", "", "")[:4]
         position = whole_number(number, len(paths) - 1) if paths else None
         if position is None:
             continue
         names = [_file_name(name) for name in section.body.split(b"\0")[:-1]]
         entries = tuple(names[1:1001])
         found[paths[position]] = PathFact(
-            paths[position], KINDS.get(kind, "other"), whole_number(size), entries, names[0] if names else None
+            paths[position],
+            KINDS.get(kind, "other"),
+            whole_number(size),
+            entries,
+            names[0] if names else None,
+            {"w": True, "r": False}.get(may),
         )
     return found
 

@@ -1,5 +1,6 @@
 # Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
-# POSIX sh (dash, busybox ash); any tool may be missing. Only reads. Set before: M, GPU (yes|no), QUERIES, APPS, STATE.
+# POSIX sh (dash, busybox ash); any tool may be missing. Only reads.
+# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS.
 # Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
 
 # shellcheck shell=sh disable=SC2012,SC2086,SC2088,SC2153,SC2209
@@ -42,12 +43,16 @@ host() {
     date -u +%Y-%m-%dT%H:%M:%SZ
     section ephemeral
     first_lines 1 /proc/sys/net/ipv4/ip_local_port_range
+    section tools
+    for tool in $TOOLS; do
+        ! has "$tool" || echo "$tool"
+    done
 }
 
 # What is set; `sshd -T` would also say the defaults, but takes as long as all the rest.
 sshd_settings() {
-    section sshd
-    grep -hiE '^[[:space:]]*(max|allow|match)' /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config
+    if [ -r /etc/ssh/sshd_config ]; then section sshd read; else section sshd hidden; fi
+    grep -hiE '^[[:space:]]*(max|allow|disable|match)' /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config
 }
 
 # Listening sockets as FILE ADDRESS:PORT INODE.
@@ -151,7 +156,8 @@ look() {
     else
         kind=other
     fi
-    section path "$1" "$kind" "$size"
+    if [ -w "$there" ]; then may=w; else may=r; fi
+    section path "$1" "$kind" "$size" "$may"
     if [ -e "$path" ]; then printf '%s\0' "$(readlink -f "$path")"; fi
     if [ "$kind" = directory ]; then entries "$path"; fi
     section disk "$1"

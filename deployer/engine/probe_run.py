@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
+from deployer.engine.probe_clock import clock_skew
 from deployer.engine.probe_nvml import read_gpus
 from deployer.errors import Diagnostic, HostError
 from deployer.formats.linux import container_ids
@@ -39,9 +41,12 @@ def probe_host(transport: Transport, paths: tuple[str, ...]) -> Probed:
 
 def _probe(transport: Transport, paths: tuple[str, ...], timeout: float, *, gpus: bool) -> Probed:
     marker = secrets.token_hex(16)
+    began = time.time()
     done = transport.run(["sh", "-s"], stdin=probe_script(marker, paths, gpus=gpus), timeout=timeout)
+    ended = time.time()
     try:
-        return parse_probe(done.stdout, marker, paths)
+        probed = parse_probe(done.stdout, marker, paths)
+        return replace(probed, clock_skew=clock_skew(probed.time, began, ended))
     except ValueError as error:
         said = tuple(one_line(line) for line in lines(decoded(done.stderr[-4096:]), 6) if line.strip())
         hint = "check that `ssh HOST sh -c 'uname -snrm; id'` works and prints two lines"

@@ -6,15 +6,17 @@ Parsers take hostile text: they give None or nothing for what they cannot read, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
 
 IDENTITY = re.compile(r"uid=(\d{1,10})(?:\(([^)]*)\))? gid=(\d{1,10})")
 FILESYSTEM = re.compile(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-)\s+(/.*)\Z")
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:([0-9a-f]{64})\Z")
-SSHD_SETTINGS = ("maxsessions", "maxstartups", "allowtcpforwarding", "allowstreamlocalforwarding")
+SSHD_SETTINGS = (
+    "maxsessions", "maxstartups", "allowtcpforwarding", "allowstreamlocalforwarding", "disableforwarding",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,25 @@ class Filesystem:
 
 def parse_os_release(text: str) -> str:
     """PRETTY_NAME, or NAME with VERSION_ID; empty when neither is there (man os-release)."""
+    found = _os_release(text)
+    plain = f"{found.get('NAME', '')} {found.get('VERSION_ID', '')}".strip()
+    return found.get("PRETTY_NAME") or plain
+
+
+def parse_distribution(text: str) -> tuple[str, ...]:
+    """ID of os-release, then those it is like, the nearest first (man os-release)."""
+    found = _os_release(text)
+    words = f"{found.get('ID', '')} {found.get('ID_LIKE', '')}".lower().split()
+    return tuple(dict.fromkeys(words))
+
+
+def _os_release(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines(text, 200):
         key, separator, value = line.partition("=")
         if separator:
             found[key.strip()] = one_line(_unquoted(value.strip()))
-    plain = f"{found.get('NAME', '')} {found.get('VERSION_ID', '')}".strip()
-    return found.get("PRETTY_NAME") or plain
+    return found
 
 
 def _unquoted(value: str) -> str:

@@ -14,8 +14,13 @@ def denied_state_dirs(facts: Mapping[str, HostFacts]) -> tuple[Diagnostic, ...]:
     return tuple(_denied(host) for _, host in sorted(facts.items()) if host.state_writable is False)
 
 
+def login_of(host: HostFacts) -> str:
+    """The user for a command that a person shall copy."""
+    return host.user if host.user.replace("-", "").replace("_", "").isalnum() else "$USER"
+
+
 def _denied(host: HostFacts) -> Diagnostic:
-    user = host.user if host.user.replace("-", "").replace("_", "").isalnum() else "$USER"
+    user = login_of(host)
     if host.uid == 0:
         hint = f"see why root cannot write to `{STATE_DIR}` there, a read-only file system for example"
     else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
@@ -69,13 +70,17 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class PathFact:
-    """A path of the spec on this host; `size` of a file in bytes, `entries` of a directory (names, at most 1000)."""
+    """A path of the spec on this host; `size` of a file in bytes, `entries` of a directory (names, at most 1000).
+
+    `writable`: by the user that Docker is reached as; of a path that is missing, the nearest folder that is there.
+    """
 
     path: str
     kind: Literal["file", "directory", "missing", "denied", "other"]
     size: int | None = None
     entries: tuple[str, ...] = ()
     real: str | None = None  # with symlinks resolved
+    writable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +192,14 @@ class HostFacts:
     containers: tuple[ObservedContainer, ...] = ()
     images: tuple[ImageFact, ...] = ()
     ephemeral_ports: tuple[int, int] = (32768, 60999)
-    sshd: Mapping[str, str] = field(default_factory=dict)  # maxsessions, maxstartups, where readable
+    sshd: Mapping[str, str] = field(default_factory=dict)  # maxsessions, maxstartups, where set outside of a Match
+    sshd_readable: bool | None = None  # its settings could be read, so that what is not there is sshd's default
     state_writable: bool | None = None  # STATE_DIR can be written by the user that Docker is reached as
     locks: tuple[LockFact, ...] = ()
     records: tuple[ProjectRecord, ...] = ()
+    distribution: tuple[str, ...] = ()  # ID of os-release, then its ID_LIKE
+    tools: Mapping[str, bool] = field(default_factory=dict)  # commands that were looked for, and whether they are there
+    clock_skew: int | None = None  # seconds by which the host's clock is at least ahead (or, below 0, behind)
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -203,6 +212,7 @@ class Unreachable:
 
     name: str
     reason: Diagnostic
+    beside: HostFacts | None = None  # what there is to say of a host whose Docker cannot be used; never recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
+from deployer.planning.projects import projects_on
 from deployer.values.codec import to_data
 from deployer.values.facts import HostFacts, ObservedState, Unreachable
 from deployer.view.diagnostics import diagnostic_json
@@ -21,10 +21,7 @@ def facts_json(observed: ObservedState, version: str) -> dict[str, Any]:
 
 
 def _projects(host: HostFacts) -> list[dict[str, Any]]:
-    """Every project of which containers are there, whoever owns it."""
-    labelled = [(c.labelled_project, c.labelled_id or None) for c in host.containers if c.labelled_project is not None]
-    counts = sorted(Counter(labelled).items(), key=lambda item: (item[0][0], item[0][1] or ""))
-    return [{"project": project, "id": id, "containers": count} for (project, id), count in counts]
+    return [{"project": p.project, "id": p.id, "containers": p.containers} for p in projects_on(host)]
 
 
 def _host(host: HostFacts | Unreachable) -> dict[str, Any]:

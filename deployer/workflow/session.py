@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from deployer.dataclass import dataclass
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
 from deployer.workflow.looking import Spoken
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from deployer.errors import Diagnostic
     from deployer.spec.project import Project
     from deployer.transport.fleet import Fleet
+    from deployer.values.checks import Diagnosis
     from deployer.values.events import ApplyResult
     from deployer.values.facts import ObservedState
     from deployer.values.plan import Plan
@@ -97,6 +99,12 @@ class Session:
         hosts = Spoken(self.fleet, self._report)
         return observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
 
+    def diagnose(self) -> Diagnosis:
+        """Looks at the hosts and checks what they are and have; changes nothing."""
+        from deployer.planning.diagnose import diagnose
+
+        return diagnose(self.project, self.observe())
+
     def plan(self, *, destroy: bool = False) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing."""
         from deployer.engine.resolve import resolve
@@ -109,7 +117,19 @@ class Session:
         if destroy:
             return Planned(self.project, observed, Resolved(), plan_destroy(self.project, observed, chosen), True)
         resolved = resolve(self.project, self.secrets)
-        return Planned(self.project, observed, resolved, plan(self.project, observed, resolved, chosen))
+        found = plan(self.project, observed, resolved, chosen)
+        if found.questions:
+            resolved = replace(resolved, setup=self._ask_setup(found))
+            found = plan(self.project, observed, resolved, chosen)
+        return Planned(self.project, observed, resolved, found)
+
+    def _ask_setup(self, found: Plan) -> Mapping[str, Mapping[str, bool]]:
+        from deployer.engine.context import ApplyContext
+        from deployer.engine.setup import ask_setup
+
+        spec = self.project.spec
+        context = ApplyContext(spec.project, spec.id, "", self.secrets)
+        return ask_setup(found.questions, context, self.fleet, self._report)
 
     def apply(self, planned: Planned, orders: Orders) -> ApplyResult:
         """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""

@@ -33,6 +33,20 @@ def test_os_release_without_a_pretty_name() -> None:
     assert linux.parse_os_release("") == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ('ID=ubuntu\nID_LIKE=debian\n', ("ubuntu", "debian")),
+        ('ID="openEuler"\n', ("openeuler",)),
+        ('ID_LIKE="rhel fedora centos"\nID="anolis"\n', ("anolis", "rhel", "fedora", "centos")),
+        ("ID=debian\nID_LIKE=debian", ("debian",)),
+        ("NAME=x\n\x1b[2J", ()),
+    ],
+)  # fmt: skip
+def test_distribution(said: str, found: tuple[str, ...]) -> None:
+    assert linux.parse_distribution(said) == found
+
+
 def test_uname() -> None:
     assert linux.parse_uname("Linux gpu-a 5.15.0-112-generic x86_64\n") == linux.Uname(
         "Linux", "gpu-a", "5.15.0-112-generic", "x86_64"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from deployer.engine.probe import asked_paths, parse_probe, parse_sections, prob
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.project_record import render_record
 from deployer.values.facts import LockFact, PathFact, ProjectRecord
+from deployer.values.tools import TOOLS
 
 M = "0123456789abcdef0123456789abcdef"
 LEAST = f"""motd of a talkative login
@@ -57,6 +60,36 @@ def test_paths() -> None:
         "/d": PathFact("/d", "denied"),
     }
     assert [(disk.path, disk.mount, disk.free) for disk in found.disks] == [("/a", "/", 9216)]
+
+
+def test_whether_a_path_can_be_written() -> None:
+    said = "".join(f"\n{M} path {number} missing {more}\n" for number, more in enumerate((" w", " r", " x", "")))
+    found = parse_probe(answer(said), M, ("/a", "/b", "/c", "/d"))
+    assert [fact.writable for fact in found.paths.values()] == [True, False, None, None]
+
+
+def test_tools_and_distribution() -> None:
+    found = parse_probe(answer(f"\n{M} tools\ncurl\nflock\nother\n\n{M} os\nID=ubuntu\nID_LIKE=debian\n"), M, ())
+    assert found.tools == {tool: tool in ("curl", "flock") for tool in TOOLS}
+    assert found.distribution == ("ubuntu", "debian")
+    assert parse_probe(answer(), M, ()).tools == {}, "nobody looked"
+
+
+@pytest.mark.parametrize(("heading", "readable"), [("sshd read", True), ("sshd hidden", False), ("other", None)])
+def test_whether_the_settings_of_sshd_were_readable(heading: str, readable: bool | None) -> None:
+    found = parse_probe(answer(f"\n{M} {heading}\nMaxSessions 3\n"), M, ())
+    assert (found.sshd_readable, found.sshd) == (readable, {} if readable is None else {"maxsessions": "3"})
+
+
+def test_the_script_finds_out_of_this_machine_what_it_is_asked(tmp_path: Path) -> None:
+    paths = (str(tmp_path), str(tmp_path / "not" / "there"))
+    script = probe_script(M, paths, gpus=False)
+    done = subprocess.run(["sh", "-s"], input=script, capture_output=True, timeout=60, check=True)
+    found = parse_probe(done.stdout, M, paths)
+    assert [found.paths[path].writable for path in paths] == [True, True]
+    assert [found.paths[path].kind for path in paths] == ["directory", "missing"]
+    assert found.tools["grep"], "without it there is no shell to speak of"
+    assert found.sshd_readable is not None
 
 
 def test_names_on_the_host_cannot_forge_a_section() -> None:
