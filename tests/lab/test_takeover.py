@@ -22,7 +22,7 @@ def hand_made(lab: Lab) -> str:
     uuid = lab.sh("lab1", "nvidia-smi --query-gpu=uuid --format=csv,noheader").split()[0]
     lab.run(
         "lab1", "docker", "run", "-d", "--name", "old-vllm", "--restart", "always", "--gpus", f"device={uuid}",
-        "-p", "8400:8080", STAND_IN, "-m", "/x", "--alias", "old", "--port", "8080",
+        "-p", "8400:8080", STAND_IN, "-m", "/etc/hosts", "--alias", "old", "--port", "8080",
     )  # fmt: skip
     return uuid
 
