@@ -28,7 +28,8 @@ class Swap:
 
     @property
     def removal(self) -> HostOperation:
-        return self.new.host, RemoveContainer(self.new.name, None, grace_of(self.new))
+        """At once: it has not answered anybody yet, and what comes back may need its port and GPUs."""
+        return self.new.host, RemoveContainer(self.new.name, None, 0.0)
 
     @property
     def own(self) -> tuple[HostOperation, ...]:
