@@ -31,9 +31,13 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class InTemplate:
-    """The template itself turns the option into arguments or environment. `values` as in Flag."""
+    """The template itself turns the option into arguments or environment. `values` as in Flag.
+
+    `needs` are the flags without which a version cannot do it.
+    """
 
     values: Mapping[str, str | None] | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,23 @@ class SecretEnv:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretConfig:
+    """A secret goes in a 0600 file of the backend's own configuration, which `flag` names.
+
+    `content` is what the file holds; `{secret}` in it stands for the secret as a JSON text, which YAML reads too.
+    """
+
+    flag: str
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretByHand:
+    """Only the spec knows how the server takes it: it is refused unless `env` or a secret file brings it too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The backend cannot do it, except for the values that ask for what it does anyway."""
 
@@ -52,16 +73,20 @@ class Refused:
     unless: tuple[object, ...] = ()
 
 
-OptionMapping = Flag | Switch | InTemplate | SecretEnv | Refused
+OptionMapping = Flag | Switch | InTemplate | SecretEnv | SecretConfig | SecretByHand | Refused
 
 
 @dataclass(frozen=True, slots=True)
 class FlagRange:
-    """Which versions have a flag: from `since` on, before `gone`; `instead`: what to write where it is gone."""
+    """Which versions have a flag: from `since` on, before `gone`; `instead`: what to write where it is gone.
+
+    Where not every release was looked into, `after` is the last one without the flag: what comes after it may have it.
+    """
 
     since: str | None = None
     gone: str | None = None
     instead: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +94,29 @@ class Images:
     """Where a backend's image comes from.
 
     `gpu` is the tag for replicas with GPUs, `cpu` for those without; `{number}` stands for the version without the
-    letter it may begin with. A version that is not a number, such as `nightly`, is the tag itself. None: there is
-    no such image. The unversioned tags are for a backend whose default names no version.
+    letter it may begin with. A version that is not a number, such as `nightly`, is the tag itself; one that goes on
+    after its number, as in `0.16.0-cu13`, takes the place of what the pattern has there. None: there is no such image.
+    The unversioned tags are for a backend whose default names no version. `others` are patterns of tags that are never
+    chosen, but tell a version. `instead`: what to do where there is no image.
     """
 
-    repository: str
+    repository: str | None
     gpu: str | None
     cpu: str | None = None
     cpu_repository: str | None = None
     gpu_unversioned: str | None = None
     cpu_unversioned: str | None = None
+    others: tuple[str, ...] = ()
+    instead: str = "name one with the service's `image`"
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """HTTP paths of the server; None: the backend has no such thing."""
+    """HTTP paths of the server; None: the backend has no such thing.
+
+    `health` answers 2xx once a request can be served, and something else or nothing before. `documents` is the field
+    of a rerank request that holds the texts to order.
+    """
 
     health: str
     models: str | None = "/v1/models"
@@ -91,12 +124,17 @@ class Api:
     completions: str | None = "/v1/completions"
     embeddings: str | None = "/v1/embeddings"
     rerank: str | None = None
+    documents: str = "documents"
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """`options` has every name of `spec.language.options.OPTION_NAMES`. `flags` are those whose versions are known;
-    a flag that is not in it is passed through."""
+    a flag that is not in it is passed through, with a warning where `knows_all_flags`.
+
+    `names`: how the server calls its model. `all`: by every served name. `one`: by one name, and no more. `any`: it
+    answers to whatever a request says. `path`: the same, and lists the model by its path in the container.
+    """
 
     name: str
     title: str
@@ -113,8 +151,13 @@ class Backend:
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
     default_context: int | None = None
+    names: Literal["all", "one", "any", "path"] = "all"
+    notice: str | None = None  # what people should know who choose it: that nobody develops it any more, say
+    shm_size: int | None = None  # bytes
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs
     stop_grace: float = 30.0  # seconds
     caches: Mapping[str, str] = field(default_factory=dict)  # name -> path in the container, read-write per service
     env: Mapping[str, str] = field(default_factory=dict)  # always set; offline mode belongs here
     flags: Mapping[str, FlagRange] = field(default_factory=dict)
+    knows_all_flags: bool = False
+    takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does

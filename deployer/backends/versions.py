@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deployer.backends.base import Backend
+from deployer.backends.base import Backend, FlagRange
 
 NUMBER = re.compile(r"[A-Za-z]?(?P<number>\d+(?:\.\d+)*)")
 Version = tuple[int, ...]
@@ -23,10 +23,19 @@ def has_flag(backend: Backend, flag: str, version: str | None) -> bool:
     if known is None:
         return True
     number = parse_version(version) or parse_version(backend.version)
-    since, gone = parse_version(known.since), parse_version(known.gone)
     if number is None:
-        return gone is None
-    return (since is None or number >= since) and (gone is None or number < gone)
+        return known.gone is None
+    return not is_gone(known, number) and not is_to_come(known, number)
+
+
+def is_gone(known: FlagRange, number: Version) -> bool:
+    gone = parse_version(known.gone)
+    return gone is not None and number >= gone
+
+
+def is_to_come(known: FlagRange, number: Version) -> bool:
+    since, after = parse_version(known.since), parse_version(known.after)
+    return number <= after if after is not None else since is not None and number < since
 
 
 def tag_of(pattern: str, version: str) -> str:
@@ -34,11 +43,12 @@ def tag_of(pattern: str, version: str) -> str:
     if parse_version(version) is None:
         return version
     number = version[1:] if version[0].isalpha() else version
-    return pattern.replace("{number}", number)
+    before, _, after = pattern.partition("{number}")
+    return before + number + ("" if "-" in number else after)
 
 
 def version_in(tag: str, pattern: str) -> str | None:
     """The version of a tag that `pattern` made; None of any other tag."""
     before, _, after = pattern.partition("{number}")
-    number = tag.removeprefix(before).removesuffix(after) if tag.startswith(before) and tag.endswith(after) else ""
+    number = tag.removeprefix(before).removesuffix(after) if tag.startswith(before) else ""
     return number if number[:1].isdigit() else None

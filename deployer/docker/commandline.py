@@ -13,7 +13,7 @@ import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
-from deployer.values.container import ContainerSpec, Healthcheck, Mount, PortBinding
+from deployer.values.container import ContainerSpec, Healthcheck, Mount, PortBinding, SecretFile
 from deployer.values.secrets import SecretRef
 
 Flags = Iterator[tuple[str, str | None]]
@@ -211,10 +211,19 @@ def _copies(spec: ContainerSpec, name: str) -> Iterator[str]:
         fill = "\n".join([f"base64 -d > {_inside(path)} <<'{END}' &&", *content, END])
         yield _copy(path, fill, (file.mode, file.uid, file.gid), name)
     for path, secret in sorted(spec.secret_files.items()):
-        values = " ".join(f'"${{{_variable(reference)}:?}}"' for reference in (secret.secret, *secret.more))
-        form = quoted("%s" + r"\n%s" * len(secret.more))
-        fill = f"printf {form} {values} > {_inside(path)} &&"
+        fill = f"{_print(secret)} > {_inside(path)} &&"
         yield _copy(path, fill, (secret.mode, secret.uid, secret.gid), name)
+
+
+def _print(file: SecretFile) -> str:
+    """The shell command that prints what the file holds."""
+    values = [f'"${{{_variable(reference)}:?}}"' for reference in (file.secret, *file.more)]
+    if file.content is None:
+        form = "%s" + r"\n%s" * len(file.more)
+        return f"printf {quoted(form)} {' '.join(values)}"
+    form = file.content.replace("\\", r"\\").replace("%", "%%").replace("{secret}", '"%s"')
+    escaped = rf"""$(printf %s {values[0]} | sed 's/[\\"]/\\&/g')"""
+    return f': {values[0]} && printf {quoted(form)} "{escaped}"'
 
 
 def _inside(path: str) -> str:

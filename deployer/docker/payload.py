@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import posixpath
 import tarfile
@@ -197,8 +198,11 @@ def archive(spec: ContainerSpec, secrets: Mapping[str, Secret]) -> bytes:
 
 
 def _content(file: SecretFile, secrets: Mapping[str, Secret]) -> bytes:
-    lines = [secrets[reference.secret].reveal() for reference in (file.secret, *file.more)]
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+    values = [secrets[reference.secret].reveal() for reference in (file.secret, *file.more)]
+    if file.content is None:
+        return "\n".join(values).encode("utf-8", "surrogateescape")
+    quoted = json.dumps(values[0], ensure_ascii=False)
+    return file.content.replace("{secret}", quoted).encode("utf-8", "surrogateescape")
 
 
 def _add(tar: tarfile.TarFile, path: str, data: bytes, owned: tuple[int, int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.render import served_names
+from deployer.planning.render_mounts import model_target
 from deployer.spec.language.services import ProbeRequest
 from deployer.values.plan import AwaitReady, Endpoint, Probe
 
@@ -50,11 +51,18 @@ def probe(replica: DesiredReplica) -> Probe | None:
         name=replica.name,
         endpoint=endpoint(replica),
         category=replica.choice.category,
-        models=served_names(replica.choice.service),
+        models=_listed_names(replica),
         paths={name: path for name, path in paths.items() if path is not None},
         prompt=request.prompt,
         expect=request.expect,
     )
+
+
+def _listed_names(replica: DesiredReplica) -> tuple[str, ...]:
+    """What the server's list of models must hold."""
+    if replica.choice.backend.names == "path":
+        return (model_target(replica.placed.model),)
+    return served_names(replica.choice.service)
 
 
 def url(replica: DesiredReplica, host_address: str) -> str:

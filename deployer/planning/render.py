@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from deployer.backends.base import Backend, SecretEnv
+from deployer.backends.base import Backend, SecretConfig, SecretEnv
 from deployer.backends.versions import tag_of
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.render_check import container_problems
@@ -46,10 +46,9 @@ def choose_image(service: Service, pin: BackendPin | None, backend: Backend, wit
     pattern = images.gpu if with_gpus else images.cpu
     version = version or backend.version
     unversioned = images.gpu_unversioned if with_gpus else images.cpu_unversioned
-    if pattern is None or (version is None and unversioned is None):
-        kind = "with" if with_gpus else "without"
-        message = f"`{backend.name}` has no image for replicas {kind} GPUs"
-        raise SpecError(Diagnostic("no-image", message, hint="name one with the service's `image`"))
+    if repository is None or pattern is None or (version is None and unversioned is None):
+        of_a_kind = "" if repository is None else f" for replicas {'with' if with_gpus else 'without'} GPUs"
+        raise SpecError(Diagnostic("no-image", f"`{backend.name}` has no image{of_a_kind}", hint=images.instead))
     return f"{repository}:{tag_of(pattern, version) if version is not None else unversioned}"
 
 
@@ -132,12 +131,18 @@ def _api_key(
 ) -> tuple[dict[str, SecretRef], tuple[str, ...], dict[str, SecretFile]]:
     """Environment, arguments and files that bring the API keys: one by the environment, several by a 0600 file."""
     mapping, keys = backend.options["api_key"], service.options.api_key or ()
-    if not isinstance(mapping, SecretEnv) or not keys:
+    if not keys:
         return {}, (), {}
-    if len(keys) == 1 or mapping.file_flag is None:
-        return {mapping.variable: keys[0]}, (), {}
     uid, gid = _owner(container.user)
-    return {}, (mapping.file_flag, API_KEYS), {API_KEYS: SecretFile(keys[0], uid=uid, gid=gid, more=keys[1:])}
+    match mapping:
+        case SecretConfig(flag, path, content):
+            return {}, (flag, path), {path: SecretFile(keys[0], uid=uid, gid=gid, content=content)}
+        case SecretEnv(_, str() as file_flag) if len(keys) > 1:
+            return {}, (file_flag, API_KEYS), {API_KEYS: SecretFile(keys[0], uid=uid, gid=gid, more=keys[1:])}
+        case SecretEnv(variable):
+            return {variable: keys[0]}, (), {}
+        case _:
+            return {}, (), {}
 
 
 def _owner(user: str | None) -> tuple[int, int]:

@@ -62,9 +62,9 @@ def docker_fields(container: Container, backend: Backend, gpus: tuple[str, ...])
 def _shm_size(container: Container, backend: Backend, gpus: tuple[str, ...]) -> int | None:
     if container.ipc is not None and container.ipc.startswith(("host", "container:")):
         return None  # Docker takes the other namespace's
-    if container.shm_size is None and len(gpus) > 1:
-        return backend.shm_size_multi_gpu
-    return container.shm_size
+    if container.shm_size is not None:
+        return container.shm_size
+    return backend.shm_size_multi_gpu or backend.shm_size if len(gpus) > 1 else backend.shm_size
 
 
 def _ulimit(value: Any) -> Ulimit:

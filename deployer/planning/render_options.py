@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from deployer.backends.base import Backend, Flag, InTemplate, OptionMapping, Refused, SecretEnv, Switch
-from deployer.backends.versions import has_flag, parse_version, version_in
+from deployer.backends.base import (
+    Backend,
+    Flag,
+    InTemplate,
+    OptionMapping,
+    Refused,
+    SecretByHand,
+    SecretConfig,
+    SecretEnv,
+    Switch,
+)
+from deployer.backends.versions import version_in
 from deployer.errors import Diagnostic, Where, warning
+from deployer.planning.render_flags import flag_problems, missing_flags
 from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
+from deployer.values.secrets import SecretRef
 
-ALMOST = 0.92  # how alike a flag and a known one are for the first to be a typo: many flags exist that we don't know
+SECRET = SecretEnv | SecretConfig | SecretByHand
 
 
 def option_args(backend: Backend, options: Options) -> tuple[str, ...]:
@@ -40,7 +51,7 @@ def _args(mapping: OptionMapping, value: Any) -> Iterator[str]:
             flag = mapping.on if value is True or (value is not False and value > 1) else mapping.off
             if flag is not None:
                 yield flag
-        case InTemplate() | SecretEnv() | Refused():
+        case _:
             pass
 
 
@@ -65,7 +76,7 @@ def template_options(backend: Backend, options: Options) -> dict[str, Any]:
         mapping = backend.options[name]
         if name == "speculative" and value is not None:
             value = value.model_dump()
-        found[name] = None if isinstance(mapping, SecretEnv | Refused) else translated(mapping, value)
+        found[name] = None if isinstance(mapping, SECRET | Refused) else translated(mapping, value)
     return found
 
 
@@ -78,7 +89,7 @@ def version_of(service: Service, image: str, backend: Backend) -> str | None:
     except ValueError:
         return None
     if any((r.registry, r.repository) == (reference.registry, reference.repository) for r in repositories):
-        patterns = (images.gpu, images.cpu)
+        patterns = (images.gpu, images.cpu, *images.others)
         return next((v for p in patterns if p and (v := version_in(reference.tag or "", p))), None)
     return service.version
 
@@ -86,13 +97,16 @@ def version_of(service: Service, image: str, backend: Backend) -> str | None:
 def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagnostic, ...]:
     """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too."""
     service = project.with_backend(name, backend.name)
+    version = version_of(service, service.image, backend) if service.image else service.version
     found: list[Diagnostic] = []
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
         if value is not None:
-            found.extend(_refusals(backend, option, value, project.where("services", name, "options", option)))
-    version = version_of(service, service.image, backend) if service.image else service.version
-    found.extend(_flag_problems(backend, version, service.args, project.where("services", name, "args")))
+            where = project.where("services", name, "options", option)
+            found.extend(_refusals(backend, option, value, where) or missing_flags(backend, version, option, where))
+    found.extend(flag_problems(backend, version, service.args, project.where("services", name, "args")))
+    found.extend(_name_problems(backend, service, project.where("services", name, "served_name")))
+    found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
     if service.container.ipc == "host" and service.container.shm_size is not None:
         message = f"Docker ignores `shm_size` with `ipc: host` (service `{name}`)"
         where = project.where("services", name, "container", "shm_size")
@@ -100,81 +114,53 @@ def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagno
     return tuple(replace(d, message=f"{d.message} (service `{name}`)") if name not in d.message else d for d in found)
 
 
-def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> Iterator[Diagnostic]:
+def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> tuple[Diagnostic, ...]:
     mapping = backend.options[option]
     if isinstance(mapping, Refused) and not _is_among(value, mapping.unless):
-        yield Diagnostic(
-            "option-refused",
-            f"`{backend.name}` has no `{option}`: {mapping.reason}",
-            where,
-            hint=f"remove `{option}`, or choose another backend",
-        )
-    if isinstance(mapping, SecretEnv) and len(value) > 1 and mapping.file_flag is None:
-        yield Diagnostic(
-            "option-refused",
-            f"`{backend.name}` takes one `{option}`, not {len(value)}: it reads it from the environment",
-            where,
-            hint=f"keep one `{option}`",
-        )
+        message = f"`{backend.name}` has no `{option}`: {mapping.reason}"
+        hint = f"remove `{option}`, or choose another backend"
+        return (Diagnostic("option-refused", message, where, hint=hint),)
     words = getattr(mapping, "values", None)
     if words is not None and isinstance(value, str) and value not in words:
-        yield Diagnostic(
-            "option-refused",
-            f"`{backend.name}` knows no `{option}: {value}`",
-            where,
-            hint="it takes " + ", ".join(f"`{word}`" for word in words),
-        )
+        message = f"`{backend.name}` knows no `{option}: {value}`"
+        hint = "it takes " + ", ".join(f"`{word}`" for word in words)
+        return (Diagnostic("option-refused", message, where, hint=hint),)
+    return ()
+
+
+def _key_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+    """API keys that the backend cannot be given."""
+    mapping, keys = backend.options["api_key"], service.options.api_key or ()
+    takes_many = isinstance(mapping, SecretEnv) and mapping.file_flag is not None
+    if isinstance(mapping, SECRET) and len(keys) > 1 and not takes_many:
+        message = f"`{backend.name}` takes one `api_key`, not {len(keys)}"
+        yield Diagnostic("option-refused", message, where, hint="keep one `api_key`")
+    if isinstance(mapping, SecretByHand) and keys and not _brings(service, keys[0]):
+        message = f"nothing brings the secret `{keys[0].secret}` into the container, and `{backend.name}` knows no way"
+        entry = f"{{secret: {keys[0].secret}}}"
+        hint = f"say how the server takes it, as in `env: {{API_KEY: {entry}}}`, or by `container.secret_files`"
+        yield Diagnostic("option-refused", message, where, hint=hint)
+    if isinstance(mapping, SecretConfig) and keys and mapping.flag in (arg.partition("=")[0] for arg in service.args):
+        message = f"`{backend.name}` takes one `{mapping.flag}`, and that brings it the `api_key`"
+        yield Diagnostic("option-refused", message, where, hint=f"say in `args` what your `{mapping.flag}` holds")
+
+
+def _brings(service: Service, key: SecretRef) -> bool:
+    given = [value.secret for value in service.env.values() if isinstance(value, SecretRef)]
+    return key.secret in (*given, *(file.secret for file in service.container.secret_files.values()))
+
+
+def _name_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+    """Names that the server will not go by."""
+    names = service.served_name
+    if backend.names == "one" and len(names) > 1:
+        message = f"`{backend.name}` serves a model under one name, not {len(names)}"
+        yield Diagnostic("names-refused", message, where, hint=f"keep `{names[0]}`")
+    if backend.names == "path" and names:
+        message = f"`{backend.name}` answers to any name, and lists its model by the path it has in the container"
+        yield warning("name-not-listed", message, where, "leave out `served_name`")
 
 
 def _is_among(value: Any, values: tuple[object, ...]) -> bool:
     """Unlike `in`, which takes True for 1."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
-
-
-def _flag_problems(
-    backend: Backend, version: str | None, args: Iterable[str], where: Where | None
-) -> Iterator[Diagnostic]:
-    """Flags in `args` that the version does not have, with what took their place; and those that look mistyped."""
-    for arg in args:
-        flag = arg.partition("=")[0].replace("_", "-")
-        if not flag.startswith("-"):
-            continue
-        known = backend.flags.get(flag)
-        if known is not None and not has_flag(backend, flag, version):
-            yield _absent(backend, flag, version, where)
-        elif known is None:
-            close = difflib.get_close_matches(flag, _without_negations(backend, flag), n=1, cutoff=ALMOST)
-            if close:
-                yield warning(
-                    "unknown-flag",
-                    f"`{backend.name}` is not known to have `{flag}`",
-                    where,
-                    f"did you mean `{close[0]}`?",
-                )
-
-
-def _without_negations(backend: Backend, flag: str) -> Iterable[str]:
-    """Nothing where the flag is a known one with `no-`; the known flags otherwise."""
-    return () if flag.replace("--no-", "--", 1) in backend.flags else backend.flags
-
-
-def _absent(backend: Backend, flag: str, version: str | None, where: Where | None) -> Diagnostic:
-    known = backend.flags[flag]
-    shown = version or backend.version or "the newest"
-    gone = parse_version(known.gone)
-    number = parse_version(version) or parse_version(backend.version)
-    is_gone = gone is not None and (number is None or number >= gone)
-    if is_gone:
-        instead = f"write {known.instead}" if known.instead else "remove it"
-        return Diagnostic(
-            "flag-removed",
-            f"`{backend.name}` {shown} has no `{flag}` any more: {known.gone} came without it",
-            where,
-            hint=instead,
-        )
-    return Diagnostic(
-        "flag-too-new",
-        f"`{backend.name}` {shown} has no `{flag}` yet: it came with {known.since}",
-        where,
-        hint=f"raise `version` to {known.since} or later, or remove the flag",
-    )

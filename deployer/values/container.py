@@ -49,6 +49,7 @@ class SecretFile:
     uid: int = 0
     gid: int = 0
     more: tuple[SecretRef, ...] = ()  # further secrets of the same file, each on a line of its own
+    content: str | None = None  # what the file holds, with `{secret}` for the secret as a JSON text; None: just secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer import backends
-from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretEnv, Switch
+from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretConfig, SecretEnv, Switch
 from deployer.planning.render import render_container
 from deployer.planning.render_options import check_options
 from deployer.planning.render_template import builtin_template, compiled
@@ -78,7 +78,7 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
         assert mapping.reason in refusals[0].message
         assert not mapping.reason.endswith(".")
     else:
-        assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv)
+        assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv | SecretConfig)
         assert not refusals
         assert rendered(backend, {option: value}) != rendered(backend, {})
 

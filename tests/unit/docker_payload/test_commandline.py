@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import shlex
+import subprocess
+import tarfile
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.docker.commandline import quoted, render_docker_run
+from deployer.docker.payload import archive
 from deployer.values.container import ContainerSpec, Healthcheck, Mount, SecretFile, ShippedFile
-from deployer.values.secrets import SecretRef
+from deployer.values.secrets import Secret, SecretRef
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -67,6 +73,20 @@ def test_labels_are_shown_when_asked_for() -> None:
 def test_a_secret_goes_by_its_variable_alone() -> None:
     argv = argv_of(render_docker_run(ContainerSpec("image:1", env={"TOKEN": SecretRef("hf"), "B": "2"}), "n"))
     assert [argv[i + 1] for i, word in enumerate(argv) if word == "--env"] == ["TOKEN", "B=2"]
+
+
+@pytest.mark.parametrize("value", ["sk-1", 'a"b', "a\\b", "it's $HOME `id` %s\\n"])
+def test_a_secret_inside_a_file_is_what_docker_would_be_sent(value: str) -> None:
+    file = SecretFile(SecretRef("key"), content="api-key: {secret}  # 100%\n")
+    spec = ContainerSpec("image:1", secret_files={"/etc/key.yaml": file})
+    line = next(line for line in render_docker_run(spec, "n").split(" &&\n") if "printf 'api-key" in line)
+    shown = line.removesuffix(' > "$dir"/etc/key.yaml')
+    done = subprocess.run(["sh", "-c", shown], env={"SECRET_KEY": value}, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive(spec, {"key": Secret(value)}))) as tar:
+        member = tar.extractfile("etc/key.yaml")
+        assert member is not None
+        assert member.read() == done.stdout
+    assert json.loads(done.stdout.decode().removeprefix("api-key: ").split("  #")[0]) == value
 
 
 def test_gpus_keep_the_quotes_that_docker_wants() -> None:

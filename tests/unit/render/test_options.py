@@ -42,6 +42,15 @@ def test_nothing_is_refused_of_nothing() -> None:
         ({"args": ["--runner", "pooling"], "image": "docker.io/vllm/vllm-openai:v0.9.2"}, "vllm", "flag-too-new"),
         ({"args": ["--runner"], "version": "v0.9.2", "image": "mine:1"}, "vllm", "flag-too-new"),
         ({"args": ["--draft-max", 4]}, "llama.cpp", "flag-removed"),
+        ({"served_name": ["a", "b"]}, "sglang", "names-refused"),
+        ({"options": {"gpu_memory": "12g"}}, "sglang", "option-refused"),
+        ({"options": {"api_key": [{"secret": "a"}, {"secret": "b"}]}}, "sglang", "option-refused"),
+        ({"options": {"api_key": {"secret": "a"}}, "args": ["--config=/x.yaml"]}, "sglang", "option-refused"),
+        ({"options": {"api_key": {"secret": "a"}}, "version": "v0.5.1"}, "sglang", "flag-too-new"),
+        ({"options": {"speculative": {"model": "d", "tokens": 4}}, "version": "v0.4.10"}, "sglang", "flag-too-new"),
+        ({"args": ["--enable-ep-moe"]}, "sglang", "flag-removed"),
+        ({"args": ["--stream-output"], "image": "lmsysorg/sglang:v0.5.23-cu130"}, "sglang", "flag-removed"),
+        ({"args": ["--lora-strict-loading"], "version": "v0.5.9"}, "sglang", "flag-too-new"),
     ],
 )
 def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
@@ -49,14 +58,16 @@ def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "code"),
+    ("service", "backend", "code"),
     [
-        ({"args": ["--max-model-lem", 4096]}, "unknown-flag"),
-        ({"container": {"ipc": "host", "shm_size": "1g"}}, "shm-size-ignored"),
+        ({"args": ["--max-model-lem", 4096]}, "vllm", "unknown-flag"),
+        ({"args": ["--tp-sise=2"]}, "sglang", "unknown-flag"),
+        ({"args": ["--nothing-like-it"]}, "sglang", "unknown-flag"),
+        ({"container": {"ipc": "host", "shm_size": "1g"}}, "vllm", "shm-size-ignored"),
     ],
 )
-def test_warnings(service: dict[str, Any], code: str) -> None:
-    assert found(service) == [(code, Severity.WARNING)]
+def test_warnings(service: dict[str, Any], backend: str, code: str) -> None:
+    assert found(service, backend) == [(code, Severity.WARNING)]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,10 @@ def test_warnings(service: dict[str, Any], code: str) -> None:
         ({"args": ["--no-enable-prefix-caching", "--enforce-eager", "positional", "-1"]}, "vllm"),
         ({"args": ["--max-cpu-loras", "--enable-lora-bias", "--data-parallel-external-lb"]}, "vllm"),
         ({"args": ["--draft-max", 4], "version": "b4719"}, "llama.cpp"),
+        ({"args": ["--tp", 2, "--no-lora-strict-loading"]}, "sglang"),
+        ({"args": ["--lora-strict-loading"], "version": "v0.5.10"}, "sglang"),  # not looked into: it may have it
+        ({"args": ["--enable-ep-moe"], "image": "lmsysorg/sglang:v0.5.1.post3-cu126"}, "sglang"),
+        ({"options": {"lora": {"a": "/a"}}, "version": "v0.4.6"}, "sglang"),
     ],
 )
 def test_what_is_fine(service: dict[str, Any], backend: str) -> None:
@@ -82,3 +97,15 @@ def test_the_successor_is_named() -> None:
     (problem,) = check_options(project_of({"args": ["--task", "embed"]}), "chat", chosen)
     assert "0.13.0" in problem.message
     assert problem.hint == "write `--runner` and `--convert`"
+
+
+def test_what_lacks_a_flag_says_since_when_it_is_there_and_what_needs_it() -> None:
+    chosen = backends.find("sglang")
+    assert chosen is not None
+    service = {"options": {"speculative": {"model": "d", "tokens": 4}}, "version": "v0.4.10"}
+    (problem,) = check_options(project_of(service), "chat", chosen)
+    assert problem.message == (
+        "`sglang` v0.4.10 has no `--speculative-algorithm=STANDALONE` yet, which `speculative` needs: "
+        "0.5.1 was still without it (service `chat`)"
+    )
+    assert problem.hint == "raise `version` to 0.5.4 or later, or remove the option"
