@@ -77,12 +77,12 @@ def test_two_projects_must_not_get_one_gpu_at_the_same_moment(lab: Lab, project:
     other = Project(lab, tmp_path / "other")
     other.folder.mkdir()
     both = (project, other)
-    for mine, name in zip(both, ("lab", "rival"), strict=True):
-        mine.write("chat: {model: tiny, placement: {gpus: [['lab3:0']]}}", hosts="{lab3: {}}")
+    for mine, name, port in zip(both, ("lab", "rival"), (8501, 8502), strict=True):
+        mine.write(f"chat: {{model: tiny, port: {port}, placement: {{gpus: [['lab3:0']]}}}}", hosts="{lab3: {}}")
         mine.edit("project: lab", f"project: {name}")
     started = [mine.start("apply", "-y") for mine in both]
     ended = [mine.finish(process, "apply", exit=None) for mine, process in zip(both, started, strict=True)]
     assert sorted(run.code for run in ended) in ([0, 1], [0, 3]), "\n".join(map(str, ended))
     (loser,) = (run for run in ended if run.code)
-    assert "is taken by container" in loser.err or "is held by" in loser.err, loser
+    assert "is taken by container" in loser.err or "is held by" in loser.err, str(loser)
     assert len(lab.names("lab3")) == 1
