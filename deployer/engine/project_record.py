@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from deployer.engine.context import Transports
 from deployer.engine.fanout import on_each
 from deployer.engine.redaction import clean
 from deployer.errors import DeployerError, Diagnostic, HostError, Severity
@@ -16,6 +16,9 @@ from deployer.formats.text import one_line
 from deployer.values.codec import parse_json
 from deployer.values.facts import ProjectRecord
 from deployer.values.names import NAME, STATE_DIR
+
+if TYPE_CHECKING:
+    from deployer.engine.context import Transports
 
 FORMAT = 1
 MAX_RECORD = 256 << 10  # bytes; some 5000 hosts

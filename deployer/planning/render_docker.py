@@ -16,7 +16,7 @@ AS_WRITTEN = (
     "init", "sysctls", "memory", "memory_swap", "cpus", "cpuset_cpus", "cpuset_mems", "pids_limit", "oom_score_adj",
     "restart", "stop_signal", "labels", "extra",
 )  # fmt: skip
-DEFAULT = Container()
+DEFAULT = Container.usual()
 REPLACED = ("command", "entrypoint")  # lists that are one thing
 KEPT = {
     "Image": "use the service's `image`",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
-from deployer.spec.ansible.reading import AnsibleFiles
 from deployer.spec.conform import conform
 from deployer.spec.document import parse_document
 from deployer.spec.files import Files
@@ -16,6 +16,9 @@ from deployer.spec.nodes import Node
 from deployer.spec.shape import INVENTORY
 from deployer.spec.substitution import HOST_VARIABLE, Substitution, names_in
 from deployer.spec.validate import validate
+
+if TYPE_CHECKING:
+    from deployer.spec.ansible.reading import AnsibleFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,15 @@ class Inventories:
 
     def load(self, root: Node, given: Sequence[str]) -> list[Node]:
         """Those that the spec names, then those of the command line."""
+        found = [*self._named(root), *((self.files.given(p, "the inventory"), p) for p in given)]
+        if not found:
+            return []
+        from deployer.spec.ansible.reading import AnsibleFiles
+
         ansible = AnsibleFiles(self.files)
         trees: list[Node | None] = []
         place = None
-        for data, path in [*self._named(root), *((self.files.given(p, "the inventory"), p) for p in given)]:
+        for data, path in found:
             taken = ansible.take(data, path) if data is not None else False
             self.failed |= taken is False
             if taken:
