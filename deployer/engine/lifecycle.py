@@ -24,10 +24,19 @@ def start_container(operation: StartContainer, site: Site) -> str:
     state = _present(site, operation.name, operation.id)
     if state.status != "running":
         refuse_taken_gpus(site, state)
+    full = None
     if state.restart_policy != operation.restart:
-        restart_policy(site, state, operation.restart)
-    if state.status == "running":
-        return "ran already"
+        full = _restart_policy_unless_full(site, state, operation.restart)
+    if full is not None and operation.restart == "no":
+        raise full
+    if state.status != "running":
+        _start(site, state)
+    if full is not None:
+        raise full
+    return "ran already" if state.status == "running" else ""
+
+
+def _start(site: Site, state: ObservedContainer) -> None:
     if state.status == "restarting":
         stop(site, state, 0.0)
     try:
@@ -38,7 +47,6 @@ def start_container(operation: StartContainer, site: Site) -> str:
         restart_policy(site, state, "no")
         stop(site, state, 0.0)
         raise lost
-    return ""
 
 
 def stop_container(operation: StopContainer, site: Site) -> str:
@@ -61,7 +69,7 @@ def remove_container(operation: RemoveContainer, site: Site) -> str:
     _must_be_known(site, state, operation.id)
     if state.status in LIVE:
         if state.restart_policy != "no":
-            restart_policy(site, state, "no")
+            _restart_policy_unless_full(site, state, "no")
         stop(site, state, operation.grace)
     remove(site, state)
     return ""
@@ -119,6 +127,18 @@ def _must_be_known(site: Site, state: ObservedContainer, id: str | None) -> None
 
 def restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:
     call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": 0})
+
+
+def _restart_policy_unless_full(site: Site, state: ObservedContainer, policy: str) -> OperationError | None:
+    """On a full disk Docker can write no policy down; it starts all the same what is to come back, and removes what
+    takes the space."""
+    try:
+        restart_policy(site, state, policy)
+    except OperationError as error:
+        if error.diagnostic.code != "disk-full":
+            raise
+        return error
+    return None
 
 
 def stop(site: Site, state: ObservedContainer, grace: float) -> None:

@@ -110,6 +110,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.gpus = gpus
         self.requests: list[str] = []  # METHOD PATH, for tests that count
+        self.is_full = False  # its disk: settings cannot be written down
         self.lock = threading.RLock()
 
     def close(self) -> None:

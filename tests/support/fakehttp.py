@@ -163,6 +163,8 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
 
     def update(self, reference: str) -> None:
         policy = json.loads(self.body).get("RestartPolicy") or {}
+        if self.server.engine.is_full:
+            raise Answer(500, "Cannot update container: write .tmp-config.v2.json1: no space left on device")
         self.server.engine.find(reference).policy = policy.get("Name") or "no"
         self.send(200, {"Warnings": None})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -51,6 +52,13 @@ def stand_in() -> Image:
         (layer({**python_files(), **_busybox()}), layer({"app/server.py": HERE / "standin" / "server.py"})),
         {"Entrypoint": ["/usr/bin/python3", "/app/server.py"], "Env": ["PATH=/usr/bin:/bin"], "WorkingDir": "/app"},
     )
+
+
+def bulky(megabytes: int) -> Image:
+    """The stand-in with a layer on top that takes time to pull, and cannot be compressed."""
+    image = stand_in()
+    noise = layer({"opt/noise": random.Random(megabytes).randbytes(megabytes << 20)})
+    return Image((*image.layers, noise), image.config)
 
 
 def vllm_stand_in() -> Image:
