@@ -36,7 +36,7 @@ class ConnectOptions:
     ssh_config: str | None = None  # read instead of ~/.ssh/config and /etc/ssh/ssh_config, as ssh's -F
     connect_timeout: float = 10.0
     keepalive: float = 15.0  # between signs of life; the connection is given up after three without an answer
-    attempts: int = 6  # connections that sshd's MaxStartups dropped are tried again
+    attempts: int = 8  # connections that sshd's MaxStartups dropped are tried again, over some 13 seconds
     jitter: Callable[[], float] = chance
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from deployer.transport.sshconfig import Endpoint, resolve_alias
 if TYPE_CHECKING:
     from deployer.transport.session import Session
 
-FIRST_PAUSE = 0.15  # seconds, doubled for each further attempt
+FIRST_PAUSE, LONGEST_PAUSE = 0.3, 3.0  # seconds before another attempt, doubled for each further one
 MAX_JUMPS = 8
 
 
@@ -48,7 +47,7 @@ class Link:
         self._connection: Any = None
         self._failure: HostError | None = None
         self._tries = 0
-        self._closed = False
+        self._closed = threading.Event()
         self.target = "its address"
 
     def session(self) -> Session:
@@ -65,8 +64,6 @@ class Link:
             return self._connect()
 
     def _connect(self) -> Session:
-        if self._closed:
-            raise connection_lost(self.host, self.target, "it was closed")
         self._failure = None
         try:
             self._session = self._open()
@@ -75,17 +72,17 @@ class Link:
             raise
         finally:
             self._tries += 1
-        if self._closed:  # meanwhile, by another thread
+        if self._closed.is_set():  # meanwhile, by another thread
             self.drop()
-            raise connection_lost(self.host, self.target, "it was closed")
+            raise self._ended()
         return self._session
 
     def _open(self) -> Session:
         endpoint = self._way.endpoint()
         self.target = endpoint.target
         for attempt in range(max(1, self._options.attempts)):
-            if attempt and not self._closed:
-                time.sleep(FIRST_PAUSE * 2**attempt * (0.5 + self._options.jitter()))
+            if self._closed.wait(pause_before(attempt, self._options) if attempt else 0.0):
+                raise self._ended()
             try:
                 return self._attempt(endpoint)
             except Dropped as error:
@@ -132,6 +129,9 @@ class Link:
     def lost(self) -> UnreachableError:
         return connection_lost(self.host, self.target, "it does not answer any more")
 
+    def _ended(self) -> UnreachableError:
+        return connection_lost(self.host, self.target, "it was closed")
+
     def drop(self) -> None:
         """Ends the connection; the next use opens a new one."""
         connection, session = self._connection, self._session
@@ -143,8 +143,13 @@ class Link:
                 connection.close()
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         self.drop()
+
+
+def pause_before(attempt: int, options: ConnectOptions) -> float:
+    """Seconds before the attempt of this number (the second is 1), spread so that a storm of hosts thins out."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempt - 1)) * (0.5 + options.jitter())
 
 
 def direct_socket(endpoint: Endpoint, timeout: float, keepalive: float) -> socket.socket:

@@ -23,7 +23,7 @@ from deployer.transport.asking import Jump
 from deployer.transport.base import Completed, ConnectOptions
 from deployer.transport.complaints import failure, is_dropped
 from deployer.transport.failures import connection_lost
-from deployer.transport.link import FIRST_PAUSE
+from deployer.transport.link import pause_before
 from deployer.transport.sshconfig import check_address, parse_jump
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Master:
             )
         for attempt in range(max(1, self._options.attempts)):
             if attempt:
-                time.sleep(FIRST_PAUSE * 2**attempt * (0.5 + self._options.jitter()))
+                time.sleep(pause_before(attempt, self._options))
             running = Running([ssh, *options_of(self._name, self._host, self._options)], self._address)
             if running.wait_ready(self._options.connect_timeout + LOGIN_TIMEOUT):
                 return running

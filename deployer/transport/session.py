@@ -5,6 +5,7 @@ Imported late (paramiko is heavy). Knows nothing of inventories, and never talks
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -38,6 +39,9 @@ class ConnectionGone(Exception):
 
 class Session(paramiko.Transport):  # type: ignore[misc]
     """One authenticated SSH connection."""
+
+    # Seconds between an idle connection's looks at its clock, ten a second in paramiko: 1000 hosts would cost a core.
+    _active_check_timeout = 1.0
 
     def __init__(self, sock: Any, host_key_kinds: tuple[str, ...] = (), **kwargs: Any) -> None:
         self._host_key_kinds = host_key_kinds
@@ -93,6 +97,12 @@ class Session(paramiko.Transport):  # type: ignore[misc]
         self._refusals[number] = ChannelRefused(code, words)
         m.rewind()
         super()._parse_channel_open_failure(m)
+
+    def close(self) -> None:
+        if isinstance(self.sock, socket.socket):  # wakes the reading thread; a jump host's channel does by its close
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def show_life(self, interval: float) -> None:
         """Asks for an answer every `interval` idle seconds; paramiko's own keepalive never looks for one."""
