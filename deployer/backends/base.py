@@ -133,7 +133,8 @@ class Backend:
     a flag that is not in it is passed through, with a warning where `knows_all_flags`.
 
     `names`: how the server calls its model. `all`: by every served name. `one`: by one name, and no more. `any`: it
-    answers to whatever a request says. `path`: the same, and lists the model by its path in the container.
+    answers to whatever a request says. `path`: the same, and lists the model by its path in the container. `tagged`:
+    by every served name, and lists them with a tag behind it.
     """
 
     name: str
@@ -150,8 +151,10 @@ class Backend:
     ready_timeout: float  # seconds
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
+    setup: str | None = None  # file under templates/: what the server must be told once it answers
     default_context: int | None = None
-    names: Literal["all", "one", "any", "path"] = "all"
+    names: Literal["all", "one", "any", "path", "tagged"] = "all"
     notice: str | None = None  # what people should know who choose it: that nobody develops it any more, say
     shm_size: int | None = None  # bytes
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs

@@ -19,7 +19,7 @@ from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
-from deployer.values.plan import AwaitReady, MakeDirectory, Operation, Probe, PullImage, Step
+from deployer.values.plan import AwaitReady, EnsureSetup, MakeDirectory, Operation, Probe, PullImage, Step
 
 Report = Callable[[Event], object]
 
@@ -117,7 +117,7 @@ class _Run:
     # --- jobs -------------------------------------------------------------------
 
     def _enqueue(self, step: Step) -> None:
-        lanes = self._wait if isinstance(step.operation, AwaitReady | Probe) else self._work
+        lanes = self._wait if isinstance(step.operation, AwaitReady | EnsureSetup | Probe) else self._work
         lanes.add(_lane(step), _Job(step, lanes, _lane(step)))
 
     def _undo(self, step: Step) -> None:
@@ -221,7 +221,7 @@ def _lane(step: Step) -> Hashable:
     match step.operation:
         case PullImage():
             return (step.host, "pull")
-        case AwaitReady() | Probe():
+        case AwaitReady() | EnsureSetup() | Probe():
             return step.id
         case _:
             return (step.host, "change")

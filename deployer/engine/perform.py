@@ -19,12 +19,14 @@ from deployer.engine.lifecycle import (
 )
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
+from deployer.engine.setup import ensure_setup
 from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    EnsureSetup,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -71,6 +73,9 @@ class Performer:
                 return await_ready(operation, site)
             case Probe():
                 return probe(operation, site)
+            case EnsureSetup():
+                self.context.fence(site.host)
+                return ensure_setup(operation, site)
             case TakeOver() | GiveBack():
                 self.context.fence(site.host)
                 return take_over(operation, site) if isinstance(operation, TakeOver) else give_back(operation, site)

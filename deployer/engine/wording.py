@@ -7,6 +7,7 @@ from typing import assert_never
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    EnsureSetup,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -29,6 +30,8 @@ def operation_text(operation: Operation) -> str:
             return f"make directory {path}"
         case AwaitReady(name=name):
             return f"wait until {name} is ready"
+        case EnsureSetup(name=name, task=task):
+            return f"set up {task.name} in {name}"
         case TakeOver(name=name):
             return f"stop hand-made container {name}, and keep it"
         case GiveBack(name=name):

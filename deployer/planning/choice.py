@@ -17,6 +17,7 @@ from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
 
 BY_FORMAT = {"gguf": "llama.cpp", "safetensors": "vllm"}
+BY_SOURCE = {"ollama": "ollama"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,14 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
+    if model.scheme not in backend.sources:
+        takes = ", ".join(f"`{scheme}://`" for scheme in backend.sources)
+        return Diagnostic(
+            "source-refused",
+            f"`{backend.name}` cannot take `{model.source[0]}` (service `{name}`)",
+            project.where("models", service.model or "", "source") or where,
+            hint=f"it takes {takes}; correct `source`, or name another `backend`",
+        )
     category = model.category or "llm"
     if category not in backend.categories:
         return Diagnostic(
@@ -94,6 +103,8 @@ def _backend_name(
     decided = {str(item.recorded.decisions["backend"]) for item in found if _stands(project, model, item)}
     if len(decided) == 1:  # no host decides for others: where they disagree, it is decided anew
         return decided.pop(), "decided before"
+    if model.scheme in BY_SOURCE:
+        return BY_SOURCE[model.scheme], f"the model's source is {model.scheme}://"
     meant = seen.index.named(service.placement.hosts)
     paths = (seen.facts[host].paths.get(model.location) for host in meant if host in seen.facts)
     format_ = next((f for f in (format_of(model, path) for path in paths) if f), format_of(model, None))

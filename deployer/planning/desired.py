@@ -12,7 +12,7 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.decisions import check_image, decisions_of, edits_since, image_of
 from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
-from deployer.planning.render import render_container
+from deployer.planning.render import render_container, render_setup
 from deployer.planning.render_request import Placed as RenderPlaced
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
@@ -37,6 +37,7 @@ from deployer.values.names import (
     container_name,
 )
 from deployer.values.resolved import Resolved, Unresolved
+from deployer.values.setup import SetupTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class DesiredReplica:
     decisions: Mapping[str, Any]
     secrets: Mapping[str, str | None] = field(default_factory=dict)
     edited: tuple[str, ...] = ()
+    setup: tuple[SetupTask, ...] = ()
 
     @property
     def host(self) -> str:
@@ -71,22 +73,21 @@ def desired_replica(
     # what a host's labels say decides nothing on another host
     image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
     check_image(project, choice, image)
-    container = render_container(
-        RenderRequest(
-            project=project,
-            service_name=choice.name,
-            key=placed.key,
-            host_name=placed.host,
-            facts=placed.facts,
-            placed=RenderPlaced(gpus=placed.gpus, port=placed.port),
-            backend=choice.backend,
-            image=image,
-            category=choice.category,
-            model=placed.model,
-            backend_name=choice.backend_name,
-            draft=placed.draft,
-        )
+    request = RenderRequest(
+        project=project,
+        service_name=choice.name,
+        key=placed.key,
+        host_name=placed.host,
+        facts=placed.facts,
+        placed=RenderPlaced(gpus=placed.gpus, port=placed.port),
+        backend=choice.backend,
+        image=image,
+        category=choice.category,
+        model=placed.model,
+        backend_name=choice.backend_name,
+        draft=placed.draft,
     )
+    container = render_container(request)
     text = canonical_json(to_data(container))
     noted = note(placed.taken, found.get(placed.key, ()), placed.host)
     revision = digest_of(text)[:REVISION_LENGTH]
@@ -100,6 +101,7 @@ def desired_replica(
         decisions={**decisions_of(project, placed, image, why_image), **({NOTE: noted} if noted else {})},
         secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
         edited=edits_since(project, choice, here) if here is not None else (),
+        setup=render_setup(request),
     )
 
 

@@ -14,6 +14,7 @@ from deployer.planning.owed import fallback
 from deployer.planning.replicas import Found, surplus
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
+from deployer.values.setup import SetupTask
 
 UNUSABLE = ("created", "removing", "dead")  # made anew
 SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
@@ -27,6 +28,7 @@ class Handover:
     `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing; `keep`
     of those that do not run any more are kept. `taken`: hand-made containers it takes over from; `owed`: those that
     were stopped for it by an apply that ended early. `fallback`: what such an apply stopped of its own.
+    `missing`: the setup of a container that is right otherwise.
     """
 
     change: Change
@@ -38,6 +40,7 @@ class Handover:
     taken: tuple[HandMade, ...] = ()
     owed: tuple[HandMade, ...] = ()
     fallback: Found | None = None
+    missing: tuple[SetupTask, ...] = ()
 
     @property
     def key(self) -> ReplicaKey:

@@ -13,6 +13,7 @@ from deployer.values.facts import HostFacts, PathFact
 
 SPLIT = re.compile(r"(?P<stem>.*)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf\Z")  # llama.cpp's gguf-split naming
 MAX_PARTS = 999
+BY_NAME = ("ollama", "builtin", "ngc")  # the backend fetches the weights itself, or has them
 
 
 def split_parts(path: str) -> tuple[str, ...]:
@@ -37,6 +38,8 @@ def format_of(model: Model, facts: PathFact | None) -> str | None:
 
 def locate_model(model: Model, facts: HostFacts) -> ModelFacts | Diagnostic:
     """The model as a backend's container is given it, or why this host does not have it."""
+    if model.scheme in BY_NAME:
+        return ModelFacts(path=model.location, kind="name")
     path = posixpath.normpath(model.location)
     found = facts.paths.get(model.location)
     kind = found.kind if found else "missing"

@@ -22,6 +22,7 @@ from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
+from deployer.planning.setup import setup_questions, with_setup
 from deployer.planning.state_dir import denied_state_dirs
 from deployer.planning.takeover import taking_over
 from deployer.planning.used import host_use
@@ -54,13 +55,14 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     stopped = {k: c for c in choices.values() if not c.is_running for k in keys_of(c) if k in found}
     made = handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
-    changes = tuple(taking_over(h, placer.takeovers) for h in changes)
+    questions = setup_questions(changes)
+    changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
     problems += placer.takeovers.problems
     problems += left_running(project, placer.takeovers, (made for h in changes for made in h.taken))
     changes += tuple(Handover(change) for change in unknown)
     changes, entangled = selected(changes, selection)
     problems += entangled
-    return _assemble(project, observed, changes, choices, desired, problems)
+    return replace(_assemble(project, observed, changes, choices, desired, problems), questions=questions)
 
 
 def plan_destroy(project: Project, observed: ObservedState, selection: Selection = ALL) -> Plan:

@@ -62,7 +62,10 @@ def _listed_names(replica: DesiredReplica) -> tuple[str, ...]:
     """What the server's list of models must hold."""
     if replica.choice.backend.names == "path":
         return (model_target(replica.placed.model),)
-    return served_names(replica.choice.service)
+    names = served_names(replica.choice.service)
+    if replica.choice.backend.names == "tagged":
+        return tuple(name if ":" in name else f"{name}:latest" for name in names)
+    return names
 
 
 def url(replica: DesiredReplica, host_address: str) -> str:

@@ -22,12 +22,14 @@ from deployer.planning.render_mounts import (
 from deployer.planning.render_names import placed_service
 from deployer.planning.render_output import TemplateOutput, parse_output
 from deployer.planning.render_request import ModelFacts, Placed, RenderRequest
+from deployer.planning.render_setup import parse_setup
 from deployer.planning.render_template import builtin_template, render_template, template_error
 from deployer.spec.language import BackendPin, Container, Service
 from deployer.values.container import ContainerSpec, Mount, PortBinding, SecretFile, ShippedFile
 from deployer.values.secrets import SecretRef
+from deployer.values.setup import SetupTask
 
-__all__ = ["ModelFacts", "Placed", "RenderRequest", "choose_image", "render_container", "served_names"]
+__all__ = ["ModelFacts", "Placed", "RenderRequest", "choose_image", "render_container", "render_setup", "served_names"]
 
 API_KEYS = "/etc/deployer/api-keys"
 
@@ -75,6 +77,15 @@ def render_container(request: RenderRequest) -> ContainerSpec:
     if problems:
         raise SpecError(problems)
     return spec
+
+
+def render_setup(request: RenderRequest) -> tuple[SetupTask, ...]:
+    """What the replica must be given once its server answers."""
+    name = request.backend.setup
+    if name is None:
+        return ()
+    context = template_context(request, placed_service(request))
+    return parse_setup(name, render_template(name, builtin_template(name), context), request.backend.ready_timeout)
 
 
 def _output(request: RenderRequest, service: Service) -> TemplateOutput:

@@ -19,13 +19,15 @@ OPTIONS = ("ro", *NO_EFFECT, "z", "Z", "nocopy", *PROPAGATIONS)
 
 
 def model_target(model: ModelFacts, folder: str = "/models") -> str:
-    """Where the weights are in the container."""
+    """Where the weights are in the container, or the name by which the backend knows them."""
+    if model.kind == "name":
+        return model.path
     return posixpath.join(folder, posixpath.basename(posixpath.normpath(model.path)) or "model")
 
 
 def model_mounts(model: ModelFacts, folder: str = "/models") -> Iterator[Mount]:
     """A directory, a file, or all parts of a split GGUF, which llama.cpp looks for beside the first; read-only."""
-    for path in dict.fromkeys((model.path, *model.parts)):
+    for path in dict.fromkeys((model.path, *model.parts)) if model.kind != "name" else ():
         yield Mount(
             path, posixpath.join(folder, posixpath.basename(posixpath.normpath(path)) or "model"), read_only=True
         )

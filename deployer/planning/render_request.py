@@ -23,11 +23,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Weights on the host. `path` is a file (the first part of a split GGUF) or a directory; `parts` are all files
-    of a GGUF, () of a directory."""
+    """Weights on the host. `path` is a file (the first part of a split GGUF), a directory, or a name that the backend
+    knows; `parts` are all files of a GGUF, () of others."""
 
     path: str
-    kind: Literal["file", "directory"]
+    kind: Literal["file", "directory", "name"]
     parts: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
+from deployer.values.setup import SetupTask
 
 
 class Action(StrEnum):
@@ -220,6 +221,25 @@ class GiveBack:
     op: Literal["give-back"] = "give-back"
 
 
+@dataclass(frozen=True, slots=True)
+class EnsureSetup:
+    """Makes sure that a task of a replica's setup is done: asks, does it where it is not, and asks again."""
+
+    name: str
+    endpoint: Endpoint
+    task: SetupTask
+    op: Literal["ensure-setup"] = "ensure-setup"
+
+
+@dataclass(frozen=True, slots=True)
+class SetupQuestion:
+    """Whether a container that runs is set up as its replica shall be; without an answer a plan takes it for done."""
+
+    host: str
+    container: str  # id
+    operation: EnsureSetup
+
+
 Operation = (
     PullImage
     | MakeDirectory
@@ -232,6 +252,7 @@ Operation = (
     | TakeOver
     | GiveBack
     | AwaitReady
+    | EnsureSetup
     | Probe
 )
 
@@ -284,6 +305,7 @@ class Plan:
     steps: tuple[Step, ...]  # topologically sorted
     rollout: tuple[Availability, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    questions: tuple[SetupQuestion, ...] = ()
 
     @property
     def pending(self) -> tuple[Change, ...]:

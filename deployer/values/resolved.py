@@ -17,6 +17,8 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """`secrets`: fingerprint of each secret of the spec, as `values.secrets.fingerprint` makes it."""
+    """`secrets`: fingerprint of each secret of the spec, as `values.secrets.fingerprint` makes it. `setup`: by
+    container id and digest of the task, whether a running container said that it is set up so."""
 
     secrets: Mapping[str, str | Unresolved] = field(default_factory=dict)
+    setup: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)

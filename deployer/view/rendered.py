@@ -10,16 +10,17 @@ from deployer.docker.commandline import render_docker_run
 from deployer.spec.project import Origin, Project
 from deployer.values.codec import to_data
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.plan import AwaitReady, CreateContainer, EnsureSetup, Plan
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.field_diff import render_value
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.page import Page, Span, Style
+from deployer.view.setup_text import setup_text
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One replica's container as a command line."""
+    """One replica's container as a command line, and what its server must be told after that."""
 
     key: ReplicaKey
     host: str
@@ -34,11 +35,19 @@ def rendered_replicas(plan: Plan, *, labels: bool) -> list[Rendered]:
             step.key,
             step.host,
             operation.name,
-            render_docker_run(operation.spec, operation.name, operation.labels if labels else None),
+            render_docker_run(operation.spec, operation.name, operation.labels if labels else None)
+            + _setup(plan, operation.name),
         )
         for step in plan.steps
         if isinstance(operation := step.operation, CreateContainer) and step.key is not None
     ]
+
+
+def _setup(plan: Plan, container: str) -> str:
+    operations = [step.operation for step in plan.steps if getattr(step.operation, "name", None) == container]
+    ready = next((o for o in operations if isinstance(o, AwaitReady)), None)
+    tasks = [o for o in operations if isinstance(o, EnsureSetup)]
+    return setup_text(ready, tasks) if ready is not None and tasks else ""
 
 
 def render_commands(replicas: Sequence[Rendered]) -> Page:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from deployer.dataclass import dataclass
@@ -49,6 +50,7 @@ class Carried:
     observed: Any
     secrets: Mapping[str, str]  # fingerprints of those that were at hand
     plan: str  # digest
+    setup: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)  # what running containers said
 
 
 def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any]:
@@ -68,7 +70,8 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
         {path: base64.b64encode(content).decode() for path, content in sources.files.items()},
     )
     known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
-    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, digest(to_data(planned.plan)))
+    resolved = planned.resolved
+    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, digest(to_data(planned.plan)), resolved.setup)
     data: dict[str, Any] = to_data(body)
     return data
 
@@ -107,7 +110,8 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
     except ValueError as error:
         raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
     names = project.spec.secrets
-    resolved = Resolved({n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names})
+    known = {n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names}
+    resolved = Resolved(known, body.setup)
     made = plan(project, observed, resolved, selection_of(project.spec, body.spec.limit, body.spec.target))
     if digest(to_data(made)) != body.plan:
         raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")

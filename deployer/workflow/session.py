@@ -117,7 +117,19 @@ class Session:
         if destroy:
             return Planned(self.project, observed, Resolved(), plan_destroy(self.project, observed, chosen), True)
         resolved = resolve(self.project, self.secrets)
-        return Planned(self.project, observed, resolved, plan(self.project, observed, resolved, chosen))
+        found = plan(self.project, observed, resolved, chosen)
+        if found.questions:
+            resolved = replace(resolved, setup=self._ask_setup(found))
+            found = plan(self.project, observed, resolved, chosen)
+        return Planned(self.project, observed, resolved, found)
+
+    def _ask_setup(self, found: Plan) -> Mapping[str, Mapping[str, bool]]:
+        from deployer.engine.context import ApplyContext
+        from deployer.engine.setup import ask_setup
+
+        spec = self.project.spec
+        context = ApplyContext(spec.project, spec.id, "", self.secrets)
+        return ask_setup(found.questions, context, self.fleet, self._report)
 
     def apply(self, planned: Planned, orders: Orders) -> ApplyResult:
         """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""

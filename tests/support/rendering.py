@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer import backends
+from deployer.planning.models import BY_NAME
 from deployer.planning.render import ModelFacts, Placed, RenderRequest, choose_image
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
@@ -47,7 +48,9 @@ def project_of(service: Mapping[str, Any], files: Mapping[str, bytes] | None = N
     return Project(DeploySpec.model_validate(data | sections), "deploy.yaml", {}, files or {})
 
 
-def model_facts(path: str, parts: Sequence[str] = ()) -> ModelFacts:
+def model_facts(path: str, parts: Sequence[str] = (), scheme: str = "file") -> ModelFacts:
+    if scheme in BY_NAME:
+        return ModelFacts(path, "name")
     if path.endswith(".gguf"):
         return ModelFacts(path, "file", tuple(parts) or (path,))
     return ModelFacts(posixpath.normpath(path), "directory")

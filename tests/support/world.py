@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from deployer.values.codec import from_data
+from deployer.values.canonical import digest
+from deployer.values.codec import from_data, to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.facts import (
     DockerFacts,
@@ -25,6 +26,7 @@ from deployer.values.names import ReplicaKey
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
+    EnsureSetup,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -67,6 +69,7 @@ class Box:
     restart: str = "no"
     started: int = 0
     has_answered: bool = False
+    setup: set[str] = field(default_factory=set)  # digests of the tasks that were done in it
 
     @property
     def key(self) -> ReplicaKey:
@@ -278,6 +281,11 @@ class World:
                 if ran:
                     self._check_free(host, stranger.name, stranger.claims(host))
                 stranger.restart, stranger.status = restart, "running" if ran else stranger.status
+            case EnsureSetup(name=name, task=task):
+                box = self._find(host, name, None)
+                if box.status != "running" or self.bad(box):
+                    raise StepFails(f"{name} does not answer")
+                box.setup.add(digest(to_data(task)))
             case AwaitReady(name=name) | Probe(name=name):
                 box = self._find(host, name, None)
                 if box.status != "running" or self.bad(box):

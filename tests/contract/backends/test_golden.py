@@ -10,10 +10,12 @@ from ruamel.yaml import YAML
 
 from deployer import backends
 from deployer.docker.commandline import render_docker_run
-from deployer.planning.render import render_container
+from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.spec.load import load
 from deployer.spec.project import Project
 from deployer.values.container import ContainerSpec
+from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup
+from deployer.view.setup_text import setup_text
 from tests.conftest import Golden
 from tests.support.rendering import model_facts, placed_request
 
@@ -26,26 +28,33 @@ def base_of(project: Project, name: str) -> str:
     return base_of(project, pin.extends) if pin is not None and pin.extends is not None else name
 
 
-def render_case(path: Path) -> ContainerSpec:
+def request_of(path: Path) -> RenderRequest:
     project = load([str(path)], lambda name: Path(name).read_bytes())
     placed: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text())["x-placed"]
     service = next(iter(project.spec.services.values()))
     model = project.spec.models[service.model or ""]
-    request = placed_request(
+    return placed_request(
         project,
         base_of(project, service.backend or ""),
         gpus=placed.get("gpus", ()),
         port=placed["port"],
-        model=model_facts(model.location, placed.get("parts", ())),
+        model=model_facts(model.location, placed.get("parts", ()), model.scheme),
         category=model.category or "llm",
         draft=model_facts(placed["draft"]) if "draft" in placed else None,
     )
-    return render_container(request)
+
+
+def render_case(path: Path) -> ContainerSpec:
+    return render_container(request_of(path))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_docker_run(path: Path, golden: Golden) -> None:
-    text = render_docker_run(render_case(path), f"lab_{path.stem}_0_0123456789ab")
+    request, name = request_of(path), f"lab_{path.stem}_0_0123456789ab"
+    at = Endpoint("127.0.0.1", request.placed.port or 0)
+    ready = AwaitReady(name, at, request.backend.api.health, 1.0, 1.0)
+    tasks = [EnsureSetup(name, at, task) for task in render_setup(request)]
+    text = render_docker_run(render_container(request), name) + setup_text(ready, tasks)
     golden.check(f"contract/backends/golden/{path.parent.name}/{path.stem}.txt", text)
 
 

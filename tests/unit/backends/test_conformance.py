@@ -9,7 +9,7 @@ import pytest
 
 from deployer import backends
 from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretConfig, SecretEnv, Switch
-from deployer.planning.render import render_container
+from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.planning.render_options import check_options
 from deployer.planning.render_template import builtin_template, compiled
 from deployer.spec.language.models import Category
@@ -17,6 +17,7 @@ from deployer.spec.language.options import OPTION_NAMES
 from deployer.values.codec import from_data, to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.images import parse_image
+from deployer.values.setup import SetupTask
 from tests.support.rendering import model_facts, placed_request, project_of
 
 GOLDEN = Path(__file__).parents[2] / "contract" / "backends" / "golden"
@@ -48,14 +49,25 @@ BACKENDS = pytest.mark.parametrize("backend", backends.load_all(), ids=lambda b:
 
 
 def rendered(backend: Backend, options: dict[str, Any]) -> ContainerSpec:
+    return render_container(request_of(backend, options))
+
+
+def everything(backend: Backend, options: dict[str, Any]) -> tuple[ContainerSpec, tuple[SetupTask, ...]]:
+    request = request_of(backend, options)
+    return render_container(request), render_setup(request)
+
+
+def request_of(backend: Backend, options: dict[str, Any]) -> RenderRequest:
     project = project_of({"options": options}, {"chat.jinja": b"{{ messages }}"})
     draft = model_facts("/srv/models/draft.gguf") if "speculative" in options else None
-    return render_container(placed_request(project, backend.name, gpus=GPUS, draft=draft))
+    return placed_request(project, backend.name, gpus=GPUS, draft=draft)
 
 
 def suitable(backend: Backend, option: str) -> Any:
-    """A value of the option that this backend takes."""
+    """A value of the option that this backend takes, or that it refuses where it refuses the option."""
     values = getattr(backend.options[option], "values", None)
+    if isinstance(VALUES[option], bool) and VALUES[option] in getattr(backend.options[option], "unless", ()):
+        return not VALUES[option]
     if values is None or not isinstance(VALUES[option], str) or VALUES[option] in values:
         return VALUES[option]
     return next(word for word, native in values.items() if native is not None)
@@ -73,6 +85,7 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
     mapping = backend.options[option]
     value = suitable(backend, option)
     refusals = check_options(project_of({"options": {option: value}}), "chat", backend)
+    refusals = tuple(d for d in refusals if d.code != "backend-notice")
     if isinstance(mapping, Refused):
         assert [d.code for d in refusals] == ["option-refused"]
         assert mapping.reason in refusals[0].message
@@ -80,14 +93,15 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
     else:
         assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv | SecretConfig)
         assert not refusals
-        assert rendered(backend, {option: value}) != rendered(backend, {})
+        assert everything(backend, {option: value}) != everything(backend, {})
 
 
 @BACKENDS
 def test_values_that_ask_for_nothing_are_not_refused(backend: Backend) -> None:
     for option, mapping in backend.options.items():
         for value in mapping.unless if isinstance(mapping, Refused) else ():
-            assert check_options(project_of({"options": {option: value}}), "chat", backend) == ()
+            found = check_options(project_of({"options": {option: value}}), "chat", backend)
+            assert [d for d in found if d.code != "backend-notice"] == []
 
 
 @BACKENDS
@@ -110,6 +124,7 @@ def test_template_images_paths_and_categories(backend: Backend) -> None:
     assert all(path.startswith("/") for path in backend.caches.values())
     assert backend.ready_timeout > 0
     assert backend.source
+    assert not (backend.notice or "").endswith(".")
 
 
 @BACKENDS

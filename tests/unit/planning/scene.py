@@ -44,7 +44,11 @@ class Scene:
     def plan(self, services: Services) -> Plan:
         known = Unresolved("not at hand") if self.secret is None else f"scrypt:{self.secret}"
         project = self.project(services)
-        return plan(project, self.observed(project), Resolved({"key": known}))
+        return plan(project, self.observed(project), Resolved({"key": known}, self.said()))
+
+    def said(self) -> dict[str, dict[str, bool]]:
+        """What running containers answer about their setup: yes to what was done in them, no to all else."""
+        return {box.id: _Done(box.setup) for box in self.world.all_boxes if box.status == "running"}
 
     def observed(self, project: Project) -> ObservedState:
         asked = {path for paths in questions(project).values() for path in paths}
@@ -69,6 +73,14 @@ class Scene:
     def where(self, services: Services) -> dict[str, str]:
         """Replica -> `host`, or `host:GPU indexes`, of a new plan."""
         return placements_of(self.plan(services))
+
+
+class _Done(dict[str, bool]):
+    def __init__(self, done: set[str]) -> None:
+        super().__init__(dict.fromkeys(done, True))
+
+    def get(self, task: str, default: object = None) -> bool:  # type: ignore[override]
+        return task in self
 
 
 def placements_of(found: Plan) -> dict[str, str]:

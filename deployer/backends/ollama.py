@@ -1,0 +1,54 @@
+"""Ollama: models of its own registry, and GGUF files; on CPUs and GPUs.
+
+What a service is given is a model derived for it: named as served, with its options as parameters. The server keeps
+it on disk, so it is there again after a restart; `ollama.setup.yaml.j2` says what is missing.
+"""
+
+from deployer.backends.base import Api, Backend, Images, InTemplate, Refused
+
+FROM_MODEL = "the model has it decided; take another one"
+WHAT_IT_NEEDS = "it takes what weights and context need; lower `context_length`"
+KV_TYPES: dict[str, str | None] = {"auto": None, "fp16": "f16", "f16": "f16", "q8_0": "q8_0", "q4_0": "q4_0"}
+
+BACKEND = Backend(
+    name="ollama",
+    title="Ollama",
+    images=Images(repository="ollama/ollama", gpu="{number}", cpu="{number}", others=("{number}-rocm",)),
+    version="0.32.15",
+    port=11434,
+    api=Api(health="/api/version"),
+    template="ollama.yaml.j2",
+    setup="ollama.setup.yaml.j2",
+    sources=("ollama", "file"),
+    names="tagged",
+    options={
+        "context_length": InTemplate(),
+        "tensor_parallel": InTemplate(),
+        "pipeline_parallel": Refused("it splits layers over a replica's GPUs by itself; use `tensor_parallel`", (1,)),
+        "data_parallel": Refused("it has one server a container; use `replicas`", (1,)),
+        "expert_parallel": Refused("it has no such thing", (False, 1)),
+        "gpu_memory_fraction": Refused(WHAT_IT_NEEDS),
+        "gpu_memory": Refused(WHAT_IT_NEEDS),
+        "dtype": Refused(FROM_MODEL, ("auto",)),
+        "quantization": Refused("the model's tag decides it, as in `ollama://qwen3:8b-q8_0`"),
+        "kv_cache_dtype": InTemplate(values=KV_TYPES),
+        "max_concurrency": InTemplate(),
+        "max_batch_tokens": InTemplate(),
+        "prefix_cache": Refused("it always keeps what the last prompts left", (True,)),
+        "cpu_offload": InTemplate(values={"auto": "auto", "none": "999"}),
+        "chat_template": Refused("its templates are in a language of its own; the model brings one"),
+        "reasoning_parser": Refused("it knows by the model what it thinks; leave it out", ("auto",)),
+        "tool_parser": Refused("it knows by the model how tools are called; leave it out", ("auto",)),
+        "lora": Refused("it takes adapters only when a model is made; serve a model that has the adapter merged"),
+        "speculative": Refused("it has no draft models"),
+        "trust_remote_code": Refused("its models hold no code", (False,)),
+        "api_key": Refused("it has no API key; put a gateway with one before it, and leave `port.bind` alone"),
+    },
+    formats=("gguf",),
+    categories=("llm", "embedding"),
+    gpu="optional",
+    ready_timeout=900.0,
+    caches={"models": "/root/.ollama"},
+    env={"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NO_CLOUD": "1"},
+    source="Ollama docs/api.md, modelfile.md and faq.md, server/create.go, server/routes.go, envconfig of v0.33.0-rc2",
+)
