@@ -97,7 +97,7 @@ CONTAINER = (
         r"|failed to bind host port (?:for )?\S*?:(?P<port3>\d+)(?:/|:)\S+ address already in use"
         r"|port is already allocated|address already in use",
         "port {port} of the host is already taken",
-        "free the port, or give the service another `port`",
+        "free the port or give the service another `port`; where none is fixed, apply again picks another",
     ),
     _signature(
         "bad-bind-address",

@@ -12,7 +12,7 @@ PROCESS = re.compile(r'users:\(\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
 def port_owner(site: Site, port: int) -> str | None:
-    """`container NAME` or `process NAME (pid N)`."""
+    """`container NAME`, `process NAME (pid N)` or, of a proxy whose container is gone, `leftover docker-proxy`."""
     try:
         return _container(site, port) or _process(site, port)
     except (DeployerError, Refusal):
@@ -31,4 +31,5 @@ def _process(site: Site, port: int) -> str | None:
     found = PROCESS.search(listing.stdout.decode("utf-8", "replace"))
     if found is None:
         return "a process that this user cannot see" if listing.stdout.strip() else None
-    return f"process `{site.words(found['name'])}` (pid {found['pid']})"
+    kind = "leftover" if found["name"] == "docker-proxy" else "process"
+    return f"{kind} `{site.words(found['name'])}` (pid {found['pid']})"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from deployer.formats.sockets import ListeningSocket, SocketOwner
 from deployer.values.facts import Listener, ObservedContainer
 
-PROXIES = ("docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "conmon")  # listen for a container
+PROXY = "docker-proxy"
+PROXIES = (PROXY, "dockerd", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "conmon")  # listen for a container
 WILDCARDS = ("0.0.0.0", "::")
 LIVE = ("running", "paused", "restarting")
 Port = tuple[int, str]
@@ -53,4 +54,6 @@ def _publisher(socket: ListeningSocket, by_address: Mapping[str, str]) -> str | 
 def _owner(container: str | None, process: SocketOwner | None) -> str | None:
     if container is not None:
         return f"container {container}"
-    return f"process {process.name} (pid {process.pid})" if process is not None else None
+    if process is None:
+        return None
+    return f"{'leftover' if process.name == PROXY else 'process'} {process.name} (pid {process.pid})"

@@ -7,9 +7,10 @@ from dataclasses import field
 
 from deployer.dataclass import dataclass
 from deployer.values.container import ContainerSpec
-from deployer.values.facts import HostFacts, ObservedContainer
+from deployer.values.facts import HostFacts, Listener, ObservedContainer
 
 Claim = tuple[str, str, str]  # (host, `gpu` or `port/tcp` or `port/udp`, UUID or number)
+WILDCARDS = ("0.0.0.0", "::")
 HOLDING = ("running", "restarting", "paused")
 FOREIGN_GPU_MEMORY = 1 << 30  # a process that uses less than this does not make a GPU busy (X servers, monitors)
 
@@ -63,6 +64,13 @@ def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
     return found
 
 
+def _who(listener: Listener) -> str:
+    """With its address where it is not all of the host's: that is in the way of the port all the same."""
+    owner = listener.owner or "a process that is not visible to this user"
+    is_container = owner.startswith("container ")
+    return owner if is_container or listener.address in WILDCARDS else f"{owner}, on {listener.address} only"
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignClaims:
     """What others hold on one host: claim -> who, for people."""
@@ -81,7 +89,7 @@ def foreign_claims(facts: HostFacts) -> ForeignClaims:
     for listener in facts.listeners:
         claim = port_claim(facts.name, listener.port, listener.protocol)
         if claim not in ours:
-            holders.setdefault(claim, listener.owner or "a process that is not visible to this user")
+            holders.setdefault(claim, _who(listener))
     for process in facts.gpu.processes:
         unknown = process.container is None and (facts.name, "gpu", process.gpu) in ours  # most likely ours
         foreign = process.container not in our_ids and not unknown

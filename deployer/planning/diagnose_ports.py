@@ -23,6 +23,8 @@ def port_checks(host: Host, facts: HostFacts) -> Iterator[Check]:
     shown += [f"... and {len(strangers) - len(shown)} more"] if len(strangers) > len(shown) else []
     message = f"others listen on {len(strangers)} of the ports {host.ports}; deployer picks none of these"
     remedy = "leave them out of `ports` of the host, or stop what holds them"
+    if any("leftover docker-proxy" in who for who in strangers.values()):
+        remedy += "; a leftover `docker-proxy` has lost its container and can be killed"
     yield warned("listeners", message, remedy, shown)
 
 

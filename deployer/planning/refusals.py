@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from deployer.errors import Diagnostic, Where
 from deployer.values.names import ReplicaKey
 
+LEFTOVER = re.compile(r"held by leftover docker-proxy \(pid (\d+)\)")
 SHOWN_ONE_BY_ONE = 30  # hosts; of more, those with the same reason share a line
 MOST_LINES = 60
 
@@ -38,6 +40,9 @@ def _hint(refusals: Mapping[str, str]) -> str:
     reasons = " ".join(refusals.values())
     if not refusals:
         return "add a host to `hosts`"
+    leftover = LEFTOVER.search(reasons)
+    if leftover is not None:
+        return f"its container is gone: `kill {leftover[1]}` on the host as root, which frees the port, then plan again"
     if "port " in reasons:
         return "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
     if "not there" in reasons or "not on host" in reasons:

@@ -50,7 +50,8 @@ class GpuFacts:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listening socket; `owner` is `process NAME (pid N)`, `container NAME`, or None: not visible to this user."""
+    """A listening socket; `owner` is `process NAME (pid N)`, `container NAME`, `leftover docker-proxy (pid N)` whose
+    container is gone, or None: not visible to this user."""
 
     address: str
     port: int

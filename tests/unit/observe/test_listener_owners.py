@@ -42,16 +42,22 @@ def test_a_proxy_listens_for_its_container() -> None:
 
 
 def test_a_proxy_without_a_container_is_a_leftover() -> None:
-    assert owner(WEB, PROXY) == "process docker-proxy (pid 77)"
+    assert owner(WEB, PROXY) == "leftover docker-proxy (pid 77)"
     assert owner(WEB, PROXY, container("gone", ("127.0.0.1", 8000, "tcp"), status="exited")) == (
-        "process docker-proxy (pid 77)"
+        "leftover docker-proxy (pid 77)"
     )
+
+
+def test_the_daemon_listens_for_containers_where_it_has_no_proxies() -> None:
+    daemon = SocketOwner("dockerd", 5)
+    assert owner(WEB, daemon, CHAT) == "container chat"
+    assert owner(WEB, daemon) == "process dockerd (pid 5)"
 
 
 def test_each_address_has_its_own_container() -> None:
     other = container("other", ("10.0.0.1", 8000, "tcp"))
     assert owner(WEB, PROXY, other, CHAT) == "container chat"
-    assert owner(ANY, PROXY, CHAT) == "process docker-proxy (pid 77)"
+    assert owner(ANY, PROXY, CHAT) == "leftover docker-proxy (pid 77)"
     assert owner(WEB, PROXY, container("wild", ("0.0.0.0", 8000, "tcp"))) == "container wild"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,9 +18,9 @@ def wish(port: object = None, **settings: object) -> dict[str, object]:
     return {"placement": CPU, "port": port, **settings}
 
 
-def listening(*ports: int, owner: str | None = None) -> object:
+def listening(*ports: int, owner: str | None = None, address: str = "0.0.0.0") -> Callable[[HostFacts], HostFacts]:
     def change(facts: HostFacts) -> HostFacts:
-        return replace(facts, listeners=facts.listeners + tuple(Listener("0.0.0.0", p, "tcp", owner) for p in ports))
+        return replace(facts, listeners=facts.listeners + tuple(Listener(address, p, "tcp", owner) for p in ports))
 
     return change
 
@@ -55,9 +56,25 @@ def test_a_range_that_is_used_up() -> None:
     ],
 )
 def test_a_fixed_port_held_by_a_process(owner: str | None, said: str) -> None:
-    found = Scene({"h1": 0}, seen=listening(8001, owner=owner)).plan({"chat": wish(8001)})  # type: ignore[arg-type]
+    found = Scene({"h1": 0}, seen=listening(8001, owner=owner)).plan({"chat": wish(8001)})
     assert refusals_of(found) == [f"h1  port 8001 is held by {said}"]
     assert hint_of(found) == "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("::", "nginx (pid 7)"), ("::1", "nginx (pid 7), on ::1 only"), ("10.0.0.1", "on 10.0.0.1 only")],
+)
+def test_a_port_is_held_on_all_addresses_by_whoever_has_one(address: str, said: str) -> None:
+    seen = listening(8001, owner="process nginx (pid 7)", address=address)
+    (refusal,) = refusals_of(Scene({"h1": 0}, seen=seen).plan({"chat": wish(8001)}))
+    assert refusal.endswith(said)
+
+
+def test_a_leftover_proxy_can_be_killed() -> None:
+    seen = listening(8001, owner="leftover docker-proxy (pid 77)")
+    found = Scene({"h1": 0}, seen=seen).plan({"chat": wish(8001)})
+    assert "`kill 77`" in (hint_of(found) or "")
 
 
 def test_a_fixed_port_held_by_somebody_elses_container() -> None:
@@ -85,7 +102,7 @@ def test_a_fixed_port_stays_with_the_replica_that_runs_on_it() -> None:
 
 
 def test_next_picks_a_free_one_and_keeps_it_ever_after() -> None:
-    scene = Scene({"h1": 0}, seen=listening(8001))  # type: ignore[arg-type]
+    scene = Scene({"h1": 0}, seen=listening(8001))
     assert ports_of(scene.apply({"chat": wish(NEXT)})) == {"chat-0": 20000}
     scene.seen = lambda facts: facts
     assert scene.plan({"chat": wish(NEXT)}).is_empty
