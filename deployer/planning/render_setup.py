@@ -13,7 +13,6 @@ from deployer.values.canonical import digest
 from deployer.values.codec import from_data
 from deployer.values.setup import SetupTask
 
-
 MARK, MARK_LENGTH = "{digest}", 16
 
 
