@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import Diagnostic, SpecError, Where
+from deployer.planning.render_skeleton import parse_skeleton
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MAX_SOURCE = 64 * 1024
 MAX_OUTPUT = 256 * 1024
-MAX_DEPTH = 20
 OPEN, CLOSE = "\ue000", "\ue001"  # private use: no template has them
 VALUES = "fuel_values"  # as render_fuel has it, which is not imported before it is needed
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
@@ -91,29 +91,6 @@ def compiled(name: str, source: str) -> Template:
         raise template_error(name, str(error), error.line, _text_at(source, error.line)) from error
     except (SyntaxError, RecursionError, MemoryError, OverflowError) as error:
         raise template_error(name, "it is nested too deeply") from error
-
-
-@lru_cache(maxsize=1024)
-def parse_skeleton(text: str) -> Any:
-    """The YAML of a rendered template, with placeholders; never changed by who gets it. ValueError for bad YAML."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
-
-    try:
-        depth = 0
-        for event in YAML(typ="safe", pure=True).parse(text):
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and getattr(event, "anchor", None)):
-                raise ValueError("it has YAML anchors or aliases; jinja2's `set` does the same")
-            if getattr(event, "tag", None) not in (None, "!"):
-                raise ValueError("it has YAML tags")
-            if depth > MAX_DEPTH:
-                raise ValueError("it is nested too deeply")
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, RecursionError) as error:
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise ValueError(f"it does not make YAML: {problem}") from error
 
 
 def _filled(item: Any, values: list[Any]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from deployer import backends
 from deployer.docker.commandline import render_docker_run
@@ -30,7 +30,7 @@ def base_of(project: Project, name: str) -> str:
 
 def request_of(path: Path) -> RenderRequest:
     project = load([str(path)], lambda name: Path(name).read_bytes())
-    placed: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text())["x-placed"]
+    placed: dict[str, Any] = yaml.safe_load(path.read_text())["x-placed"]
     service = next(iter(project.spec.services.values()))
     model = project.spec.models[service.model or ""]
     return placed_request(
