@@ -180,5 +180,5 @@ class Asked:
 
 
 def lacks_chat_template(reply: Reply) -> bool:
-    """vLLM answers 400, llama.cpp 400 or 500, and names the template; others do not know the path."""
-    return reply.status == 404 or (reply.status in (400, 500, 501) and b"template" in reply.body.lower())
+    """vLLM answers 400, llama.cpp 400 or 500, TGI 422, and names the template; others do not know the path."""
+    return reply.status == 404 or (reply.status in (400, 422, 500, 501) and b"template" in reply.body.lower())

@@ -36,11 +36,16 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "options": template_options(backend, options),
         "option_args": list(option_args(backend, options)),
         "chat_template": _chat_template(request, options.chat_template),
-        "loras": [{"name": n, "path": lora_target(n, p)} for n, p in sorted((options.lora or {}).items())],
+        "loras": [_lora(name, path) for name, path in sorted((options.lora or {}).items())],
         "draft": model_target(request.draft, "/draft") if request.draft else None,
         "version": version,
         "flag": flag,
     }
+
+
+def _lora(name: str, path: str) -> dict[str, str]:
+    target = lora_target(name, path)
+    return {"name": name, "path": target, "named": f"{name}={target}"}
 
 
 def served_names(service: Service) -> tuple[str, ...]:

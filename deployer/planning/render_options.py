@@ -99,6 +99,9 @@ def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagno
     service = project.with_backend(name, backend.name)
     version = version_of(service, service.image, backend) if service.image else service.version
     found: list[Diagnostic] = []
+    if backend.notice is not None:
+        where = project.where("services", name, "backend")
+        found.append(warning("backend-notice", backend.notice, where, "choose another `backend` for new services"))
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
         if value is not None:

@@ -63,7 +63,7 @@ def _request(spec: DeploySpec, service: Service, backend: Backend) -> tuple[str,
     if category == "embedding" and api.embeddings is not None:
         return api.embeddings, named | {"input": HELLO}
     if category == "reranker" and api.rerank is not None:
-        return api.rerank, named | {"query": "greeting", "documents": ["hello", "goodbye"]}
+        return api.rerank, named | {"query": "greeting", api.documents: ["hello", "goodbye"]}
     if category == "llm" and api.chat is not None:
         return api.chat, named | {"messages": [{"role": "user", "content": HELLO}]}
     if category == "llm" and api.completions is not None:

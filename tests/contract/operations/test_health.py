@@ -108,11 +108,12 @@ def test_an_answer_that_is_none(bench: Bench, answer: str, expect: str | None, c
     assert found.evidence[0].startswith("it answered: ")
 
 
-def test_a_model_without_chat_template_completes(bench: Bench) -> None:
+@pytest.mark.parametrize("status", ["400", "422", "500"])
+def test_a_model_without_chat_template_completes(bench: Bench, status: str) -> None:
     name = bench.running(
         MODELS=MODELS,
         CHAT='{"error": "this model has no chat template"}',
-        CHAT_STATUS="400",
+        CHAT_STATUS=status,
         COMPLETIONS=json.dumps({"choices": [{"text": "xqzt rrb"}]}),
     )
     bench.perform(bench.waiting(name))

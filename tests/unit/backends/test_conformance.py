@@ -66,7 +66,7 @@ def request_of(backend: Backend, options: dict[str, Any]) -> RenderRequest:
 def suitable(backend: Backend, option: str) -> Any:
     """A value of the option that this backend takes, or that it refuses where it refuses the option."""
     values = getattr(backend.options[option], "values", None)
-    if isinstance(VALUES[option], bool) and VALUES[option] in getattr(backend.options[option], "unless", ()):
+    if any(VALUES[option] is value for value in getattr(backend.options[option], "unless", ())):
         return not VALUES[option]
     if values is None or not isinstance(VALUES[option], str) or VALUES[option] in values:
         return VALUES[option]

@@ -11,6 +11,8 @@ from deployer.errors import Severity
 from deployer.planning.render_options import check_options
 from tests.support.rendering import project_of
 
+TEI = "ghcr.io/huggingface/text-embeddings-inference:"
+
 
 def found(service: dict[str, Any], backend: str = "vllm") -> list[tuple[str, str]]:
     chosen = backends.find(backend)
@@ -22,8 +24,9 @@ def found(service: dict[str, Any], backend: str = "vllm") -> list[tuple[str, str
 
 
 def test_nothing_is_refused_of_nothing() -> None:
-    for name in backends.names():
-        assert found({}, name) == []
+    for backend in backends.load_all():
+        notice = [("backend-notice", Severity.WARNING)] if backend.notice else []
+        assert found({}, backend.name) == notice
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,11 @@ def test_nothing_is_refused_of_nothing() -> None:
         ({"options": {"api_key": {"secret": "a"}}, "version": "v0.5.1"}, "sglang", "flag-too-new"),
         ({"options": {"speculative": {"model": "d", "tokens": 4}}, "version": "v0.4.10"}, "sglang", "flag-too-new"),
         ({"args": ["--enable-ep-moe"]}, "sglang", "flag-removed"),
+        ({"served_name": ["a", "b"]}, "infinity", "names-refused"),
+        ({"options": {"tensor_parallel": 2}}, "tei", "option-refused"),
+        ({"options": {"dtype": "bfloat16"}}, "tei", "option-refused"),
+        ({"args": ["--served-model-name=x"], "image": TEI + "89-1.8"}, "tei", "flag-too-new"),
+        ({"args": ["--served-model-name=x"], "image": TEI + "cuda-1.8.3"}, "tei", "flag-too-new"),
         ({"args": ["--stream-output"], "image": "lmsysorg/sglang:v0.5.23-cu130"}, "sglang", "flag-removed"),
         ({"args": ["--lora-strict-loading"], "version": "v0.5.9"}, "sglang", "flag-too-new"),
     ],
@@ -63,6 +71,7 @@ def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--max-model-lem", 4096]}, "vllm", "unknown-flag"),
         ({"args": ["--tp-sise=2"]}, "sglang", "unknown-flag"),
         ({"args": ["--nothing-like-it"]}, "sglang", "unknown-flag"),
+        ({"args": ["--poling=cls"]}, "tei", "unknown-flag"),
         ({"container": {"ipc": "host", "shm_size": "1g"}}, "vllm", "shm-size-ignored"),
     ],
 )
@@ -85,10 +94,23 @@ def test_warnings(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--lora-strict-loading"], "version": "v0.5.10"}, "sglang"),  # not looked into: it may have it
         ({"args": ["--enable-ep-moe"], "image": "lmsysorg/sglang:v0.5.1.post3-cu126"}, "sglang"),
         ({"options": {"lora": {"a": "/a"}}, "version": "v0.4.6"}, "sglang"),
+        ({"args": ["--served-model-name=x"], "image": TEI + "1.9"}, "tei"),
+        ({"options": {"prefix_cache": False, "kv_cache_dtype": "auto", "cpu_offload": "none"}}, "tei"),
+        ({"served_name": ["a", "b"]}, "tei"),
     ],
 )
 def test_what_is_fine(service: dict[str, Any], backend: str) -> None:
     assert found(service, backend) == []
+
+
+def test_a_backend_that_nobody_maintains_is_said_to_be_that() -> None:
+    service = {"served_name": "a", "args": ["--disable-usage-stats"]}
+    assert found(service, "tgi") == [
+        ("backend-notice", Severity.WARNING),
+        ("flag-removed", Severity.ERROR),
+        ("name-not-listed", Severity.WARNING),
+    ]
+    assert ("flag-too-new", Severity.ERROR) in found({"options": {"lora": {"a": "/a"}}, "version": "2.0.4"}, "tgi")
 
 
 def test_the_successor_is_named() -> None:

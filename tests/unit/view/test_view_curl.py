@@ -60,6 +60,11 @@ def test_the_request_is_of_the_models_category(model: str, path: str, keys: set[
     assert (url, set(body), body["model"]) == (OPEN + path, keys, model)
 
 
+def test_what_is_ordered_is_called_as_the_server_calls_it() -> None:
+    url, body = sent(ask(model="ranker", backend="tei"))
+    assert (url, set(body)) == (OPEN + "/rerank", {"model", "query", "texts"})
+
+
 def test_what_cannot_be_asked_has_no_example() -> None:
     assert example_of(spec(model="voice"), Running("chat", "gpu-a", OPEN, "llama.cpp")) is None
     assert example_of(spec(), Running("gone", "gpu-a", OPEN, "llama.cpp")) is None
