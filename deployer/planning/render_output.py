@@ -21,7 +21,7 @@ class TemplateOutput:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     caches: Mapping[str, str] = field(default_factory=dict)
-    container: Container = field(default_factory=Container)
+    container: Container = field(default_factory=Container.usual)
 
 
 def parse_output(name: str, data: Any) -> TemplateOutput:
@@ -71,6 +71,8 @@ def _text(name: str, key: str, value: Any) -> str:
 
 
 def _container(name: str, data: Mapping[str, Any]) -> Container:
+    if not data:
+        return Container.usual()
     from pydantic import ValidationError
 
     try:
