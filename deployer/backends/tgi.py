@@ -50,7 +50,7 @@ BACKEND = Backend(
         "max_batch_tokens": Flag("--max-batch-prefill-tokens"),
         "prefix_cache": InTemplate(),
         "cpu_offload": Refused("it keeps the whole model on the GPUs", ("none",)),
-        "chat_template": Refused("it takes a whole tokenizer_config.json, with `args: [--tokenizer-config-path, FILE]`"),
+        "chat_template": Refused("it takes a whole `tokenizer_config.json`, by `args: [--tokenizer-config-path]`"),
         "reasoning_parser": Refused("it tells no thoughts from answers", ("none",)),
         "tool_parser": Refused(BY_ITSELF),
         "lora": InTemplate(needs=("--lora-adapters",)),
