@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from labkit.hosts import BUSYBOX, Lab
 from labkit.project import Project, changes, must_name
 from labkit.waiting import eventually
@@ -208,3 +209,16 @@ def test_a_port_lost_while_a_successor_takes_over_must_leave_the_rest_in_order(l
     project.apply()
     project.must_be_settled()
     assert len(lab.running()) == 1
+
+
+@pytest.mark.parametrize("bind", ["::1", "::", "0.0.0.0"])
+def test_an_address_of_either_kind_must_be_served_and_its_port_be_kept(lab: Lab, project: Project, bind: str) -> None:
+    project.write(f'chat: {{model: tiny, port: {{number: {PORT}, bind: "{bind}"}}}}', hosts=ONE_HOST)
+    project.apply()
+    project.must_be_settled()
+    (name,) = lab.running()
+    assert owners(project)[bind] == f"container {name}"
+    local = "[::1]" if ":" in bind else "127.0.0.1"
+    assert lab.request("lab1", f"http://{local}:{PORT}/health")[0] == 200
+    url = project.replica("chat")["url"]
+    assert url == f"http://{'[::1]' if bind == '::1' else 'lab1'}:{PORT}"
