@@ -1,8 +1,9 @@
-"""The same short act on many hosts at once, with a thread each up to a bound. Waits for all of them."""
+"""Short acts on many hosts at once, with a thread each up to a bound: waited for, or beside the caller."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -43,3 +44,31 @@ def on_each(hosts: Iterable[str], act: Callable[[str], T], at_once: int = AT_ONC
     if defects:
         raise defects[0]
     return {name: found[name] for name in names}
+
+
+class Crew:
+    """Performs acts beside the caller, in the order they came; its threads end when there is nothing to do."""
+
+    def __init__(self, name: str, at_once: int = AT_ONCE) -> None:
+        self._name, self._at_once = name, at_once
+        self._todo: deque[Callable[[], object]] = deque()
+        self._working = 0
+        self._lock = threading.Lock()
+
+    def add(self, act: Callable[[], object]) -> None:
+        """`act` raises nothing."""
+        with self._lock:
+            self._todo.append(act)
+            if self._working == self._at_once:
+                return
+            self._working += 1
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._todo:
+                    self._working -= 1
+                    return
+                act = self._todo.popleft()
+            act()

@@ -6,11 +6,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 
 from deployer.dataclass import dataclass
 from deployer.engine.context import Transports
-from deployer.engine.fanout import on_each
+from deployer.engine.fanout import Crew, on_each
 from deployer.engine.lock import LEASE, Held, Holder, HostLock
 from deployer.errors import DeployerError, Diagnostic, OperationError, RefusedError, Severity
 from deployer.values.events import Note
@@ -44,6 +45,7 @@ class Leases:
         self._renewed: dict[str, float] = {}  # host -> when
         self._lost: dict[str, str] = {}  # host -> why
         self._renewing: set[str] = set()
+        self._crew = Crew("lease")
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
 
@@ -159,7 +161,7 @@ class Leases:
         for host in tuple(self._renewed):
             if host not in self._lost and host not in self._renewing:
                 self._renewing.add(host)
-                threading.Thread(target=self._renew_beside, args=(host,), name=f"lease {host}", daemon=True).start()
+                self._crew.add(partial(self._renew_beside, host))
 
     def _renew_beside(self, host: str) -> None:
         """A host that cannot be reached now is asked again the next time; `fence` knows how old its lease is."""

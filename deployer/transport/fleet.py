@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLOSE_TIMEOUT = 5.0  # seconds for all hosts together
+FILES_BESIDES, FILES_PER_HOST = 256, 12  # open at once; the most are those of a system's ssh with its pipes and sockets
 
 
 class Fleet(Mapping[str, Transport]):
@@ -29,6 +31,7 @@ class Fleet(Mapping[str, Transport]):
         self._jumps = Jumps(self._options)
         self._transports: dict[str, Transport] = {}
         self._lock = threading.Lock()
+        allow_open_files(FILES_BESIDES + FILES_PER_HOST * len(hosts))
 
     def __getitem__(self, name: str) -> Transport:
         with self._lock:
@@ -79,3 +82,14 @@ class Fleet(Mapping[str, Transport]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def allow_open_files(wanted: int) -> None:
+    """Raises this process's own limit, often 1024, up to the one it may not pass."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a limit beyond the one it tells
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
