@@ -26,6 +26,8 @@ COMMANDS = {
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",
     "status": "Show what runs, service by service.",
+    "verify": "Send every replica a real request and judge the answer.",
+    "query": "Ask a service something and print the answer as it comes.",
     "logs": "Show the log of a service's containers.",
 }
 INTERRUPTED = 130

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deployer import backends
+from deployer.backends.base import Backend
+from deployer.dataclass import dataclass
+from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.render import served_names
 from deployer.planning.render_mounts import model_target
+from deployer.planning.render_request import ModelFacts
+from deployer.planning.replicas import Found
+from deployer.spec.language import DeploySpec, Service
 from deployer.spec.language.services import ProbeRequest
 from deployer.values.plan import AwaitReady, Endpoint, Probe
 
@@ -35,37 +44,80 @@ def await_ready(replica: DesiredReplica) -> AwaitReady:
 
 def probe(replica: DesiredReplica) -> Probe | None:
     """The real request after readiness; None where the spec says `probe: none`."""
-    wanted = replica.choice.service.health.probe
-    if wanted == "none":
+    if replica.choice.service.health.probe == "none":
         return None
-    request = wanted if isinstance(wanted, ProbeRequest) else ProbeRequest()
-    api = replica.choice.backend.api
-    paths = {
-        "models": api.models,
-        "chat": api.chat,
-        "completions": api.completions,
-        "embeddings": api.embeddings,
-        "rerank": api.rerank,
-    }
-    return Probe(
-        name=replica.name,
-        endpoint=endpoint(replica),
-        category=replica.choice.category,
-        models=_listed_names(replica),
-        paths={name: path for name, path in paths.items() if path is not None},
-        prompt=request.prompt,
-        expect=request.expect,
+    choice = replica.choice
+    asked = Asked(choice.service, choice.backend, choice.category, replica.placed.model)
+    return asked.probe(replica.name, endpoint(replica))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides the request to a replica. `model`: its weights, where they are known."""
+
+    service: Service
+    backend: Backend
+    category: str
+    model: ModelFacts | None = None
+
+    def probe(self, name: str, endpoint: Endpoint) -> Probe:
+        """The request of the model's category, also where the spec wants none after a start."""
+        wanted, api = self.service.health.probe, self.backend.api
+        request = wanted if isinstance(wanted, ProbeRequest) else ProbeRequest()
+        paths = {
+            "models": api.models,
+            "chat": api.chat,
+            "completions": api.completions,
+            "embeddings": api.embeddings,
+            "rerank": api.rerank,
+        }
+        return Probe(
+            name=name,
+            endpoint=endpoint,
+            category=self.category,
+            models=self._listed(),
+            paths={name: path for name, path in paths.items() if path is not None},
+            prompt=request.prompt,
+            expect=request.expect,
+        )
+
+    def _listed(self) -> tuple[str, ...]:
+        """What the server's list of models must hold."""
+        names = served_names(self.service)
+        match self.backend.names:
+            case "path":
+                return (model_target(self.model),) if self.model is not None else ()
+            case "tagged":
+                return tuple(name if ":" in name else f"{name}:latest" for name in names)
+            case _:
+                return names
+
+
+def probe_of_found(spec: DeploySpec, item: Found) -> Probe | None:
+    """The same of a container that runs, by the spec at hand; None where the spec does not know its service, or its
+    labels do not say where it answers."""
+    service, backend = spec.services.get(item.recorded.key.service), backend_of(spec, item)
+    at = endpoint_of(item)
+    if service is None or backend is None or at is None:
+        return None
+    model, keys = spec.models.get(service.model or ""), service.options.api_key or ()
+    category = (model.category if model is not None else None) or "llm"
+    return Asked(service, backend, category).probe(
+        item.container.name, replace(at, api_key=keys[0].secret if keys else None)
     )
 
 
-def _listed_names(replica: DesiredReplica) -> tuple[str, ...]:
-    """What the server's list of models must hold."""
-    if replica.choice.backend.names == "path":
-        return (model_target(replica.placed.model),)
-    names = served_names(replica.choice.service)
-    if replica.choice.backend.names == "tagged":
-        return tuple(name if ":" in name else f"{name}:latest" for name in names)
-    return names
+def backend_of(spec: DeploySpec, item: Found) -> Backend | None:
+    return backends.find(base_backend(spec, str(item.recorded.decisions.get("backend"))))
+
+
+def endpoint_of(item: Found) -> Endpoint | None:
+    """Where a container that runs answers, seen from its own host."""
+    port = item.recorded.decisions.get("port")
+    if not isinstance(port, int):
+        return None
+    bind = next((address for address, published, _ in item.container.ports if published == port), "")
+    return Endpoint(ANY_ADDRESS.get(bind, bind), port)
 
 
 def url(replica: DesiredReplica, host_address: str) -> str:

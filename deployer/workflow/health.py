@@ -5,16 +5,13 @@ from __future__ import annotations
 import http.client
 from functools import partial
 
-from deployer.backends import find
 from deployer.engine.model_http import status_of
-from deployer.planning.choice import base_backend
-from deployer.planning.readiness import ANY_ADDRESS
+from deployer.planning.readiness import backend_of, endpoint_of
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
 from deployer.values.facts import ObservedState
-from deployer.values.plan import Endpoint
 
 ANSWER_TIMEOUT = 5.0  # seconds
 LOADING = (404, 503)
@@ -40,13 +37,10 @@ def _ask_host(spec: DeploySpec, by_host: dict[str, list[Found]], transport: Tran
 
 
 def _ask(transport: Transport, spec: DeploySpec, item: Found) -> str | None:
-    backend = find(base_backend(spec, str(item.recorded.decisions.get("backend"))))
-    port = item.recorded.decisions.get("port")
-    if backend is None or not isinstance(port, int):
+    backend, endpoint = backend_of(spec, item), endpoint_of(item)
+    if backend is None or endpoint is None:
         return None
-    bind = next((address for address, published, _ in item.container.ports if published == port), "")
     try:
-        endpoint = Endpoint(ANY_ADDRESS.get(bind, bind), port)
         status = status_of(transport, endpoint, backend.api.health, ANSWER_TIMEOUT)
     except (OSError, http.client.HTTPException):
         return "no answer"

@@ -25,6 +25,10 @@ def test_smollm2_must_answer_and_the_answer_must_be_checked(lab: Lab, project: P
     status, text = lab.request("lab1", f"{replica['url']}/v1/chat/completions", body)
     assert status == 200
     assert "Paris" in text
+    verified = project.run("verify", "--json").json()["replicas"]
+    assert [(r["replica"], r["ok"]) for r in verified] == [(0, True)]
+    assert "Paris" in verified[0]["answer"]
+    assert "Paris" in project.run("query", "chat", "Name the capital city of France.", "--max-tokens", "24").out
 
 
 def test_an_answer_that_does_not_match_must_fail_the_apply(lab: Lab, project: Project) -> None:
@@ -42,6 +46,7 @@ def test_an_embedding_service_must_return_meaningful_vectors(lab: Lab, project: 
     assert status == 200, text
     cat, kitten, markets = (entry["embedding"] for entry in json.loads(text)["data"])
     assert len(cat) == 384
+    assert len(json.loads(project.run("query", "embed", "a cat sits on the mat").out)) == 384
     assert cosine(cat, kitten) > cosine(cat, markets) + 0.2
 
 

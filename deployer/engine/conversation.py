@@ -1,0 +1,198 @@
+"""Asks a model and gives its answer piece by piece as it comes. What the model says is hostile to a terminal."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from time import monotonic as clock
+from typing import Any
+
+from deployer.dataclass import dataclass
+from deployer.engine.context import Site, failed
+from deployer.engine.model_http import MAX_BODY, bearer
+from deployer.engine.redaction import HIDDEN
+from deployer.errors import OperationError
+from deployer.values.plan import Probe
+
+MAX_ANSWER = 4 << 20  # characters
+MAX_EVENT = 1 << 20  # bytes of one event
+KEPT = "\n\t"
+EVIDENCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`seconds`: the longest wait for the next piece."""
+
+    prompt: str
+    system: str | None = None
+    max_tokens: int | None = None
+    seconds: float = 120.0
+
+
+def converse(asked: Probe, wish: Wish, site: Site) -> Iterator[str]:
+    """The answer to one prompt, without control characters. Asks for a chat, and for a completion where the model has
+    no chat template. OperationError where there is no answer."""
+    if asked.category == "embedding":
+        yield from _embedding(asked, wish, site)
+        return
+    path = asked.paths.get("chat")
+    if path is not None:
+        response, connection = _post(asked, path, _chat(asked, wish), wish, site)
+        if response.status == 200:
+            yield from _pieces(response, connection, wish)
+            return
+        body = _whole(response, connection)
+        if not _is_without_template(response.status, body) or "completions" not in asked.paths:
+            raise _refused(asked, path, response.status, body, site)
+    path = asked.paths.get("completions")
+    if path is None:
+        what = f"a model of category `{asked.category}` cannot be asked a question"
+        raise failed("no-such-request", what, "`deployer status -v` prints a request that it can answer")
+    response, connection = _post(asked, path, _completion(asked, wish), wish, site)
+    if response.status != 200:
+        raise _refused(asked, path, response.status, _whole(response, connection), site)
+    yield from _pieces(response, connection, wish)
+
+
+def _embedding(asked: Probe, wish: Wish, site: Site) -> Iterator[str]:
+    path = asked.paths.get("embeddings", "/v1/embeddings")
+    response, connection = _post(asked, path, {**_model(asked), "input": wish.prompt}, wish, site)
+    body = _whole(response, connection)
+    if response.status != 200:
+        raise _refused(asked, path, response.status, body, site)
+    with suppress(ValueError, KeyError, IndexError, TypeError):
+        yield json.dumps(json.loads(body)["data"][0]["embedding"])
+        return
+    raise failed("bad-answer", "the answer holds no embedding", "`deployer verify` tells more")
+
+
+def _model(asked: Probe) -> dict[str, Any]:
+    return {"model": asked.models[0]} if asked.models else {}
+
+
+def _chat(asked: Probe, wish: Wish) -> dict[str, Any]:
+    system = [{"role": "system", "content": wish.system}] if wish.system else []
+    return {**_options(asked, wish), "messages": [*system, {"role": "user", "content": wish.prompt}]}
+
+
+def _completion(asked: Probe, wish: Wish) -> dict[str, Any]:
+    return {**_options(asked, wish), "prompt": wish.prompt}
+
+
+def _options(asked: Probe, wish: Wish) -> dict[str, Any]:
+    limit = {"max_tokens": wish.max_tokens} if wish.max_tokens is not None else {}
+    return {**_model(asked), "stream": True, **limit}
+
+
+def _post(
+    asked: Probe, path: str, body: dict[str, Any], wish: Wish, site: Site
+) -> tuple[http.client.HTTPResponse, http.client.HTTPConnection]:
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+    if asked.endpoint.api_key is not None:
+        headers["Authorization"] = bearer(site, asked.endpoint.api_key)
+    connection = site.transport.http(asked.endpoint.address, asked.endpoint.port, timeout=wish.seconds)
+    try:
+        connection.request("POST", path, json.dumps(body).encode(), headers)
+        return connection.getresponse(), connection
+    except TimeoutError:
+        connection.close()
+        raise _silent(wish) from None
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        what = f"the server broke off at {path}: {type(error).__name__}"
+        raise failed("request-broken", what, "`deployer logs` shows what it said") from None
+
+
+def _pieces(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, wish: Wish) -> Iterator[str]:
+    """Server-sent events, or one JSON answer of a server that does not stream."""
+    length, heard = 0, clock()
+    try:
+        for event in _events(response, wish):
+            text = _text_of(event)
+            length += len(text)
+            if length > MAX_ANSWER:
+                what = f"the answer is longer than {MAX_ANSWER} characters"
+                raise failed("answer-too-long", what, "ask for less with `--max-tokens`")
+            if text:
+                heard = clock()
+                yield plain(text)
+            elif clock() - heard > wish.seconds:  # it keeps the connection alive, and says nothing
+                raise _silent(wish)
+    finally:
+        response.close()
+        connection.close()
+
+
+def _whole(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> bytes:
+    """An answer that is no stream; what breaks off is short."""
+    try:
+        return response.read(MAX_BODY)
+    except (OSError, http.client.HTTPException):
+        return b""
+    finally:
+        response.close()
+        connection.close()
+
+
+def _events(response: http.client.HTTPResponse, wish: Wish) -> Iterator[Any]:
+    while True:
+        try:
+            line = response.readline(MAX_EVENT)
+        except TimeoutError:
+            raise _silent(wish) from None
+        except (OSError, http.client.HTTPException) as error:
+            what = f"the answer broke off: {type(error).__name__}"
+            raise failed("request-broken", what, "`deployer logs` shows what the server said") from None
+        if not line:
+            return
+        data = line.strip().removeprefix(b"data:").strip()
+        if data == b"[DONE]":
+            return
+        with suppress(ValueError, RecursionError):
+            yield json.loads(data)
+
+
+def _text_of(event: Any) -> str:
+    """What an event adds to the answer: of a chat or a completion, streamed or whole."""
+    if isinstance(event, dict) and event.get("error"):
+        error = event["error"]
+        said = error.get("message") if isinstance(error, dict) else error
+        raise failed("bad-answer", f"the server says: {plain(str(said))[:EVIDENCE]}", "correct the request as it says")
+    choices = event.get("choices") if isinstance(event, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    if not isinstance(first, dict):
+        return ""
+    for source in (first.get("delta"), first.get("message"), first):
+        text = source.get("content", source.get("text")) if isinstance(source, dict) else None
+        if isinstance(text, str):
+            return text
+    return ""
+
+
+def plain(text: str) -> str:
+    """Without what a terminal would obey; lines and tabs stay."""
+    import unicodedata
+
+    return "".join(c for c in text if c in KEPT or unicodedata.category(c) not in HIDDEN)
+
+
+def _is_without_template(status: int, body: bytes) -> bool:
+    return status == 404 or (status in (400, 500, 501) and b"template" in body.lower())
+
+
+def _refused(asked: Probe, path: str, status: int, body: bytes, site: Site) -> OperationError:
+    evidence = (site.words(body),)
+    if status in (401, 403):
+        return failed(
+            "key-refused", f"the server refuses the API key: HTTP {status}", "correct `options.api_key`", evidence
+        )
+    return failed(
+        "bad-answer", f"the server answers {path} with HTTP {status}", "correct the request as it says", evidence
+    )
+
+
+def _silent(wish: Wish) -> OperationError:
+    return failed("no-answer", f"the model said nothing for {wish.seconds:g} s", "`deployer verify` tells more")
