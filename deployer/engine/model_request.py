@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -15,11 +14,11 @@ from deployer.engine.answers import (
     completion_text,
     listed_models,
 )
-from deployer.engine.container_log import ended, last_lines, service_of
+from deployer.engine.container_log import last_lines, service_of
 from deployer.engine.context import Site, failed
+from deployer.engine.endings import ended_since
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import look
-from deployer.engine.readiness import ENDED
 from deployer.errors import OperationError
 from deployer.values.facts import ObservedContainer
 from deployer.values.plan import Probe
@@ -28,7 +27,6 @@ PROMPT = "Reply with the word: ready"
 MAX_TOKENS = 32
 EVIDENCE = 300  # characters of an answer that is no good
 SHOWN = 80  # characters of an answer that a line shows
-SETTLES_WITHIN = 3.0  # seconds until Docker has noticed that a process ended
 QUERY, DOCUMENTS = "What is a panda?", ("The giant panda is a bear.", "Paris is the capital of France.")
 
 
@@ -154,15 +152,9 @@ class Asked:
 
     def broke_off(self, cause: str) -> OperationError:
         """The connection ended instead of an answer: most likely the server did too; Docker notices a little later."""
-        deadline = time.monotonic() + SETTLES_WITHIN
-        while time.monotonic() < deadline:
-            now = look(self.site, self.operation.name)
-            if now is None:
-                break
-            restarts = self.before.restarts if self.before else 0
-            if now.status in ENDED or now.restarts > restarts:
-                return OperationError(ended(self.site, now, "died-on-request", "at its first request"))
-            time.sleep(0.2)
+        died = ended_since(self.site, self.operation.name, self.before, "at its first request")
+        if died is not None:
+            return OperationError(died)
         what = f"the server broke off at a request: {cause}"
         return failed("request-broken", what, "read the container's last lines", self.log())
 

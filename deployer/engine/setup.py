@@ -9,16 +9,20 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import last_line, last_lines
 from deployer.engine.context import ApplyContext, Site, Transports, failed
+from deployer.engine.endings import ended_since
 from deployer.engine.fanout import on_each
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
+from deployer.engine.ownership import look
 from deployer.engine.watch import Watch
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, OperationError
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import Event
+from deployer.values.facts import ObservedContainer
 from deployer.values.plan import EnsureSetup, SetupQuestion
 from deployer.values.setup import ExecCall, HttpCall
 
@@ -27,15 +31,16 @@ LOOK_EVERY, SAY_EVERY = 0.5, 10.0
 
 
 def ensure_setup(operation: EnsureSetup, site: Site) -> str:
-    """OperationError `setup-failed` with what the server said, where a task cannot be done."""
+    """OperationError `setup-failed` with what the server said, where a task cannot be done; `died-on-request`."""
     if is_done(operation, site):
         return "was so already"
+    doing = Doing(operation, site, look(site, operation.name))
     for call in operation.task.do:
         match call:
             case HttpCall():
-                _send(operation, call, site)
+                doing.send(call)
             case ExecCall():
-                _run(operation, call, site)
+                doing.run(call)
     if not is_done(operation, site):
         raise _failed(operation, site, "was done, and is not there all the same")
     return ""
@@ -43,7 +48,10 @@ def ensure_setup(operation: EnsureSetup, site: Site) -> str:
 
 def is_done(operation: EnsureSetup, site: Site) -> bool:
     task = operation.task
-    reply = _exchange(operation, task.check, CHECK_TIMEOUT, site)
+    try:
+        reply = _exchange(operation, task.check, CHECK_TIMEOUT, site)
+    except BrokenOff as error:
+        raise _broken(operation, task.check, site, error) from None
     text = reply.body.decode("utf-8", "replace")
     return 200 <= reply.status < 300 and all(re.search(pattern, text) for pattern in task.expect)
 
@@ -74,23 +82,70 @@ def ask_setup(
     return answers
 
 
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """One task's calls; `before`: its container when they began."""
+
+    operation: EnsureSetup
+    site: Site
+    before: ObservedContainer | None
+
+    def send(self, call: HttpCall) -> None:
+        operation, site = self.operation, self.site
+        try:
+            reply = _exchange(operation, call, operation.task.timeout, site)
+        except BrokenOff as error:
+            died = ended_since(site, operation.name, self.before, f"while it was given {operation.task.name}")
+            raise OperationError(died) if died is not None else _broken(operation, call, site, error) from None
+        said = _error_in(reply.body)
+        if said is None and 200 <= reply.status < 300:
+            return
+        words = site.words(said if said is not None else reply.body)
+        raise _failed(operation, site, f"was refused by the server: HTTP {reply.status}", words)
+
+    def run(self, call: ExecCall) -> None:
+        """The program's words go wherever the program sends them; only its exit code comes back."""
+        site, name, timeout = self.site, self.operation.name, self.operation.task.timeout
+        docker = site.transport.docker()
+        try:
+            with engine_calls(site.host):
+                id_ = docker.exec_create(name, list(call.argv), stdout=False, stderr=False)["Id"]
+                docker.exec_start(id_, detach=True)
+        except Refusal as refusal:
+            raise site.refused(refusal, "run a program in", name) from None
+        code = self._exit_code(id_)
+        if code is None:
+            raise _failed(self.operation, site, f"is not done after {timeout:g} s")
+        if code != 0:
+            raise _failed(self.operation, site, f"failed: `{call.argv[0]}` exited with code {code}")
+
+    def _exit_code(self, id_: str) -> int | None:
+        """None when it still runs at the end of the task's time."""
+        site, name, timeout = self.site, self.operation.name, self.operation.task.timeout
+        clock = site.context.clock
+        began = said = clock()
+        while clock() - began < timeout:
+            try:
+                with engine_calls(site.host):
+                    state: Any = site.transport.docker().exec_inspect(id_)
+            except Refusal as refusal:
+                raise site.refused(refusal, "look at a program in", name) from None
+            if not state.get("Running"):
+                return int(state.get("ExitCode") or 0)
+            if clock() - said >= SAY_EVERY:
+                said = clock()
+                site.watch.waiting(said - began, timeout, last_line(site, name)[1])
+            site.watch.pause(LOOK_EVERY)
+        return None
+
+
 def _exchange(operation: EnsureSetup, call: HttpCall, timeout: float, site: Site) -> Reply:
+    """OperationError where no answer came in time, BrokenOff where the connection ended."""
     question = Question(operation.name, operation.endpoint, call.method, call.path, call.body, timeout)
     try:
         return exchange(question, site)
     except TimeoutError:
         raise _failed(operation, site, f"got no answer from {call.path} within {timeout:g} s") from None
-    except BrokenOff as error:
-        raise _failed(operation, site, f"was broken off at {call.path}: {error}") from None
-
-
-def _send(operation: EnsureSetup, call: HttpCall, site: Site) -> None:
-    reply = _exchange(operation, call, operation.task.timeout, site)
-    said = _error_in(reply.body)
-    if said is None and 200 <= reply.status < 300:
-        return
-    words = site.words(said if said is not None else reply.body)
-    raise _failed(operation, site, f"was refused by the server: HTTP {reply.status}", words)
 
 
 def _error_in(body: bytes) -> str | None:
@@ -105,38 +160,8 @@ def _error_in(body: bytes) -> str | None:
     return None
 
 
-def _run(operation: EnsureSetup, call: ExecCall, site: Site) -> None:
-    """The program's words go wherever the program sends them; only its exit code comes back."""
-    docker, timeout = site.transport.docker(), operation.task.timeout
-    try:
-        with engine_calls(site.host):
-            id_ = docker.exec_create(operation.name, list(call.argv), stdout=False, stderr=False)["Id"]
-            docker.exec_start(id_, detach=True)
-    except Refusal as refusal:
-        raise site.refused(refusal, "run a program in", operation.name) from None
-    code = _exit_code(operation, id_, site, timeout)
-    if code is None:
-        raise _failed(operation, site, f"is not done after {timeout:g} s")
-    if code != 0:
-        raise _failed(operation, site, f"failed: `{call.argv[0]}` exited with code {code}")
-
-
-def _exit_code(operation: EnsureSetup, id_: str, site: Site, timeout: float) -> int | None:
-    clock = site.context.clock
-    began = said = clock()
-    while clock() - began < timeout:
-        try:
-            with engine_calls(site.host):
-                state: Any = site.transport.docker().exec_inspect(id_)
-        except Refusal as refusal:
-            raise site.refused(refusal, "look at a program in", operation.name) from None
-        if not state.get("Running"):
-            return int(state.get("ExitCode") or 0)
-        if clock() - said >= SAY_EVERY:
-            said = clock()
-            site.watch.waiting(said - began, timeout, last_line(site, operation.name)[1])
-        site.watch.pause(LOOK_EVERY)
-    return None
+def _broken(operation: EnsureSetup, call: HttpCall, site: Site, error: BrokenOff) -> DeployerError:
+    return _failed(operation, site, f"was broken off at {call.path}: {error}")
 
 
 def _failed(operation: EnsureSetup, site: Site, what: str, words: str = "") -> DeployerError:

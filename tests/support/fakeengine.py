@@ -101,6 +101,16 @@ class FakeContainer:
         return {**self.image.labels, **(self.body.get("Labels") or {})}
 
 
+@dataclass
+class FakeExec:
+    """A program in a container; `code` is None while it runs."""
+
+    container: FakeContainer
+    argv: list[str]
+    code: int | None = None
+    started: bool = False
+
+
 class FakeEngine:
     """All methods raise Answer where a real engine refuses."""
 
@@ -108,6 +118,7 @@ class FakeEngine:
         self.images: dict[str, FakeImage] = {}  # by full reference as it was pulled or tagged
         self.registries: dict[str, FakeRegistry] = {}
         self.containers: dict[str, FakeContainer] = {}
+        self.execs: dict[str, FakeExec] = {}
         self.gpus = gpus
         self.requests: list[str] = []  # METHOD PATH, for tests that count
         self.is_full = False  # its disk: settings cannot be written down
@@ -296,6 +307,34 @@ class FakeEngine:
                 )
             self.stop(container.id)
         self.containers.pop(container.id, None)
+
+    # --- programs in containers ----------------------------------------------------------
+
+    def exec_create(self, reference: str, argv: list[str]) -> str:
+        container = self.find(reference)
+        if not container.is_live:
+            raise Answer(409, f"Container {container.id} is not running")
+        id_ = new_id()
+        self.execs[id_] = FakeExec(container, argv)
+        return id_
+
+    def exec_start(self, id_: str) -> None:
+        """Detached: it runs on its own."""
+        found = self.execs[id_]
+        process = found.container.process
+        if found.argv[0] != "prepare" or process is None:
+            found.code, found.started = 127, True
+            raise Answer(
+                400,
+                "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: "
+                f'exec: "{found.argv[0]}": executable file not found in $PATH: unknown',
+            )
+
+        def run() -> None:
+            found.code = process.prepare(*found.argv[1:])
+
+        found.started = True
+        threading.Thread(target=run, daemon=True).start()
 
     # --- files ---------------------------------------------------------------------------
 

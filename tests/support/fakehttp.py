@@ -172,6 +172,20 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         self.server.engine.remove(reference, self.query.get("force", "") in ("1", "True", "true"))
         self.send(204)
 
+    def exec_create(self, reference: str) -> None:
+        self.send(201, {"Id": self.server.engine.exec_create(reference, json.loads(self.body)["Cmd"])})
+
+    def exec_start(self, id_: str) -> None:
+        self.server.engine.exec_start(id_)
+        self.send(200)
+
+    def exec_inspect(self, id_: str) -> None:
+        found = self.server.engine.execs.get(id_)
+        if found is None:
+            raise Answer(404, f"No such exec instance: {id_}")
+        running = found.started and found.code is None
+        self.send(200, {"ID": id_, "Running": running, "ExitCode": found.code, "ContainerID": found.container.id})
+
     def put_archive(self, reference: str) -> None:
         self.server.engine.put_files(reference, self.body)
         self.send(200)
@@ -233,6 +247,9 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     ("POST", r"/containers/([^/]+)/rename", EngineHandler.rename),
     ("POST", r"/containers/([^/]+)/update", EngineHandler.update),
     ("DELETE", r"/containers/([^/]+)", EngineHandler.remove),
+    ("POST", r"/containers/([^/]+)/exec", EngineHandler.exec_create),
+    ("POST", r"/exec/([^/]+)/start", EngineHandler.exec_start),
+    ("GET", r"/exec/([^/]+)/json", EngineHandler.exec_inspect),
     ("PUT", r"/containers/([^/]+)/archive", EngineHandler.put_archive),
     ("GET", r"/containers/([^/]+)/archive", EngineHandler.get_archive),
     ("GET", r"/containers/([^/]+)/logs", EngineHandler.logs),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 TERMINATED = 143
+ANSWERS = ("CHAT", "COMPLETIONS", "EMBEDDINGS", "RERANK", "SETUP")
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Process:
     say: Callable[[str], None]  # a line of stdout
     listen: tuple[str, int] | None = None  # where the host publishes the port
     stopping: threading.Event = field(default_factory=threading.Event)
+    state: str = ""  # what it was set up with
 
     def sleep(self, seconds: float) -> bool:
         """False when it is told to stop."""
@@ -32,6 +34,14 @@ class Process:
             self.stopping.wait(float(self.argv[1]))
             return TERMINATED if self.stopping.is_set() else 0
         raise FileNotFoundError(self.argv[0])
+
+    def prepare(self, code: str, seconds: str, text: str = "") -> int:
+        """A program run beside the server, as `prepare.sh`."""
+        self.say("prepare: begins")
+        if not self.sleep(float(seconds)):
+            return TERMINATED
+        self.state = text or self.state
+        return int(code)
 
     def _stub(self) -> int:
         mode = self.env.get("MODE", "serve")
@@ -86,8 +96,10 @@ class Server:
             return respond(request, 200, "ok")
         if path == "/v1/models":
             return respond(request, 200, env.get("MODELS", '{"data": []}'))
+        if path == "/state" and self._process.state:
+            return respond(request, 200, self._process.state)
         name = path.removeprefix("/cgi-bin/").upper()
-        if name not in ("CHAT", "COMPLETIONS", "EMBEDDINGS", "RERANK") or name not in env:
+        if name not in ANSWERS or name not in env:
             return respond(request, 404, "not found")
         if self._mode == "dies":
             self._died.set()
@@ -95,6 +107,8 @@ class Server:
             return None
         if self._mode == "hangs":
             self._process.stopping.wait(60)
+        if name == "SETUP":
+            self._process.state = env.get("SETUP_LEAVES", "")
         return respond(request, int(env.get(f"{name}_STATUS", "200")), env[name])
 
 

@@ -181,7 +181,8 @@ def _root_filesystem() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
-        tar.add(Path(__file__).with_name("stub.sh"), "bin/stub", filter=_executable)
+        for program in ("stub", "prepare"):
+            tar.add(Path(__file__).with_name(f"{program}.sh"), f"bin/{program}", filter=_executable)
         passwd = b"root:x:0:0:root:/:/bin/sh\n"
         entry = tarfile.TarInfo("etc/passwd")
         entry.size = len(passwd)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # A model server in miniature, for containers of tests; tests/support/fakeprograms.py does the same in Python.
 # MODE: serve | dies (at its first request) | hangs (at each) | exit (with CODE) | silent | ticking. DELAY: seconds until it serves.
-# MODELS, CHAT, COMPLETIONS, EMBEDDINGS, RERANK: what it answers; CHAT_STATUS, ...: with which status.
+# MODELS, CHAT, COMPLETIONS, EMBEDDINGS, RERANK, SETUP: what it answers; CHAT_STATUS, ...: with which status.
+# SETUP_LEAVES: what is at /state once it was set up.
 trap 'exit 143' TERM
 echo 'stub: loading'
 case ${MODE:-serve} in
@@ -26,7 +27,8 @@ done
 mkdir -p /www/v1 /www/cgi-bin
 echo ok >/www/health
 printf '%s' "${MODELS:-{\"data\": []\}}" >/www/v1/models
-for name in CHAT COMPLETIONS EMBEDDINGS RERANK; do
+printf '%s' "$SETUP_LEAVES" >/www/leaves
+for name in CHAT COMPLETIONS EMBEDDINGS RERANK SETUP; do
     eval "answer=\${$name-none} status=\${${name}_STATUS:-200}"
     [ "$answer" = none ] && continue
     script=/www/cgi-bin/$(echo "$name" | tr A-Z a-z)
@@ -38,6 +40,7 @@ for name in CHAT COMPLETIONS EMBEDDINGS RERANK; do
     else
         printf '#!/bin/sh\nprintf "Status: %s\\r\\nContent-Type: application/json\\r\\n\\r\\n"\ncat /www/%s\n' \
             "$status" "$name" >"$script"
+        [ "$name" = SETUP ] && [ -n "$SETUP_LEAVES" ] && echo 'cat /www/leaves >/www/state' >>"$script"
     fi
     chmod 755 "$script"
 done

@@ -24,7 +24,8 @@ from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec, PortBinding
 from deployer.values.events import Event
 from deployer.values.names import ReplicaKey, container_name
-from deployer.values.plan import AwaitReady, CreateContainer, Endpoint, Operation, Probe
+from deployer.values.plan import AwaitReady, CreateContainer, Endpoint, EnsureSetup, Operation, Probe
+from deployer.values.setup import Call, HttpCall, SetupTask
 
 PROJECT, IDENTITY = "suite", "7f3a"
 IMAGE, LABELLED = "stub:1", "labelled:1"
@@ -123,6 +124,11 @@ class Bench:
         }
         probe = Probe(name, Endpoint("127.0.0.1", self.port), "llm", ("tiny",), paths, timeout=10.0)
         return replace(probe, **changes)
+
+    def setting_up(self, name: str, *do: Call, timeout: float = 10.0, port: int | None = None) -> EnsureSetup:
+        """Makes sure that the server's /state holds `ready`."""
+        task = SetupTask("the model `tiny`", HttpCall("/state", "GET"), do, ("ready",), timeout)
+        return EnsureSetup(name, Endpoint("127.0.0.1", port or self.port), task)
 
     # --- what is on the host ---------------------------------------------------------------
 
