@@ -1,4 +1,4 @@
-"""Asks OpenSSH for its settings: `ssh -G`, or paramiko's parser, or nobody where no configuration says anything."""
+"""Asks OpenSSH for its settings: `ssh -G`, or paramiko's parser; nobody where the configuration is simple."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import glob
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.failures import tail
+from deployer.transport.plainconfig import Line, is_plain, lines_of, plain_settings
 
 if TYPE_CHECKING:
     from deployer.transport.base import ConnectOptions
 
 CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
 ASK_TIMEOUT = 20.0  # seconds; `Match exec` may run commands
-MAX_BYTES = 1024 * 1024
 # Keywords (man ssh_config) that change nothing of what an Endpoint holds.
 WITHOUT_EFFECT = frozenset(
     (
-        *("host", "loglevel", "visualhostkey", "hashknownhosts", "addkeystoagent", "compression"),
+        *("loglevel", "visualhostkey", "hashknownhosts", "addkeystoagent", "compression"),
         *("sendenv", "setenv", "forwardagent", "forwardx11", "forwardx11trusted"),
         *("gssapiauthentication", "gssapidelegatecredentials"),
         *("serveraliveinterval", "serveralivecountmax", "tcpkeepalive"),
@@ -46,8 +46,9 @@ class Jump:
 def ask_openssh(name: str, alias: Jump, options: ConnectOptions) -> Settings:
     """The settings `ssh -G` prints for an alias; of paramiko's own parser where there is no OpenSSH."""
     files = [options.ssh_config] if options.ssh_config else [f for f in CONFIG_FILES if Path(f).expanduser().is_file()]
-    if not any(has_effect(Path(file).expanduser()) for file in files):
-        return {}  # `ssh -G` takes 10 ms a host
+    lines = effective_lines(Path(file).expanduser() for file in files)
+    if lines is not None and all(map(is_plain, lines)):
+        return plain_settings(alias.address, lines)
     ssh = shutil.which("ssh")
     if ssh is None:
         return parse_files(alias, files)
@@ -98,21 +99,15 @@ def parse_files(alias: Jump, files: Iterable[str]) -> Settings:
     return {key: [value] if isinstance(value, str) else list(value) for key, value in found.items()}
 
 
-def has_effect(file: Path) -> bool:
-    """Could this file change where or how we connect? When in doubt, yes."""
+def effective_lines(files: Iterable[Path]) -> list[Line] | None:
+    """What could change where or how we connect, of all files; None where that cannot be known."""
+    found: list[Line] = []
     try:
-        with file.open("rb") as content:
-            text = content.read(MAX_BYTES).decode("utf-8", "replace")
+        for file in files:
+            found += [("host", "*"), *(line for line in lines_of(file) if is_effective(*line, file))]
     except OSError:
-        return True
-    return any(is_effective(keyword, value, file) for keyword, value in keywords(text))
-
-
-def keywords(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        keyword, _, value = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
-        if keyword and not keyword.startswith("#"):
-            yield keyword.lower(), value.strip()
+        return None
+    return found
 
 
 def is_effective(keyword: str, value: str, file: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 from deployer.errors import HostError
 from deployer.spec.language import Host
-from deployer.transport.asking import Jump, has_effect, parse_settings
+from deployer.transport.asking import Jump, ask_openssh, effective_lines, parse_settings
 from deployer.transport.base import ConnectOptions
+from deployer.transport.plainconfig import is_plain, parse_lines, plain_settings
 from deployer.transport.sshconfig import Endpoint, check_address, endpoint_from, parse_jump, resolve
 
 # `ssh -G` of OpenSSH 9.2, what matters of it
@@ -179,6 +182,7 @@ Host *
         ("Match all\n Port 2\n", True),
         ("Include {folder}/config\n", True),
         ("Include config\n", True),
+        ("Include = {folder}/config\n", True),
         ("Include {folder}/none-*\n", False),
         ("Include 'unbalanced\n", True),
         ("ControlMaster auto\nControlPath ~/.ssh/%C\n", False),
@@ -189,18 +193,103 @@ Host *
 def test_a_configuration_that_says_nothing_is_not_asked(tmp_path: Path, text: str, effect: bool) -> None:
     file = tmp_path / "config"
     file.write_text(text.replace("{folder}", str(tmp_path)))
-    assert has_effect(file) is effect
+    lines = effective_lines([file])
+    assert lines is not None
+    assert bool([line for line in lines if line[0] != "host"]) is effect
+
+
+def said_by_ssh(file: str, alias: str) -> str:
+    ssh = shutil.which("ssh")
+    if ssh is None:
+        pytest.skip("no OpenSSH client here")
+    return subprocess.run([ssh, "-T", "-F", file, "-G", alias], capture_output=True, text=True, check=True).stdout
 
 
 def test_what_is_not_asked_is_what_ssh_would_say() -> None:
     """The defaults used without asking are OpenSSH's own."""
-    import shutil
-    import subprocess
-
-    ssh = shutil.which("ssh")
-    if ssh is None:
-        pytest.skip("no OpenSSH client here")
-    printed = subprocess.run([ssh, "-T", "-F", "none", "-G", "box"], capture_output=True, text=True, check=True).stdout
+    printed = said_by_ssh("none", "box")
     asked, usual = endpoint_from(Jump("box", "u"), parse_settings(printed)), endpoint_from(Jump("box", "u"), {})
     assert set(usual.keys) <= set(asked.keys)
     assert dataclasses.replace(asked, keys=()) == dataclasses.replace(usual, keys=())
+
+
+SIMPLE = """\
+# for all
+User = everyone
+IdentityFile ~/.ssh/first
+
+Host gpu-? !gpu-b
+    HostName 10.0.0.11
+    Port=2222
+    IdentityFile /keys/a
+    IdentitiesOnly yes
+    StrictHostKeyChecking accept-new
+	UserKnownHostsFile /k/one   /k/two
+    ForwardAgent yes
+
+Host gpu-b other.example
+    hostname GPU-B.example
+    ProxyJump ops@bastion:2200,second
+    HostKeyAlias the-box
+    ConnectTimeout 7
+    IdentityAgent none
+    GlobalKnownHostsFile /etc/known
+
+Host *
+    User somebody-else
+    IdentityFile /keys/last
+    ConnectTimeout 9
+"""
+
+
+@pytest.mark.parametrize("alias", ["gpu-a", "gpu-b", "gpu-bb", "other.example", "GPU-A", "elsewhere", "10.0.0.9"])
+def test_simple_configurations_are_read_as_ssh_reads_them(tmp_path: Path, alias: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(SIMPLE)
+    lines = effective_lines([file])
+    assert lines is not None
+    assert all(map(is_plain, lines))
+    read = endpoint_from(Jump(alias), ask_openssh("box", Jump(alias), ConnectOptions(ssh_config=str(file))))
+    asked = endpoint_from(Jump(alias), parse_settings(said_by_ssh(str(file), alias)))
+    assert dataclasses.replace(read, strict="") == dataclasses.replace(asked, strict="")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Match all",
+        "Include other",
+        "Host [ab]",
+        "HostName %h.example",
+        'HostName "a b"',
+        "HostName a # b",
+        "HostName",
+        "IdentityFile ${HOME}/key",
+        "IdentityFile /keys/a=b",
+        "IdentitiesOnly true",
+        "ConnectTimeout 1m",
+        "Port 0x16",
+        "ProxyCommand nc %h %p",
+        "CertificateFile /keys/a-cert.pub",
+        "CanonicalizeHostname yes",
+        "KeywordOfTomorrow yes",
+    ],
+)
+def test_all_else_is_ssh_s_to_read(line: str) -> None:
+    assert not all(map(is_plain, parse_lines(line)))
+
+
+def test_files_follow_one_another(tmp_path: Path) -> None:
+    """The user's own before the system's; a `Host` of the first says nothing of the second."""
+    (tmp_path / "own").write_text("Host a\nPort 1\n")
+    (tmp_path / "system").write_text("Port 2\nUser u\n")
+    lines = effective_lines([tmp_path / "own", tmp_path / "system"])
+    assert lines is not None
+    assert plain_settings("a", lines) == {"hostname": ["a"], "port": ["1"], "user": ["u"]}
+    assert plain_settings("b", lines) == {"hostname": ["b"], "port": ["2"], "user": ["u"]}
+
+
+def test_a_file_that_cannot_be_read_is_ssh_s_to_complain_of(tmp_path: Path) -> None:
+    assert effective_lines([tmp_path / "none"]) is None
+    (tmp_path / "large").write_bytes(b"#" * (1 << 20) + b"\n")
+    assert effective_lines([tmp_path / "large"]) is None
