@@ -113,10 +113,38 @@ def published_ports(inspected: Mapping[str, Any]) -> tuple[tuple[str, int, str],
     return tuple(sorted(found))
 
 
-def container_ids(listed: object) -> tuple[str, ...]:
-    """Of `GET /containers/json?all=1`."""
+def listed_containers(listed: object) -> tuple[Mapping[str, Any], ...]:
+    """The entries of `GET /containers/json?all=1` that have an id."""
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    return tuple(i for entry in entries[:MAX_ITEMS] if ID.match(i := text_of(entry, "Id")))
+    return tuple(entry for entry in entries[:MAX_ITEMS] if ID.match(text_of(entry, "Id")))
+
+
+def may_be_ours(entry: Mapping[str, Any], identity: Identity) -> bool:
+    """Of an entry of the list: it carries the name of our project."""
+    return labels_of(entry).get(LABEL_PROJECT) == identity.project
+
+
+def parse_listed(entry: Mapping[str, Any], around: Surroundings, why: str) -> ObservedContainer:
+    """A container of others that the engine lists and cannot describe: what it asked for is not known."""
+    names = texts_of(entry, "Names")
+    own = _own(labels_of(entry), around.image_labels.get(text_of(entry, "ImageID")))
+    ports = {
+        (one_line(text_of(port, "IP"), 64) or "0.0.0.0", number_of(port, "PublicPort"), text_of(port, "Type"))
+        for port in maps_of(entry, "Ports")
+        if 0 < number_of(port, "PublicPort") < 65536 and text_of(port, "Type") in ("tcp", "udp", "sctp")
+    }
+    return ObservedContainer(
+        id=text_of(entry, "Id"),
+        name=one_line(names[0].removeprefix("/")) if names else text_of(entry, "Id")[:12],
+        image=one_line(text_of(entry, "Image"), 512),
+        image_id=one_line(text_of(entry, "ImageID")),
+        status=_status({"Status": text_of(entry, "State")}),
+        ports=tuple(sorted(ports)),
+        network=_network(text_of(map_of(entry, "HostConfig"), "NetworkMode")),
+        labelled_project=_label(own, LABEL_PROJECT),
+        labelled_id=_label(own, LABEL_ID),
+        unread=why,
+    )
 
 
 def images_to_ask(listed: object, known: Mapping[str, object], identity: Identity) -> tuple[str, ...]:

@@ -21,6 +21,14 @@ MAX_ANSWER = 64 << 20
 CHUNK = 1 << 18
 
 
+class EngineRefusal(DockerError):
+    """The engine is there, and what it said at one path is an error or nonsense: `why`, in its words."""
+
+    def __init__(self, diagnostic: Diagnostic, why: str) -> None:
+        super().__init__(diagnostic)
+        self.why = why
+
+
 class EngineReader:
     """Safe to use from several threads. `open_connection` makes a connection, which connects when told to."""
 
@@ -37,7 +45,7 @@ class EngineReader:
         self._deadline = time.monotonic() + timeout
 
     def get(self, path: str, *, absent: Any = None) -> Any:
-        """The JSON at `path`; `absent` where the engine says 404. HostError for everything else."""
+        """The JSON at `path`; `absent` where the engine says 404. EngineRefusal where it says no, else HostError."""
         connection = self._take()
         try:
             status, body = self._exchange(connection, path)
@@ -130,11 +138,14 @@ class EngineReader:
         try:
             data = parse_json(body, MAX_ANSWER)
         except ValueError as error:
-            raise self._unreadable(path, one_line(str(error))) from None
+            raise self._refusal(path, one_line(str(error))) from None
         if status != 200:
             words = text_of(data, "message") if isinstance(data, dict) else ""
-            raise self._unreadable(path, f"HTTP {status} {one_line(words)}".strip())
+            raise self._refusal(path, f"HTTP {status} {one_line(words)}".strip())
         return data
+
+    def _refusal(self, path: str, why: str) -> EngineRefusal:
+        return EngineRefusal(self._unreadable(path, why).diagnostic, why)
 
     def _unreadable(self, path: str, why: str) -> DockerError:
         return DockerError(

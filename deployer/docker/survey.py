@@ -9,7 +9,8 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
-from deployer.docker.reader import EngineReader
+from deployer.docker.reader import EngineReader, EngineRefusal
+from deployer.docker.shapes import text_of
 from deployer.errors import Diagnostic, DockerError
 from deployer.values.facts import DockerFacts
 
@@ -27,8 +28,11 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Details:
+    """`unread`: entries of the list that the engine cannot describe, and why; none of them may be ours."""
+
     inspected: tuple[Any, ...]
     image_labels: Mapping[str, Mapping[str, str]]
+    unread: tuple[tuple[Mapping[str, Any], str], ...] = ()
 
 
 def read_overview(reader: EngineReader, pool: Executor, host: str) -> Overview:
@@ -40,17 +44,30 @@ def read_overview(reader: EngineReader, pool: Executor, host: str) -> Overview:
 
 
 def read_details(reader: EngineReader, pool: Executor, overview: Overview, identity: Identity) -> Details:
-    """The second: every container, and images that no list shows. What vanished meanwhile is left out."""
+    """The second: every container, and images that no list shows. What vanished meanwhile is left out.
+
+    DockerError where one that may be ours cannot be read: whoever plans without it would make it a second time.
+    """
     labels = dict(shapes.parse_image_labels(overview.images))
-    ids, hidden = (
-        shapes.container_ids(overview.containers),
-        shapes.images_to_ask(overview.containers, labels, identity),
-    )
-    inspected = pool.map(lambda i: reader.get(f"/containers/{i}/json"), ids)
+    listed = shapes.listed_containers(overview.containers)
+    hidden = shapes.images_to_ask(overview.containers, labels, identity)
+    unread: list[tuple[Mapping[str, Any], str]] = []
+
+    def inspect(entry: Mapping[str, Any]) -> Any:
+        try:
+            return reader.get(f"/containers/{text_of(entry, 'Id')}/json")
+        except EngineRefusal as refusal:
+            if shapes.may_be_ours(entry, identity):
+                raise
+            unread.append((entry, refusal.why))
+            return None
+
+    inspected = pool.map(inspect, listed)
     for image, data in zip(hidden, pool.map(lambda i: reader.get(f"/images/{i}/json"), hidden), strict=True):
         if data is not None:
             labels[image] = shapes.labels_of_image(data)
-    return Details(tuple(data for data in inspected if data is not None), labels)
+    found = tuple(data for data in inspected if data is not None)
+    return Details(found, labels, tuple(unread))
 
 
 def _daemon(reader: EngineReader, host: str) -> DockerFacts:

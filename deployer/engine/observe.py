@@ -73,7 +73,11 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         details = read_details(reader, pool, overview, identity)
         probed = probing.result()
         around = shapes.Surroundings(identity, details.image_labels, probed.gpu.gpus)
-        containers = tuple(sorted(_containers(details.inspected, around), key=lambda c: (c.name, c.id)))
+        found = [
+            *_containers(details.inspected, around),
+            *(shapes.parse_listed(e, around, w) for e, w in details.unread),
+        ]
+        containers = tuple(sorted(found, key=lambda c: (c.name, c.id)))
         facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
         asked = {path: fact for path, fact in facts.paths.items() if path in question.paths}
         return replace(facts, paths=asked, disks=(*facts.disks, *root.result()))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from deployer.errors import Diagnostic
 from deployer.planning.packages import as_root, family_of, install_docker, install_toolkit
+from deployer.planning.unread import unread_containers
 from deployer.values.checks import Check, failed, passed, warned
 from deployer.values.facts import GpuFacts, HostFacts
 from deployer.values.tools import GPU_HOOKS
@@ -25,6 +26,9 @@ def docker_checks(facts: HostFacts) -> Iterator[Check]:
     docker = facts.docker
     more = ", rootless" if docker.rootless else ""
     yield passed("docker", f"{docker.version} (API {docker.api_version}){more}, storage {docker.storage_driver or '?'}")
+    for unread in unread_containers({facts.name: facts}):
+        message = unread.message.removeprefix(f"host `{facts.name}`: ")
+        yield warned("unread-containers", message, unread.hint or "", unread.evidence)
     if facts.gpus:
         yield _toolkit(facts)
 

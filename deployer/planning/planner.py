@@ -25,6 +25,7 @@ from deployer.planning.selection import Selection, selected
 from deployer.planning.setup import setup_questions, with_setup
 from deployer.planning.state_dir import denied_state_dirs
 from deployer.planning.takeover import taking_over
+from deployer.planning.unread import unread_containers
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
@@ -94,6 +95,7 @@ def _assemble(
     steps = rollout.lay_out()
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
+    problems += unread_containers(observed.reachable)
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,

@@ -149,6 +149,7 @@ class ObservedContainer:
     labelled_project: str | None = None  # deployer.project of whoever owns it, ours or another's
     labelled_id: str | None = None
     pid: int = 0
+    unread: str = ""  # why Docker could not describe it; what it asked for, its GPUs too, is then not known
 
 
 @dataclass(frozen=True, slots=True)

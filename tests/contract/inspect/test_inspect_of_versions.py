@@ -11,8 +11,8 @@ import pytest
 from deployer.docker.inspect import (
     Surroundings,
     api_version,
-    container_ids,
     images_to_ask,
+    listed_containers,
     parse_container,
     parse_docker,
     parse_image_labels,
@@ -135,7 +135,9 @@ def test_the_daemon(version: str, docker: str, api: tuple[int, int], root: str, 
 
 def test_lists() -> None:
     data = recorded("20.10")
-    assert set(container_ids(data["listed"])) == {c["Id"] for c in data["containers"].values()}
+    assert {entry["Id"] for entry in listed_containers(data["listed"])} == {
+        c["Id"] for c in data["containers"].values()
+    }
     tags = {tag for image in parse_images(data["images"]) for tag in image.tags}
     assert "busybox:1" in tags
     assert parse_images(recorded("29-as-documented")["images"])[0].tags == ()

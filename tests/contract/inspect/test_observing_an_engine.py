@@ -84,6 +84,38 @@ def test_a_container_that_went_meanwhile_is_not_there(socket: Path) -> None:
     assert len(found.containers) == len(RECORDED["containers"]) - 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer({"message": "no such layer"}, 500), "HTTP 500 no such layer"),
+        (Answer(b"<html>"), "Expecting value"),
+        (Answer(b"", 500), "Expecting value"),
+    ],
+)
+def test_a_container_of_others_that_docker_cannot_describe_hides_no_host(
+    socket: Path, answer: Answer, why: str
+) -> None:
+    broken = next(entry for entry in RECORDED["listed"] if entry["Ports"])
+    with engine(socket, recorded_answers() | {f"/containers/{broken['Id']}/json": answer}):
+        found = look(socket)
+        assert isinstance(found, HostFacts)
+    (container,) = [c for c in found.containers if c.unread]
+    assert (container.id, container.name) == (broken["Id"], broken["Names"][0][1:])
+    assert why in container.unread
+    assert container.recorded is None
+    assert {port for _, port, _ in container.ports} == {p["PublicPort"] for p in broken["Ports"] if "PublicPort" in p}
+    assert len(found.containers) == len(RECORDED["containers"])
+
+
+def test_one_of_ours_that_docker_cannot_describe_makes_the_host_unusable(socket: Path) -> None:
+    inspected, listed = our_container("sha256:" + "9" * 64)
+    answers = recorded_answers() | {
+        "/containers/json?all=1": Answer([listed]),
+        f"/containers/{inspected['Id']}/json": Answer({"message": "no such layer"}, 500),
+    }
+    assert "HTTP 500 no such layer" in refusal(socket, answers).message
+
+
 def our_container(image: str) -> tuple[dict[str, Any], dict[str, Any]]:
     base = RECORDED["containers"]["host"]
     config = base["Config"] | {"Labels": OURS}

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from deployer.docker.inspect import (
     Surroundings,
     api_version,
-    container_ids,
     images_to_ask,
     labels_of_image,
+    listed_containers,
     parse_container,
     parse_docker,
     parse_image_labels,
     parse_images,
+    parse_listed,
     published_ports,
 )
 from deployer.docker.ownership import Identity
@@ -25,7 +26,8 @@ from deployer.docker.ownership import Identity
 AROUND = Surroundings(Identity("lab"))
 KEYS = ("Id", "Name", "State", "Config", "HostConfig", "NetworkSettings", "Image", "Labels", "PortBindings", "Ports",
         "Env", "Runtime", "DeviceRequests", "DeviceIDs", "Count", "Capabilities", "Status", "HostPort", "HostIp",
-        "80/tcp", "RepoTags", "ApiVersion", "Runtimes", "RestartPolicy", "ImageID")  # fmt: skip
+        "80/tcp", "RepoTags", "ApiVersion", "Runtimes", "RestartPolicy", "ImageID", "Names", "IP",
+        "PublicPort", "Type", "NetworkMode")  # fmt: skip
 answers = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("f" * 64) | st.just("nvidia"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
@@ -37,7 +39,8 @@ answers = st.recursive(
 def test_lists_and_the_daemon_read_anything(answer: Any) -> None:
     parse_images(answer)
     parse_image_labels(answer)
-    container_ids(answer)
+    for entry in listed_containers(answer):
+        parse_listed(entry, AROUND, "HTTP 500")
     images_to_ask(answer, {}, Identity("lab"))
     labels_of_image(answer)
     parse_docker(answer, answer)
