@@ -138,13 +138,13 @@ class EngineReader:
         try:
             data = parse_json(body, MAX_ANSWER)
         except ValueError as error:
-            raise self._refusal(path, one_line(str(error))) from None
+            raise self._refused_answer(path, one_line(str(error))) from None
         if status != 200:
             words = text_of(data, "message") if isinstance(data, dict) else ""
-            raise self._refusal(path, f"HTTP {status} {one_line(words)}".strip())
+            raise self._refused_answer(path, f"HTTP {status} {one_line(words)}".strip())
         return data
 
-    def _refusal(self, path: str, why: str) -> EngineRefusal:
+    def _refused_answer(self, path: str, why: str) -> EngineRefusal:
         return EngineRefusal(self._unreadable(path, why).diagnostic, why)
 
     def _unreadable(self, path: str, why: str) -> DockerError:
