@@ -33,11 +33,12 @@ class Switch:
 class InTemplate:
     """The template itself turns the option into arguments or environment. `values` as in Flag.
 
-    `needs` are the flags without which a version cannot do it.
+    `needs` are the flags without which a version cannot do it, `excludes` those that may not stand in `args` beside it.
     """
 
     values: Mapping[str, str | None] | None = None
     needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ class Backend:
 
     `names`: how the server calls its model. `all`: by every served name. `one`: by one name, and no more. `any`: it
     answers to whatever a request says. `path`: the same, and lists the model by its path in the container. `tagged`:
-    by every served name, and lists them with a tag behind it.
+    by every served name, and lists them with a tag behind it. `listed`: by a name of its own, where the spec has none;
+    the first of its list is asked for. A version without `name_flag` calls its model by the last part of the path.
     """
 
     name: str
@@ -152,9 +154,13 @@ class Backend:
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
+    # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
+    chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     default_context: int | None = None
-    names: Literal["all", "one", "any", "path", "tagged"] = "all"
+    names: Literal["all", "one", "any", "path", "tagged", "listed"] = "all"
+    name_flag: str | None = None
+    needs_args: tuple[str, ...] = ()  # flags that only the spec can give
     notice: str | None = None  # what people should know who choose it: that nobody develops it any more, say
     shm_size: int | None = None  # bytes
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs

@@ -57,6 +57,7 @@ BACKEND = Backend(
         "api_key": SecretEnv("LLAMA_API_KEY", file_flag="--api-key-file"),
     },
     formats=("gguf",),
+    chosen_for={"gguf": ("llm", "embedding", "reranker")},
     categories=("llm", "embedding", "reranker"),
     gpu="optional",
     ready_timeout=900.0,

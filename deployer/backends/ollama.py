@@ -45,6 +45,7 @@ BACKEND = Backend(
         "api_key": Refused("it has no API key; put a gateway with one before it, and leave `port.bind` alone"),
     },
     formats=("gguf",),
+    chosen_for={"ollama": ("llm", "embedding")},
     categories=("llm", "embedding"),
     gpu="optional",
     ready_timeout=900.0,

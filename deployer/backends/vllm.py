@@ -55,6 +55,7 @@ BACKEND = Backend(
         "api_key": SecretEnv("VLLM_API_KEY"),
     },
     formats=("safetensors",),
+    chosen_for={"safetensors": ("llm", "embedding", "reranker")},
     categories=("llm", "embedding", "reranker"),
     gpu="optional",
     ready_timeout=1800.0,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.engine.probe_gpus import gpu_facts
+from deployer.engine.probe_models import with_models
 from deployer.engine.project_record import parse_record
 from deployer.formats import linux
 from deployer.formats.nvidia_smi import APPS, QUERIES
@@ -119,7 +120,11 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
         owners=parse_ss(text("ss")) if "ss" in sections else parse_socket_fds(text("fds")),
         containers=linux.parse_cgroups(text("cgroups")),
         gpu=gpu_facts({name: tuple((s.words, s.text) for s in found) for name, found in sections.items()}),
-        paths=_paths(sections.get("path", ()), paths),
+        paths=with_models(
+            _paths(sections.get("path", ()), paths),
+            {name: [(s.words, s.body) for s in sections.get(name, ())] for name in ("gguf", "config")},
+            paths,
+        ),
         disks=_disks(sections.get("disk", ()), paths),
         state_writable=text("state").strip() == "writable",
         ephemeral_ports=linux.parse_port_range(text("ephemeral")) or (32768, 60999),

@@ -137,6 +137,28 @@ entries() {
     done
 }
 
+# model NUMBER PATH KIND: the beginning of what says which model it is.
+model() {
+    case $3:$2 in
+        file:*.gguf)
+            section gguf "$1"
+            head -c 16384 "$2"
+            ;;
+        directory:*)
+            if [ -f "$2/config.json" ]; then
+                section config "$1"
+                head -c 65537 "$2/config.json"
+            fi
+            for file in "$2"/*.gguf; do
+                [ -f "$file" ] || continue
+                section gguf "$1"
+                head -c 16384 "$file"
+                break
+            done
+            ;;
+    esac
+}
+
 # look NUMBER PATH: kind and size; the real path and a directory's entries, each ended by NUL; the disk under it.
 look() {
     path=$2
@@ -160,6 +182,7 @@ look() {
     section path "$1" "$kind" "$size" "$may"
     if [ -e "$path" ]; then printf '%s\0' "$(readlink -f "$path")"; fi
     if [ "$kind" = directory ]; then entries "$path"; fi
+    model "$1" "$path" "$kind"
     section disk "$1"
     if [ "$there" != "$looked" ]; then
         looked=$there

@@ -8,16 +8,19 @@ from deployer import backends
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
+from deployer.planning.category import category_of
 from deployer.planning.hosts import HostIndex
-from deployer.planning.models import format_of
+from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
+from deployer.values.plan import Reason
 
-BY_FORMAT = {"gguf": "llama.cpp", "safetensors": "vllm"}
-BY_SOURCE = {"ollama": "ollama"}
+LLM = "llm"
+DECIDED, NOTHING_TELLS = "decided before", "nothing tells"
+NO_BACKEND_HINT = "name one with `backend`, or correct the model's `source` or `category`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,19 @@ class ServiceChoice:
     backend_name: str
     pin: BackendPin | None
     category: str
-    why_backend: str
+    why_backend: str  # empty where the spec names it
+    why_category: str = ""  # empty where the spec says it
     draft: Model | None = None  # of speculative decoding
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What was decided now, for people."""
+        found = []
+        if self.why_backend not in ("", DECIDED):
+            found.append(Reason("backend-chosen", f"`{self.backend_name}` serves it, since {self.why_backend}"))
+        if self.why_category not in ("", DECIDED, NOTHING_TELLS):
+            found.append(Reason("category-detected", f"its category is {self.category}, since {self.why_category}"))
+        return tuple(found)
 
     @property
     def is_running(self) -> bool:
@@ -55,14 +69,11 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     model = project.spec.models.get(service.model or "")
     if model is None:
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
-    chosen, why = _backend_name(project, service, model, seen, found)
+    known = _what_is_known(project, service, model, seen, tuple(found))
+    chosen, why = known.backend(service.backend)
     if chosen is None:
-        return Diagnostic(
-            "no-backend",
-            f"no backend for service `{name}`: the format of `{model.source[0]}` is not known",
-            project.where("services", name, "model") or where,
-            hint="name one with `backend`, or correct the model's `source`",
-        )
+        where = project.where("services", name, "model") or where
+        return Diagnostic("no-backend", f"no backend for service `{name}`: {why}", where, hint=NO_BACKEND_HINT)
     backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
@@ -74,7 +85,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("models", service.model or "", "source") or where,
             hint=f"it takes {takes}; correct `source`, or name another `backend`",
         )
-    category = model.category or "llm"
+    category, why_category = known.category
     if category not in backend.categories:
         return Diagnostic(
             "category-refused",
@@ -92,25 +103,49 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("services", name, "options", "speculative"),
             hint="add it to `models`, or correct the name",
         )
-    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, draft)
+    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, why_category, draft)
 
 
-def _backend_name(
-    project: Project, service: Service, model: Model, seen: Seen, found: Iterable[Found]
-) -> tuple[str | None, str]:
-    if service.backend is not None:
-        return service.backend, "named in the spec"
-    decided = {str(item.recorded.decisions["backend"]) for item in found if _stands(project, model, item)}
-    if len(decided) == 1:  # no host decides for others: where they disagree, it is decided anew
-        return decided.pop(), "decided before"
-    if model.scheme in BY_SOURCE:
-        return BY_SOURCE[model.scheme], f"the model's source is {model.scheme}://"
-    meant = seen.index.named(service.placement.hosts)
-    paths = (seen.facts[host].paths.get(model.location) for host in meant if host in seen.facts)
-    format_ = next((f for f in (format_of(model, path) for path in paths) if f), format_of(model, None))
-    if format_ is None:
-        return None, ""
-    return BY_FORMAT[format_], f"the model's format is {format_}"
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a service's model. `format`: or the scheme, where the backend has the model itself. `decided`:
+    the backend that was decided before, from the same."""
+
+    model: Model
+    format: str | None
+    category: tuple[str, str]
+    decided: str | None
+
+    def backend(self, named: str | None) -> tuple[str | None, str]:
+        """A name and why it is that; without a name, why there is none."""
+        if named is not None:
+            return named, ""
+        if self.decided is not None:
+            return self.decided, DECIDED
+        if self.format is None:
+            return None, f"the format of `{self.model.source[0]}` is not known"
+        category = self.category[0]
+        for backend in backends.load_all():
+            if category in backend.chosen_for.get(self.format, ()):
+                of_it = f", its category {category}" if category != LLM else ""
+                return backend.name, f"the model's format is {self.format}{of_it}"
+        return None, f"nothing is chosen by itself for {self.format} models of category `{category}`"
+
+
+def _what_is_known(project: Project, service: Service, model: Model, seen: Seen, found: tuple[Found, ...]) -> _Known:
+    meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
+    paths = (facts.paths.get(model.location) for facts in meant)
+    path = next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
+    standing = [item.recorded.decisions for item in found if _stands(project, model, item)]
+    names = {str(decisions["backend"]) for decisions in standing}
+    categories = {str(decisions.get("category", LLM)) for decisions in standing}
+    # no host decides for others: where they disagree, it is decided anew
+    decided = names.pop() if len(names) == 1 else None
+    before = categories.pop() if len(categories) == 1 else None
+    category: tuple[str, str] | None = (model.category, "") if model.category is not None else None
+    if category is None:
+        category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
+    return _Known(model, format_of(model, path) if model.scheme not in BY_NAME else model.scheme, category, decided)
 
 
 def _stands(project: Project, model: Model, item: Found) -> bool:

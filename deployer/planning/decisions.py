@@ -63,6 +63,7 @@ def decisions_of(project: Project, placed: Placed, image: str, why_image: str) -
         "inputs": _inputs(project, choice.name),
         "host_inputs": _host_inputs(project, placed.host),
         "backend": choice.backend_name,
+        "category": choice.category,
         "model": model_inputs(choice.model),
         "image": image,
         "image_inputs": why_image,

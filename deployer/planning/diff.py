@@ -204,7 +204,7 @@ def _rotation(name: str) -> Reason:
 def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
     old = next((i for i in items if i.container.status != "created"), None)
     if old is None:
-        return _change(replica, Action.CREATE, Cause.CHANGE, Reason("new", "is not there yet"))
+        return _change(replica, Action.CREATE, Cause.CHANGE, Reason("new", "is not there yet"), *replica.choice.reasons)
     before = old.recorded.spec
     diff = field_diffs(before, replica.container) if before is not None else ()
     moved = old.host != replica.host

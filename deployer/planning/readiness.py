@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
+from deployer.backends.versions import has_flag
 from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.render import served_names
 from deployer.planning.render_mounts import model_target
+from deployer.planning.render_options import version_of
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found
 from deployer.spec.language import DeploySpec, Service
@@ -47,7 +50,8 @@ def probe(replica: DesiredReplica) -> Probe | None:
     if replica.choice.service.health.probe == "none":
         return None
     choice = replica.choice
-    asked = Asked(choice.service, choice.backend, choice.category, replica.placed.model)
+    image = replica.container.image
+    asked = Asked(choice.service, choice.backend, choice.category, image, replica.placed.model)
     return asked.probe(replica.name, endpoint(replica))
 
 
@@ -58,6 +62,7 @@ class Asked:
     service: Service
     backend: Backend
     category: str
+    image: str
     model: ModelFacts | None = None
 
     def probe(self, name: str, endpoint: Endpoint) -> Probe:
@@ -83,10 +88,14 @@ class Asked:
 
     def _listed(self) -> tuple[str, ...]:
         """What the server's list of models must hold."""
-        names = served_names(self.service)
+        names, flag = served_names(self.service), self.backend.name_flag
+        if flag is not None and not has_flag(self.backend, flag, version_of(self.service, self.image, self.backend)):
+            return (posixpath.basename(model_target(self.model)),) if self.model is not None else ()
         match self.backend.names:
             case "path":
                 return (model_target(self.model),) if self.model is not None else ()
+            case "listed":
+                return self.service.served_name
             case "tagged":
                 return tuple(name if ":" in name else f"{name}:latest" for name in names)
             case _:
@@ -100,9 +109,9 @@ def probe_of_found(spec: DeploySpec, item: Found) -> Probe | None:
     at = endpoint_of(item)
     if service is None or backend is None or at is None:
         return None
-    model, keys = spec.models.get(service.model or ""), service.options.api_key or ()
-    category = (model.category if model is not None else None) or "llm"
-    return Asked(service, backend, category).probe(
+    keys, category = service.options.api_key or (), str(item.recorded.decisions.get("category", "llm"))
+    image = item.recorded.spec.image if item.recorded.spec is not None else ""
+    return Asked(service, backend, category, image).probe(
         item.container.name, replace(at, api_key=keys[0].secret if keys else None)
     )
 

@@ -169,7 +169,7 @@ class Rollout:
         """The right container is there: start it, see that it answers, give it back what was changed by hand."""
         codes = {reason.code for reason in h.change.reasons}
         if codes <= {"surplus", "replaces", "setup-missing"}:
-            done = self._complete(h)
+            done = self._complete(h) if h.missing else ()
             self._retire(h, h.stale, (*done, *self._stop_all(h, (), done, why=ANSWERS)))
             return
         new, match = _present(h.new), _present(h.match)

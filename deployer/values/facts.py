@@ -74,6 +74,7 @@ class PathFact:
     """A path of the spec on this host; `size` of a file in bytes, `entries` of a directory (names, at most 1000).
 
     `writable`: by the user that Docker is reached as; of a path that is missing, the nearest folder that is there.
+    `architectures`: what the model's config.json says, or the one of a GGUF header; `pooling`: that header's.
     """
 
     path: str
@@ -82,6 +83,8 @@ class PathFact:
     entries: tuple[str, ...] = ()
     real: str | None = None  # with symlinks resolved
     writable: bool | None = None
+    architectures: tuple[str, ...] = ()
+    pooling: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -119,6 +120,21 @@ def test_paths_of_any_name(shell: list[str], tools: Path, tmp_path: Path) -> Non
     assert found[str(models / "link")].real == str(models / "it's")
     assert set(found[str(models)].entries) == {*HOSTILE, "folder", "link", "dangling", "pipe"}
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_models_say_what_they_are(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    """Of a file, of a folder's first GGUF file, and of a folder's config.json."""
+    key, value = b"general.architecture", b"nomic-bert"
+    lengths = [struct.pack("<Q", len(word)) for word in (key, value)]
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + lengths[0] + key + struct.pack("<I", 8) + lengths[1] + value
+    folder, hf = tmp_path / "ggufs", tmp_path / "hf"
+    for made in (folder, hf):
+        made.mkdir()
+    (folder / "m.gguf").write_bytes(head + b"\0\n" * 20_000)
+    (hf / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    asked = (str(folder / "m.gguf"), str(folder), str(hf))
+    found = probe(shell, list(asked), tools).paths
+    assert [found[path].architectures for path in asked] == [("nomic-bert",), ("nomic-bert",), ("LlamaForCausalLM",)]
 
 
 def test_at_most_a_thousand_entries(shell: list[str], tools: Path, tmp_path: Path) -> None:

@@ -183,3 +183,17 @@ def test_any_answer_is_read_or_a_value_error(noise: bytes, names: list[str]) -> 
         parse_probe(output, M, ("/a",))
     except ValueError:
         return
+
+
+def test_models_say_what_they_are() -> None:
+    """Raw bytes of the files, with whatever is in them."""
+    start = b"GGUF" + bytes([3, 0, 0, 0]) + bytes(8) + bytes([1]) + bytes(7)
+    gguf = (
+        start + bytes([20]) + bytes(7) + b"general.architecture" + bytes([8, 0, 0, 0, 4]) + bytes(7) + b"bert" + b"\n\0"
+    )
+    paths = ("/m.gguf", "/hf", "/bad", "/odd")
+    said = f"\n{M} path 0 file 12\n/m.gguf\0\n{M} gguf 0\n".encode() + gguf
+    for number, config in ((1, '{"architectures": ["LlamaForCausalLM"]}'), (2, "{"), (3, '{"architectures": 7}')):
+        said += f"\n{M} path {number} directory \n/d\0config.json\0\n{M} config {number}\n{config}".encode()
+    found = parse_probe(answer().replace(f"\n{M} end".encode(), said + f"\n{M} end".encode()), M, paths)
+    assert [found.paths[path].architectures for path in paths] == [("bert",), ("LlamaForCausalLM",), (), ()]

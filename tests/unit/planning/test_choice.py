@@ -52,7 +52,7 @@ def test_the_format_decides(model: dict[str, Any], entries: tuple[str, ...], bac
 
 def test_the_spec_wins() -> None:
     choice = chosen(scene(GGUF), backend="vllm")
-    assert (choice.backend.name, choice.why_backend) == ("vllm", "named in the spec")
+    assert (choice.backend.name, choice.why_backend) == ("vllm", "")
 
 
 def test_an_alias_is_as_good_as_the_name() -> None:
@@ -101,7 +101,7 @@ def test_a_format_that_nobody_knows() -> None:
     assert problems_of(found) == [
         "error no-backend: no backend for service `chat`: the format of `file:///srv/models/llama` is not known"
     ]
-    assert found.problems[0].hint == "name one with `backend`, or correct the model's `source`"
+    assert found.problems[0].hint == "name one with `backend`, or correct the model's `source` or `category`"
 
 
 def test_a_category_that_the_backend_does_not_serve() -> None:
@@ -172,3 +172,45 @@ def test_a_service_without_a_backend_keeps_what_it_has() -> None:
     assert changes_of(found) == []
     assert found.is_empty
     assert found.has_errors
+
+
+CONFIG = ("config.json", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("says", "entries", "category"),
+    [
+        ({"architectures": ("LlamaForCausalLM",)}, CONFIG, "llm"),
+        ({"architectures": ("Qwen3ForCausalLM",)}, (*CONFIG, "modules.json"), "embedding"),
+        ({"architectures": ("XLMRobertaModel",)}, CONFIG, "embedding"),
+        ({"architectures": ("XLMRobertaForSequenceClassification",)}, CONFIG, "reranker"),
+        ({"architectures": ("llama",)}, ("m.gguf",), "llm"),
+        ({"architectures": ("nomic-bert",)}, ("m.gguf",), "embedding"),
+        ({"architectures": ("qwen3",), "pooling": 3}, ("m.gguf",), "embedding"),
+        ({"architectures": ("qwen3",), "pooling": 4}, ("m.gguf",), "reranker"),
+        ({}, CONFIG, "llm"),
+    ],
+)
+def test_the_files_tell_the_category(says: dict[str, Any], entries: tuple[str, ...], category: str) -> None:
+    of = scene(FOLDER, *entries)
+    look = of.seen
+    of.seen = lambda facts: with_head(look(facts), says)
+    assert chosen(of).category == category
+
+
+def with_head(facts: HostFacts, says: dict[str, Any]) -> HostFacts:
+    path = FOLDER["source"].removeprefix("file://")
+    return replace(facts, paths={**facts.paths, path: replace(facts.paths[path], **says)})
+
+
+def test_the_reason_is_in_the_plan() -> None:
+    of = scene(GGUF)
+    found = of.plan({"chat": {"backend": None, "placement": CPU}})
+    assert changes_of(found) == ["chat-0 create h1 (change): new, backend-chosen"]
+    assert found.changes[0].reasons[1].message == "`llama.cpp` serves it, since the model's format is gguf"
+
+
+def test_a_category_for_which_nothing_is_chosen_is_an_error() -> None:
+    of = scene({**FOLDER, "category": "image"}, *CONFIG)
+    (problem,) = problems_of(of.plan({"chat": {"backend": None, "placement": CPU}}))
+    assert problem.startswith("error no-backend: no backend for service `chat`: nothing is chosen by itself")

@@ -1,0 +1,47 @@
+"""What a model is for, by what its files say of it: chat, vectors, order, speech, images. Pure."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from deployer.values.facts import PathFact
+
+# Of sentence-transformers: a decoder whose folder has one of these was made for vectors.
+VECTOR_FILES = ("modules.json", "config_sentence_transformers.json", "1_Pooling")
+DIFFUSERS_FILE = "model_index.json"
+RANK = 4  # LLAMA_POOLING_TYPE_RANK of llama.cpp's include/llama.h
+# Classes of transformers and diffusers, as GPUStack 2.2 sorts them (gpustack/scheduler/evaluator.py).
+BY_ARCHITECTURE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("reranker", ("*ForSequenceClassification", "JinaVLForRanking")),
+    ("speech-to-text", ("Whisper*", "Voxtral*", "Qwen3ASR*", "GraniteSpeech*", "FunASR*")),
+    ("text-to-speech", ("Qwen3TTS*", "Parler*", "Bark*", "CosyVoice*", "*TextToSpeech", "*TextToWaveform")),
+    ("embedding", ("*Model", "*EncoderModel", "*ForMaskedLM", "*EmbeddingModel")),
+)
+BY_GGUF: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("embedding", ("*bert*", "t5encoder", "gemma-embedding")),
+    ("speech-to-text", ("whisper*",)),
+    ("text-to-speech", ("wavtokenizer*", "outetts*")),
+)
+
+
+def category_of(facts: PathFact | None) -> tuple[str, str] | None:
+    """The category and the reason; None where nothing tells."""
+    if facts is None:
+        return None
+    if DIFFUSERS_FILE in facts.entries:
+        return "image", f"the model has a {DIFFUSERS_FILE}"
+    if not facts.architectures:
+        return None
+    architecture = facts.architectures[0]
+    is_gguf = facts.path.endswith(".gguf") or any(name.endswith(".gguf") for name in facts.entries)
+    if is_gguf and facts.pooling is not None and facts.pooling > 0:
+        category = "reranker" if facts.pooling == RANK else "embedding"
+        return category, f"its GGUF header has pooling type {facts.pooling}"
+    rules = BY_GGUF if is_gguf else BY_ARCHITECTURE
+    found = next((c for c, patterns in rules if any(fnmatchcase(architecture, p) for p in patterns)), None)
+    if found is not None:
+        return found, f"its architecture is {architecture}"
+    vectors = next((name for name in VECTOR_FILES if name in facts.entries), None)
+    if vectors is not None:
+        return "embedding", f"the model has a {vectors}"
+    return "llm", f"its architecture is {architecture}"
