@@ -107,8 +107,14 @@ def _assemble(
         changes=tuple(h.change for h in changes),
         steps=steps,
         rollout=availability(changes, choices, rollout.downs),
-        problems=(*project.warnings, *problems),
+        problems=(*project.warnings, *_not_said(project, problems)),
     )
+
+
+def _not_said(project: Project, problems: list[Diagnostic]) -> list[Diagnostic]:
+    """Without warnings that the spec's own checks gave at the same place."""
+    said = {(warning.code, warning.where) for warning in project.warnings if warning.where is not None}
+    return [p for p in problems if p.severity is Severity.ERROR or (p.code, p.where) not in said]
 
 
 def _unknown(

@@ -109,13 +109,10 @@ def _test(words: tuple[str, ...]) -> tuple[str, ...] | None:
 def refused_extra(extra: Mapping[str, Any]) -> str | None:
     """The first key of `extra` that would break what deployer knows its containers by, and what to use instead."""
     for path, instead in KEPT.items():
-        item: Any = extra
-        for part in path.split("."):
-            # the engine reads keys in any case of letters
-            found = [v for k, v in item.items() if k.lower() == part.lower()] if isinstance(item, Mapping) else []
-            if not found:
-                break
-            item = found[0]
-        else:
+        items: list[Any] = [extra]
+        for part in path.lower().split("."):  # the engine reads keys in any case of letters, and in several at once
+            found = (item.items() for item in items if isinstance(item, Mapping))
+            items = [value for pairs in found for key, value in pairs if key.lower() == part]
+        if items:
             return f"`{path}` is not for `extra`: {instead}"
     return None

@@ -80,6 +80,13 @@ def test_render_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "docker run" in data["replicas"][0]["docker_run"]
 
 
+def test_what_the_spec_and_the_backend_warn_of_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "deploy.yaml").write_text(SPEC.replace("replicas: 2", "container: {ipc: host, shm_size: 1g}"))
+    assert run(["render", "--json"]) == 0
+    codes = [problem["code"] for problem in json.loads(capsys.readouterr().out)["problems"]]
+    assert codes.count("shm-size-ignored") == 1
+
+
 def test_explain_says_where_a_value_comes_from(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["render", "--explain"]) == 0
     out = capsys.readouterr().out

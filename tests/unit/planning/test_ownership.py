@@ -29,6 +29,20 @@ def test_another_owners_project_of_the_same_name_is_refused() -> None:
     assert problem.evidence == (f"h1: container {box.name} has id `2`",)
 
 
+def test_an_id_that_was_added_to_a_project_that_ran_without_can_be_taken_out_again() -> None:
+    world = World({"h1": 0})
+    before = project_of({"chat": CHAT}, {"h1": {}}, ("lab", None))
+    Walk(world, plan_for(before, world).steps).run()
+    after = project_of({"chat": CHAT}, {"h1": {}}, ("lab", "7f3a"))
+    (problem,) = plan_for(after, world).problems
+    (box,) = world.all_boxes
+    assert problem.code == "foreign-project"
+    assert problem.message == "a project `lab` without an `id` runs on these hosts, and this one has the id `7f3a`"
+    assert problem.evidence == (f"h1: container {box.name} has no id",)
+    assert "take `id` out of the spec" in (problem.hint or "")
+    assert plan_for(before, world).is_empty, "as the hint says"
+
+
 def test_without_an_id_the_name_alone_counts() -> None:
     world = World({"h1": 0})
     anonymous = project_of({"chat": CHAT}, {"h1": {}}, ("lab", None))

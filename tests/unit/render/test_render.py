@@ -310,6 +310,8 @@ def test_a_volume_of_the_spec_takes_the_place_of_ours() -> None:
         ({"container": {"labels": {"deployer.project": "x"}}}, "reserved-label"),
         ({"container": {"extra": {"image": "x"}}}, "extra-refused"),
         ({"container": {"extra": {"hostconfig": {"autoremove": True}}}}, "extra-refused"),
+        ({"container": {"extra": {"HostConfig": {}, "hostConfig": {"AutoRemove": True}}}}, "extra-refused"),
+        ({"container": {"extra": {"HostConfig": "x", "HOSTCONFIG": {"RestartPolicy": {}}}}}, "extra-refused"),
         ({"container": {"volumes": ["./a:/b"]}}, "bad-volume"),
         ({"container": {"volumes": ["/a:/b", "/c:/b/"]}}, "bad-volume"),
         ({"container": {"files": {"etc/x": {"content": ""}}}}, "bad-file-target"),
