@@ -5,26 +5,33 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from deployer.backends.base import Backend, Flag, InTemplate, OptionMapping, SecretConfig, Switch
 from deployer.backends.versions import has_flag, is_gone, parse_version
 from deployer.errors import Diagnostic, Where, warning
+from deployer.spec.language import Service
 
 # how alike a flag and a known one are for the first to be a typo: of most backends not all flags are known
 ALMOST = 0.92
 ALIKE = 0.75
 
 
-def missing_flags(backend: Backend, version: str | None, option: str, where: Where | None) -> tuple[Diagnostic, ...]:
-    """The first flag that an option needs and the version does not have."""
-    lacking = (flag for flag in _needed(backend.options[option]) if not has_flag(backend, flag, version))
-    return tuple(_absent(backend, flag, version, where, option) for flag in islice(lacking, 1))
+def missing_flags(
+    backend: Backend, version: str | None, option: tuple[str, Any], where: Where | None
+) -> tuple[Diagnostic, ...]:
+    """The first flag that an option (name, value) needs and the version does not have."""
+    name, value = option
+    lacking = (flag for flag in _needed(backend.options[name], value) if not has_flag(backend, flag, version))
+    return tuple(_absent(backend, flag, version, where, name) for flag in islice(lacking, 1))
 
 
-def _needed(mapping: OptionMapping) -> tuple[str, ...]:
+def _needed(mapping: OptionMapping, value: Any) -> tuple[str, ...]:
     match mapping:
         case Flag():
-            return (mapping.name, *mapping.more)
+            names = (mapping.name, *mapping.more)
+            native = (mapping.values or {}).get(value, value) if isinstance(value, str) else value
+            return (*names, *(f"{name}={native}" for name in names))
         case Switch():
             return tuple(flag for flag in (mapping.on, mapping.off) if flag)
         case InTemplate():
@@ -35,17 +42,40 @@ def _needed(mapping: OptionMapping) -> tuple[str, ...]:
             return ()
 
 
-def flag_problems(
-    backend: Backend, version: str | None, args: Iterable[str], where: Where | None
-) -> Iterator[Diagnostic]:
-    """Flags in `args` that the version does not have, with what took their place; and those that look mistyped."""
+def flag_problems(backend: Backend, version: str | None, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+    """Flags in `args` that the version does not have, with what took their place; those that look mistyped, those that
+    are in the way of an option, and those that are missing."""
+    written = [_known_as(backend, arg.partition("=")[0]) for arg in service.args]
+    missing = [flag for flag in backend.needs_args if flag not in written]
+    if missing:
+        message = f"`{backend.name}` needs {', '.join(f'`{flag}`' for flag in missing)}"
+        yield Diagnostic("args-missing", message, where, hint="add them to `args`, with values that suit the host")
+    yield from _taken(backend, service, written, where)
+    yield from _unfit(backend, version, service.args, where)
+
+
+def _taken(backend: Backend, service: Service, written: list[str], where: Where | None) -> Iterator[Diagnostic]:
+    """Flags that an option of the service takes for itself."""
+    for option, mapping in backend.options.items():
+        given = getattr(service.options, option) is not None
+        taken = mapping.excludes if isinstance(mapping, InTemplate) and given else ()
+        taken = (mapping.flag,) if isinstance(mapping, SecretConfig) and given else taken
+        for flag in dict.fromkeys(flag for flag in written if flag in taken):
+            message = f"`{backend.name}` takes one `{flag}`, and `{option}` goes by that"
+            yield Diagnostic(
+                "flag-taken", message, where, hint=f"remove `{option}`, and say it in the file of `{flag}`"
+            )
+
+
+def _unfit(backend: Backend, version: str | None, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
     for arg in args:
         flag = _known_as(backend, arg.partition("=")[0])
         if not flag.startswith("-") or parse_version(flag[1:]) is not None:
             continue
         if flag in backend.flags:
-            if not has_flag(backend, flag, version):
-                yield _absent(backend, flag, version, where)
+            whole = f"{flag}={arg.partition('=')[2]}"
+            lacking = (known for known in (flag, whole) if not has_flag(backend, known, version))
+            yield from (_absent(backend, known, version, where) for known in islice(lacking, 1))
         else:
             yield from _unknown(backend, version, flag, where)
 
@@ -63,7 +93,9 @@ def _unknown(backend: Backend, version: str | None, flag: str, where: Where | No
     if backend.takes_beginnings and len(meant) == 1:
         return
     cutoff = ALIKE if backend.knows_all_flags else ALMOST
-    close = difflib.get_close_matches(flag, backend.flags, n=1, cutoff=cutoff)
+    underscored = flag[:2] + flag[2:].replace("-", "_")
+    near = difflib.get_close_matches(flag, backend.flags, n=1, cutoff=cutoff)
+    close = [underscored] if underscored in backend.flags else near
     if close or (backend.knows_all_flags and flag.startswith("--")):
         hint = f"did you mean `{close[0]}`?" if close else "look whether its version has the flag"
         yield warning("unknown-flag", f"`{backend.name}` is not known to have `{flag}`", where, hint)

@@ -17,7 +17,7 @@ from deployer.backends.base import (
     SecretEnv,
     Switch,
 )
-from deployer.backends.versions import version_in
+from deployer.backends.versions import has_flag, version_in
 from deployer.errors import Diagnostic, Where, warning
 from deployer.planning.render_flags import flag_problems, missing_flags
 from deployer.spec.language import Options, Service
@@ -106,9 +106,10 @@ def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagno
         value = getattr(service.options, option)
         if value is not None:
             where = project.where("services", name, "options", option)
-            found.extend(_refusals(backend, option, value, where) or missing_flags(backend, version, option, where))
-    found.extend(flag_problems(backend, version, service.args, project.where("services", name, "args")))
-    found.extend(_name_problems(backend, service, project.where("services", name, "served_name")))
+            refused = _refusals(backend, option, value, where)
+            found.extend(refused or missing_flags(backend, version, (option, value), where))
+    found.extend(flag_problems(backend, version, service, project.where("services", name, "args")))
+    found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
     found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
     if service.container.ipc == "host" and service.container.shm_size is not None:
         message = f"Docker ignores `shm_size` with `ipc: host` (service `{name}`)"
@@ -143,9 +144,6 @@ def _key_problems(backend: Backend, service: Service, where: Where | None) -> It
         entry = f"{{secret: {keys[0].secret}}}"
         hint = f"say how the server takes it, as in `env: {{API_KEY: {entry}}}`, or by `container.secret_files`"
         yield Diagnostic("option-refused", message, where, hint=hint)
-    if isinstance(mapping, SecretConfig) and keys and mapping.flag in (arg.partition("=")[0] for arg in service.args):
-        message = f"`{backend.name}` takes one `{mapping.flag}`, and that brings it the `api_key`"
-        yield Diagnostic("option-refused", message, where, hint=f"say in `args` what your `{mapping.flag}` holds")
 
 
 def _brings(service: Service, key: SecretRef) -> bool:
@@ -153,9 +151,15 @@ def _brings(service: Service, key: SecretRef) -> bool:
     return key.secret in (*given, *(file.secret for file in service.container.secret_files.values()))
 
 
-def _name_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+def _name_problems(
+    backend: Backend, version: str | None, service: Service, where: Where | None
+) -> Iterator[Diagnostic]:
     """Names that the server will not go by."""
     names = service.served_name
+    if names and backend.name_flag is not None and not has_flag(backend, backend.name_flag, version):
+        message = f"`{backend.name}` {version or backend.version} calls a model by the last part of its path"
+        since = backend.flags[backend.name_flag].since
+        yield warning("name-not-listed", message, where, f"raise `version` to {since}, or leave out `served_name`")
     if backend.names == "one" and len(names) > 1:
         message = f"`{backend.name}` serves a model under one name, not {len(names)}"
         yield Diagnostic("names-refused", message, where, hint=f"keep `{names[0]}`")

@@ -9,6 +9,7 @@ import pytest
 
 from deployer import backends
 from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretConfig, SecretEnv, Switch
+from deployer.errors import Diagnostic
 from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.planning.render_options import check_options
 from deployer.planning.render_template import builtin_template, compiled
@@ -58,15 +59,29 @@ def everything(backend: Backend, options: dict[str, Any]) -> tuple[ContainerSpec
 
 
 def request_of(backend: Backend, options: dict[str, Any]) -> RenderRequest:
-    project = project_of({"options": options}, {"chat.jinja": b"{{ messages }}"})
+    project = project_of(least(backend) | {"options": options}, {"chat.jinja": b"{{ messages }}"})
     draft = model_facts("/srv/models/draft.gguf") if "speculative" in options else None
     return placed_request(project, backend.name, gpus=GPUS, draft=draft)
 
 
+def least(backend: Backend) -> dict[str, Any]:
+    """What a service must say of this backend at least."""
+    image = {} if backend.images.repository else {"image": "reg.local/lab/server:1"}
+    return image | {"args": [f"{flag}=1" for flag in backend.needs_args]}
+
+
+def refusals_of(backend: Backend, options: dict[str, Any]) -> list[Diagnostic]:
+    found = check_options(project_of(least(backend) | {"options": options}), "chat", backend)
+    return [problem for problem in found if problem.code != "backend-notice"]
+
+
 def suitable(backend: Backend, option: str) -> Any:
     """A value of the option that this backend takes, or that it refuses where it refuses the option."""
-    values = getattr(backend.options[option], "values", None)
-    if any(VALUES[option] is value for value in getattr(backend.options[option], "unless", ())):
+    mapping = backend.options[option]
+    values = getattr(mapping, "values", None)
+    if isinstance(mapping, Switch) and mapping.off is None:
+        return True
+    if any(VALUES[option] is value for value in getattr(mapping, "unless", ())):
         return not VALUES[option]
     if values is None or not isinstance(VALUES[option], str) or VALUES[option] in values:
         return VALUES[option]
@@ -84,8 +99,7 @@ def test_every_option_is_mapped_or_refused(backend: Backend) -> None:
 def test_an_option_changes_the_container_or_is_refused(backend: Backend, option: str) -> None:
     mapping = backend.options[option]
     value = suitable(backend, option)
-    refusals = check_options(project_of({"options": {option: value}}), "chat", backend)
-    refusals = tuple(d for d in refusals if d.code != "backend-notice")
+    refusals = refusals_of(backend, {option: value})
     if isinstance(mapping, Refused):
         assert [d.code for d in refusals] == ["option-refused"]
         assert mapping.reason in refusals[0].message
@@ -100,8 +114,7 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
 def test_values_that_ask_for_nothing_are_not_refused(backend: Backend) -> None:
     for option, mapping in backend.options.items():
         for value in mapping.unless if isinstance(mapping, Refused) else ():
-            found = check_options(project_of({"options": {option: value}}), "chat", backend)
-            assert [d for d in found if d.code != "backend-notice"] == []
+            assert refusals_of(backend, {option: value}) == []
 
 
 @BACKENDS
@@ -117,8 +130,12 @@ def test_flags_of_options_are_known_where_the_backend_says_which_it_has(backend:
 def test_template_images_paths_and_categories(backend: Backend) -> None:
     compiled(backend.template, builtin_template(backend.template))
     assert backend.template == f"{backend.name}.yaml.j2"
-    parse_image(backend.images.repository)
-    assert backend.images.gpu or backend.images.cpu
+    if backend.images.repository is None:
+        assert (backend.images.gpu, backend.images.cpu) == (None, None)
+    else:
+        parse_image(backend.images.repository)
+        assert backend.images.gpu or backend.images.cpu
+    assert not backend.images.instead.endswith(".")
     assert backend.api.health.startswith("/")
     assert set(backend.categories) <= set(Category.__args__)
     assert all(path.startswith("/") for path in backend.caches.values())

@@ -26,7 +26,8 @@ def found(service: dict[str, Any], backend: str = "vllm") -> list[tuple[str, str
 def test_nothing_is_refused_of_nothing() -> None:
     for backend in backends.load_all():
         notice = [("backend-notice", Severity.WARNING)] if backend.notice else []
-        assert found({}, backend.name) == notice
+        missing = [("args-missing", Severity.ERROR)] if backend.needs_args else []
+        assert found({}, backend.name) == notice + missing
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_nothing_is_refused_of_nothing() -> None:
         ({"served_name": ["a", "b"]}, "sglang", "names-refused"),
         ({"options": {"gpu_memory": "12g"}}, "sglang", "option-refused"),
         ({"options": {"api_key": [{"secret": "a"}, {"secret": "b"}]}}, "sglang", "option-refused"),
-        ({"options": {"api_key": {"secret": "a"}}, "args": ["--config=/x.yaml"]}, "sglang", "option-refused"),
+        ({"options": {"api_key": {"secret": "a"}}, "args": ["--config=/x.yaml"]}, "sglang", "flag-taken"),
         ({"options": {"api_key": {"secret": "a"}}, "version": "v0.5.1"}, "sglang", "flag-too-new"),
         ({"options": {"speculative": {"model": "d", "tokens": 4}}, "version": "v0.4.10"}, "sglang", "flag-too-new"),
         ({"args": ["--enable-ep-moe"]}, "sglang", "flag-removed"),
@@ -57,6 +58,12 @@ def test_nothing_is_refused_of_nothing() -> None:
         ({"options": {"dtype": "bfloat16"}}, "tei", "option-refused"),
         ({"args": ["--served-model-name=x"], "image": TEI + "89-1.8"}, "tei", "flag-too-new"),
         ({"args": ["--served-model-name=x"], "image": TEI + "cuda-1.8.3"}, "tei", "flag-too-new"),
+        ({"args": ["--kt-method", "BF16"]}, "ktransformers", "args-missing"),
+        ({"options": {"kv_cache_dtype": "fp8"}, "version": "v0.11.1-cu12"}, "lmdeploy", "flag-too-new"),
+        ({"args": ["--quant-policy=16"], "version": "v0.11.1-cu12"}, "lmdeploy", "flag-too-new"),
+        ({"options": {"api_key": {"secret": "a"}}}, "lmdeploy", "option-refused"),
+        ({"options": {"kv_cache_dtype": "fp8"}, "args": ["--config", "x"]}, "trtllm", "flag-taken"),
+        ({"options": {"lora": {"a": "/a"}}}, "trtllm", "option-refused"),
         ({"args": ["--stream-output"], "image": "lmsysorg/sglang:v0.5.23-cu130"}, "sglang", "flag-removed"),
         ({"args": ["--lora-strict-loading"], "version": "v0.5.9"}, "sglang", "flag-too-new"),
     ],
@@ -72,6 +79,8 @@ def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--tp-sise=2"]}, "sglang", "unknown-flag"),
         ({"args": ["--nothing-like-it"]}, "sglang", "unknown-flag"),
         ({"args": ["--poling=cls"]}, "tei", "unknown-flag"),
+        ({"args": ["--tp-size", 2]}, "trtllm", "unknown-flag"),  # its flags have no dashes
+        ({"served_name": "a"}, "trtllm", "name-not-listed"),
         ({"container": {"ipc": "host", "shm_size": "1g"}}, "vllm", "shm-size-ignored"),
     ],
 )
@@ -97,6 +106,12 @@ def test_warnings(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--served-model-name=x"], "image": TEI + "1.9"}, "tei"),
         ({"options": {"prefix_cache": False, "kv_cache_dtype": "auto", "cpu_offload": "none"}}, "tei"),
         ({"served_name": ["a", "b"]}, "tei"),
+        ({"options": {"kv_cache_dtype": "int8"}, "version": "v0.11.1-cu12"}, "lmdeploy"),
+        ({"args": ["--quant-policy", 8, "--server_port=1"]}, "lmdeploy"),
+        ({"options": {"kv_cache_dtype": "fp8"}}, "lmdeploy"),
+        ({"options": {"gpu_memory_fraction": 0.8}, "args": ["--config", "x"]}, "trtllm"),
+        ({"served_name": "a", "version": "1.3.0rc5"}, "trtllm"),
+        ({"args": ["--kt-method=BF16", "--kt-weight-path", "${model.path}", "--kt-cpuinfer=64"]}, "ktransformers"),
     ],
 )
 def test_what_is_fine(service: dict[str, Any], backend: str) -> None:
