@@ -154,6 +154,8 @@ class Backend:
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
+    # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
+    chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     default_context: int | None = None
     names: Literal["all", "one", "any", "path", "tagged", "listed"] = "all"
