@@ -31,7 +31,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec = session.project.spec
     holder = Holder(spec.project, new_apply_id(), who_applies())
     with _locked(session, planned, holder, orders) as leases:
-        again = session.plan(destroy=planned.destroy)
+        again = session.plan(destroy=planned.destroy, then=planned.observed)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again.plan)
         refuse_moved(planned.plan, again.plan)

@@ -105,15 +105,19 @@ class Session:
 
         return diagnose(self.project, self.observe())
 
-    def plan(self, *, destroy: bool = False) -> Planned:
-        """Observes, looks up what lies outside, and plans; changes nothing."""
+    def plan(self, *, destroy: bool = False, then: ObservedState | None = None) -> Planned:
+        """Observes, looks up what lies outside, and plans; changes nothing. `then`: what an earlier plan was made from,
+        which stands although weights arrived since."""
         from deployer.engine.resolve import resolve
+        from deployer.planning.arrivals import without_arrivals
         from deployer.planning.planner import plan, plan_destroy
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
         chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
         observed = self.observe()
+        if then is not None:
+            observed = without_arrivals(observed, then)
         if destroy:
             return Planned(self.project, observed, Resolved(), plan_destroy(self.project, observed, chosen), True)
         resolved = resolve(self.project, self.secrets)
