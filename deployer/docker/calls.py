@@ -50,7 +50,7 @@ def _words(explanation: object) -> str:
 
 def _cause(error: BaseException) -> str:
     """The innermost cause: the SDK's exceptions are a nest of wrapped ones."""
-    while isinstance(inner := error.args[0] if error.args else None, BaseException):
+    while (inner := next((a for a in error.args if isinstance(a, BaseException)), None)) is not None:
         error = inner
     return broken_by(error)
 

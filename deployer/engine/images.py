@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed
 from deployer.engine.ownership import inspect_image
-from deployer.engine.streams import Ended, Pieces, engine_stream
+from deployer.engine.streams import Ended, engine_stream
 from deployer.errors import HostError, OperationError
 from deployer.values.images import parse_image
 from deployer.values.plan import PullImage
@@ -37,7 +37,7 @@ def pull_image(operation: PullImage, site: Site) -> str:
     pull = Pull(operation, site, secret)
     try:
         with engine_stream(site.transport, "POST", _path(operation.image), headers) as pieces:
-            pull.follow(pieces)
+            pull.follow(pieces.next)
     except Refusal as refusal:
         raise pull.refused(_message(refusal.text).get("message") or refusal.text) from None
     except (OSError, http.client.HTTPException) as error:
@@ -82,14 +82,15 @@ class Pull:
     said: float = 0.0
     is_over: bool = False
 
-    def follow(self, pieces: Pieces) -> None:
+    def follow(self, read: Callable[[float], bytes | None]) -> None:
+        """To its end. `read` is given seconds, and ends as `Pieces.next` does."""
         clock = self.site.context.clock
         self.said = clock()
         self.moved = (self.said, 0)
         while True:
             self.site.watch.pause(0)
             try:
-                line = pieces.next(1.0)
+                line = read(1.0)
             except Ended as end:
                 if isinstance(end.error, HostError):
                     raise end.error from None

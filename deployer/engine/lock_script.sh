@@ -23,12 +23,13 @@ stop() {
 write() {
     expires=$(date -u -d "@$((now + lease))" +%Y-%m-%dT%H:%M:%SZ)
     text=$(printf '{"holder":%s,"apply":"%s","since":"%s","expires":"%s"}' "$holder" "$apply" "$1" "$expires")
-    padded >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
+    padded | cat >"$lock.new.$$" && mv -f -- "$lock.new.$$" "$lock" && return
     rm -f -- "$lock.new.$$"
-    if is_whole "$lock" && padded 1<>"$lock"; then return; fi
-    if is_whole "$spare" && padded 1<>"$spare" && mv -f -- "$spare" "$lock"; then return; fi
+    if is_whole "$lock" && padded | cat 1<>"$lock"; then return; fi
+    if is_whole "$spare" && padded | cat 1<>"$spare" && mv -f -- "$spare" "$lock"; then return; fi
     stop no-write
 }
+# for `cat`, which says what it dies of: the shell's own printf does not
 padded() { printf "%-$((whole - 1))s\n" "$text"; }
 is_whole() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -eq $whole ]; }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -12,7 +12,7 @@ from deployer.engine.container_log import ended, last_line, last_lines, service_
 from deployer.engine.context import Site, failed
 from deployer.engine.model_http import status_of
 from deployer.engine.ownership import look, moved
-from deployer.errors import HostError, OperationError
+from deployer.errors import Diagnostic, DockerError, HostError, OperationError
 from deployer.values.facts import ObservedContainer
 from deployer.values.plan import AwaitReady, Endpoint
 
@@ -87,6 +87,7 @@ class Wait:
     line: tuple[str, str] = ("", "")
     first: ObservedContainer | None = None
     lost: float | None = None  # since when the host cannot be asked
+    docker_was_away: bool = False
 
     def __post_init__(self) -> None:
         self.began = self.sign = self.looked_at_vitals = self._now
@@ -105,9 +106,16 @@ class Wait:
         if container.id != first.id:
             raise moved(self.site, name, container)
         if container.status in ENDED or container.restarts > first.restarts:
-            raise OperationError(ended(self.site, container, "container-exited", "before it was ready"))
+            raise OperationError(self._ended(container))
         if container.status == "created":
             raise failed("not-started", f"container `{name}` was never started", "apply again")
+
+    def _ended(self, container: ObservedContainer) -> Diagnostic:
+        found = ended(self.site, container, "container-exited", "before it was ready")
+        if not self.docker_was_away or container.oom_killed:
+            return found
+        message = f"{found.message}; Docker was away meanwhile, and ends containers when it restarts"
+        return replace(found, message=message, hint="apply again")
 
     def note(self, symptom: str) -> None:
         """Takes in this round, and says what is waited for when it is time to."""
@@ -126,6 +134,7 @@ class Wait:
         """Raises the error once the host has been lost for LOST_WITHIN; the connection is made anew meanwhile."""
         now = self._now
         self.lost = now if self.lost is None else self.lost
+        self.docker_was_away |= isinstance(error, DockerError)
         if now - self.lost > LOST_WITHIN or now - self.began > self.operation.timeout:
             raise error
         self.sign = now

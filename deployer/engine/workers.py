@@ -69,7 +69,7 @@ class Worker:
                 pause = next(pauses, None)
                 if pause is None or error.diagnostic.code not in AWAY or self.clock() - began > AWAY_WITHIN:
                     raise
-                said = f"{error.diagnostic.message}; trying again in {pause:g} s to {watch.what}"
+                said = f"{error.diagnostic.message}; trying again in {pause:g} s: {watch.what}"
             watch.emit(Note(said, self.step.host))
             watch.pause(pause)
 

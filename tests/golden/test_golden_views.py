@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.errors import Diagnostic, Severity, Where
-from deployer.values.events import ApplyResult, StepDone, StepFailed, StepSkipped
+from deployer.values.events import ApplyResult, StepDone, StepFailed, StepSkipped, StepUndone
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan, Reason
 from deployer.view.apply_text import render_result
@@ -95,6 +95,11 @@ FAILED = StepFailed("4", "gpu-a", "wait until demo_chat_0_0123456789ab is ready"
 ))  # fmt: skip
 
 
+NOT_UNDONE = StepUndone("4", "gpu-a", "start container demo_chat_0_fedcba987654", Diagnostic(
+    "connection-lost", "the connection to host `gpu-a` (10.0.0.11:22) was lost: it does not answer any more",
+))  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "result"),
     [
@@ -102,6 +107,7 @@ FAILED = StepFailed("4", "gpu-a", "wait until demo_chat_0_0123456789ab is ready"
         ("failure", outcome(outcomes={
             "1": StepDone("1", "gpu-a", "pull", 3.0), "4": FAILED, "5": StepSkipped("5", "gpu-a", "send", "4"),
         })),
+        ("not-undone", outcome(outcomes={"4": FAILED}, not_undone=(NOT_UNDONE,))),
         ("interrupted", outcome(outcomes={"1": StepSkipped("1", "gpu-a", "pull", "interrupted")}, interrupted=True)),
         ("mismatch", outcome(outcomes={"1": StepDone("1", "gpu-a", "pull", 3.0)}, problems=(
             Diagnostic("not-as-planned", "replica `chat-0` on `gpu-a` is not as the spec says after the apply",

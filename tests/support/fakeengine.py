@@ -52,11 +52,13 @@ class FakeImage:
 
 @dataclass
 class FakeRegistry:
-    """`login` is what it wants, as `user:password`; pulls begin, and go on when `hangs` is set."""
+    """`login` is what it wants, as `user:password`; pulls begin, and go on when `hangs` is set. `breaks_off`: then the
+    engine dies."""
 
     images: dict[str, FakeImage] = field(default_factory=dict)  # by NAME:TAG
     login: str | None = None
     hangs: threading.Event = field(default_factory=_already_set)
+    breaks_off: bool = False
 
 
 @dataclass
@@ -150,7 +152,8 @@ class FakeEngine:
         if image is None:
             raise Answer(404, f"manifest for {name}:{tag} not found: manifest unknown: manifest unknown")
         layer = image.id.removeprefix("sha256:")[:12]
-        self.images[f"{name}:{tag}"] = image
+        if not registry.breaks_off:
+            self.images[f"{name}:{tag}"] = image
         return [
             {"status": f"Pulling from {path}", "id": tag},
             {"status": "Pulling fs layer", "progressDetail": {}, "id": layer},

@@ -125,11 +125,15 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        registry = self.server.engine.registries[name.partition("/")[0]]
         for number, line in enumerate(lines):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             if number == 0:
                 self.wfile.flush()
-                self.server.engine.registries[name.partition("/")[0]].hangs.wait(30)
+                registry.hangs.wait(30)
+                if registry.breaks_off:
+                    self.close_connection = True
+                    return
         self.wfile.write(b"0\r\n\r\n")
 
     def containers(self, _: str) -> None:

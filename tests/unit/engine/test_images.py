@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 import pytest
 
 from deployer.engine.context import ApplyContext, Site
-from deployer.engine.images import STALLED_AFTER, Layers, pull_image
+from deployer.engine.images import LEAST_BYTES, STALLED_AFTER, Layers, Pull, pull_image
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
+from deployer.engine.streams import Ended
 from deployer.engine.watch import Abandoned, Watch
-from deployer.errors import OperationError
+from deployer.errors import Diagnostic, DockerError, HostError, OperationError, UnreachableError
 from deployer.values.events import Event, StepProgress
 from deployer.values.plan import PullImage
 from tests.support.fakeengine import FakeImage, FakeRegistry
@@ -129,3 +132,84 @@ def test_a_pull_is_abandoned_when_the_user_asks(host: FakeHost) -> None:
     threading.Timer(0.3, place.watch.abandoned.set).start()
     with pytest.raises(Abandoned):
         pull_image(OPERATION, place)
+
+
+# --- a pull that trickles ------------------------------------------------------------------
+
+
+class Scripted:
+    """Pieces of an answer, each so many seconds after the one before."""
+
+    def __init__(self, clock: Clock, seconds: float, messages: list[dict[str, Any]], broken: Exception | None) -> None:
+        self.clock, self.seconds, self.messages, self.broken = clock, seconds, messages, broken
+
+    def next(self, seconds: float) -> bytes | None:
+        if not self.messages:
+            raise Ended(self.broken)
+        self.clock.now += self.seconds
+        return json.dumps(self.messages.pop(0)).encode()
+
+
+def follow(
+    host: FakeHost, seconds: float, messages: list[dict[str, Any]], broken: Exception | None = None
+) -> tuple[Pull, float]:
+    clock = Clock(0.0)
+    pull = Pull(OPERATION, site(host, clock, []), None)
+    pull.follow(Scripted(clock, seconds, messages, broken).next)
+    return pull, clock.now
+
+
+def test_a_pull_that_trickles_is_given_up(host: FakeHost) -> None:
+    trickle = [downloading("a", n * 100, 1 << 30) for n in range(1000)]
+    with pytest.raises(OperationError) as caught:
+        follow(host, 10.0, trickle)
+    found = caught.value.diagnostic
+    assert found.code == "pull-stalled"
+    assert "less than 1 MiB in 5 minutes" in found.message
+    assert REGISTRY in str(found.hint)
+    assert len(trickle) > 900
+
+
+def test_a_slow_pull_is_waited_for(host: FakeHost) -> None:
+    slow = [downloading("a", n * LEAST_BYTES // 10, 1 << 30) for n in range(200)]
+    assert follow(host, 20.0, slow)[1] == 4000.0
+
+
+def test_a_layer_that_begins_anew_gets_on(host: FakeHost) -> None:
+    again = [downloading("a", n * LEAST_BYTES, 1 << 30) for n in (*range(50), *range(50))]
+    assert follow(host, 100.0, again)[0].layers.done == 49 * LEAST_BYTES
+
+
+def test_extracting_counts_whatever_it_takes(host: FakeHost) -> None:
+    extracting = {"id": "a", "status": "Extracting", "progressDetail": {"current": 1, "total": 9}}
+    assert follow(host, 100.0, [extracting] * 20)[1] == 2000.0
+
+
+def test_docker_that_tries_again_is_said_to() -> None:
+    layers = heard(downloading("a", 5, 10), {"id": "a", "status": "Retrying in 4 seconds", "progressDetail": {}})
+    assert layers.note == "0 of 1 layers, retrying in 4 seconds"
+    layers.hear(downloading("a", 6, 10))
+    assert layers.note == "0 of 1 layers"
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "says"),
+    [
+        (UnreachableError(Diagnostic("connection-lost", "lost")), "connection-lost", "lost"),
+        (http.client.IncompleteRead(b""), "engine-lost", "the connection was closed"),
+        (TimeoutError(), "engine-lost", "no answer in time"),
+    ],
+)
+def test_a_pull_that_breaks_off_says_why(host: FakeHost, broken: Exception, code: str, says: str) -> None:
+    with pytest.raises(HostError) as caught:
+        follow(host, 1.0, [], broken)
+    assert caught.value.diagnostic.code == code
+    assert says in caught.value.diagnostic.message
+
+
+def test_a_docker_that_ends_in_the_middle_has_not_pulled(host: FakeHost) -> None:
+    host.engine_state.registries[REGISTRY].breaks_off = True
+    with pytest.raises(DockerError) as caught:
+        pull_image(OPERATION, site(host, Clock(0.0), []))
+    assert caught.value.diagnostic.code == "engine-lost"
+    assert "broke off" in caught.value.diagnostic.message

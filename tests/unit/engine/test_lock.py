@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deployer.engine.lease import Leases, LockWait, acquire
 from deployer.engine.lock import LEASE, Held, Holder, HostLock, parse_held
-from deployer.errors import HostError, OperationError, RefusedError
+from deployer.errors import Diagnostic, HostError, OperationError, RefusedError, UnreachableError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
 from deployer.values.events import Note
@@ -70,6 +73,55 @@ def test_renewing_and_releasing_is_for_the_holder(tmp_path: Path) -> None:
     assert not file(tmp_path).exists()
     assert not mine.renew()
     assert theirs.take() is None
+
+
+def test_a_lock_that_was_given_back_leaves_room_for_the_next(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    inode = file(tmp_path).stat().st_ino
+    lock(tmp_path).release()
+    (spare,) = (tmp_path / "lab").iterdir()
+    assert (spare.name, spare.stat().st_ino, spare.stat().st_size) == ("lock.spare", inode, 1024)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_keeps_nobody_out_who_was_there_before(tmp_path: Path) -> None:
+    with small_disk(tmp_path):
+        lock(tmp_path).take()
+        lock(tmp_path).release()
+        fill(tmp_path)
+        assert lock(tmp_path, "a2").take() is None
+        assert json.loads(file(tmp_path).read_text())["apply"] == "a2"
+        assert lock(tmp_path, "a2").renew()
+        assert lock(tmp_path, "a3").take() is not None
+        lock(tmp_path, "a2").release()
+        assert not file(tmp_path).exists()
+        assert lock(tmp_path, "a3").take() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_named_to_who_comes_first(tmp_path: Path) -> None:
+    with small_disk(tmp_path):
+        (tmp_path / "lab").mkdir()
+        fill(tmp_path)
+        with pytest.raises(HostError) as caught:
+            lock(tmp_path).take()
+        assert caught.value.diagnostic.code == "disk-full"
+        assert [path.name for path in (tmp_path / "lab").iterdir()] == []
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def fill(directory: Path) -> None:
+    with contextlib.suppress(OSError), (directory / "filler").open("wb", buffering=0) as filler:
+        while filler.write(b"x" * 1024):
+            pass
 
 
 def test_a_lease_that_ran_out_is_taken_over_by_one(tmp_path: Path) -> None:
@@ -255,6 +307,31 @@ def test_a_lease_that_was_not_renewed_in_time_fences_the_host(tmp_path: Path) ->
         with pytest.raises(OperationError):
             held.fence("a")
         (tmp_path / "gone").rename(file(tmp_path).parent)
+
+
+class Away(LocalTransport):
+    """A host whose connection is lost from time to time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, Host.model_validate({"connection": "local"}))
+        self.is_away = False
+
+    def run(self, argv, *, stdin=b"", timeout=60.0):  # type: ignore[no-untyped-def]
+        if self.is_away:
+            raise UnreachableError(Diagnostic("connection-lost", "the connection was lost", host=self.name))
+        return super().run(argv, stdin=stdin, timeout=timeout)
+
+
+def test_an_old_lease_on_a_host_that_is_away_is_not_said_to_be_lost(tmp_path: Path) -> None:
+    host, clock = Away("a"), Clock()
+    with Leases({"a": host}, holder(), LockWait(pause=clock.pause, clock=clock), str(tmp_path)) as held:
+        held.take_all("a")
+        clock.now += LEASE + 1
+        host.is_away = True
+        with pytest.raises(UnreachableError):
+            held.fence("a")
+        host.is_away = False
+        held.fence("a")
 
 
 class Hanging(LocalTransport):

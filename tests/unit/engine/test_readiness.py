@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from deployer.engine.context import ApplyContext, Site
+from deployer.engine.model_http import status_of
 from deployer.engine.readiness import LOST_WITHIN, VITALS_EVERY, Wait, await_ready
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
-from deployer.errors import Diagnostic, OperationError, UnreachableError
+from deployer.errors import Diagnostic, DockerError, OperationError, UnreachableError
+from deployer.spec.language import Host
+from deployer.transport.local import LocalTransport
 from deployer.values.events import Event, StepWaiting
 from deployer.values.plan import AwaitReady, Endpoint
 from tests.support.fakeengine import FakeContainer, FakeImage
@@ -172,3 +178,58 @@ def test_the_time_limit_holds_while_it_is_lost(host: FakeHost, container: FakeCo
     clock.now += 11.0
     with pytest.raises(UnreachableError):
         wait.bear(LOST)
+
+
+def test_a_container_that_dockers_restart_ended_is_told_from_one_that_failed(
+    host: FakeHost, container: FakeContainer
+) -> None:
+    wait = Wait(waiting(), site(host))
+    wait.check_container()
+    wait.bear(DockerError(Diagnostic("docker-down", "no Docker")))
+    host.engine_state.stop(NAME)
+    with pytest.raises(OperationError) as caught:
+        wait.check_container()
+    assert "Docker was away meanwhile" in caught.value.diagnostic.message
+    assert caught.value.diagnostic.hint == "apply again"
+
+
+class Dripping(threading.Thread):
+    """Accepts one connection and answers it byte by byte, for ever."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(daemon=True)
+        self.answer, self.over = answer, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.start()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint("127.0.0.1", self.listener.getsockname()[1])
+
+    def run(self) -> None:
+        connection, _ = self.listener.accept()
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(self.answer)
+            while not self.over.wait(0.05):
+                connection.sendall(b"x")
+
+    def end(self) -> None:
+        self.over.set()
+        self.listener.close()
+
+
+def here() -> LocalTransport:
+    return LocalTransport("here", Host.model_validate({"connection": "local"}))
+
+
+def test_an_answer_that_never_ends_is_not_waited_for() -> None:
+    server = Dripping(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert status_of(here(), server.endpoint, "/health", 30.0) == 200
+    server.end()
+
+
+def test_headers_that_drip_are_no_answer() -> None:
+    server = Dripping(b"HTTP/1.1 200 OK\r\nX-Odd: ")
+    with pytest.raises(TimeoutError):
+        status_of(here(), server.endpoint, "/health", 0.3)
+    server.end()

@@ -18,6 +18,7 @@ from deployer.values.events import (
     StepProgress,
     StepSkipped,
     StepStarted,
+    StepUndoing,
     StepUndone,
     StepWaiting,
 )
@@ -35,6 +36,7 @@ EVERY: tuple[Event, ...] = (
     StepDone("1", "a", "pull image i", 2.0, "said hello"),
     StepFailed("2", "a", "start", 1.0, PROBLEM),
     StepSkipped("3", "a", "probe", "2"),
+    StepUndoing("2", "a", "remove"),
     StepUndone("2", "a", "remove"),
     StepUndone("2", "a", "remove", PROBLEM),
     Note("locked", "a"),
@@ -82,6 +84,15 @@ def test_a_step_that_reports_nothing_is_not_silent() -> None:
         "a: start x ...",
         "a: still: start x: 10 s",
         "a: still: start x: 20 s",
+    ]
+
+
+def test_undoing_is_not_silent_either() -> None:
+    stop = StepUndoing("1", "a", "stop x")
+    assert told([(0, stop), (10, None), (11, StepUndone("1", "a", "stop x")), (30, None)]) == [
+        "a: undoing: stop x ...",
+        "a: still: undoing: stop x: 10 s",
+        "a: undone stop x",
     ]
 
 
