@@ -67,13 +67,21 @@ def vllm_stand_in() -> Image:
     return Image(image.layers, {**image.config, "Entrypoint": ["/usr/bin/python3", "/app/server.py", "--as-vllm"]})
 
 
+def ollama_stand_in() -> Image:
+    """What ollama/ollama is: its program as entrypoint, which serves."""
+    program = layer({"bin/ollama": HERE / "standin" / "ollama.py", "root/.ollama": Folder()})
+    config = {"Entrypoint": ["/bin/ollama"], "Cmd": ["serve"], "Env": ["PATH=/usr/bin:/bin", "OLLAMA_HOST=0.0.0.0"]}
+    return Image((*stand_in().layers[:1], program), config)
+
+
 def push_all(registry: str, private: str, vllm_tags: tuple[str, ...]) -> list[str]:
     """Pushes to the open registry, and llama.cpp to the one with a password too; returns what was new."""
     llama = llama_cpp()
     vllm = vllm_stand_in()
     wanted = {
         "ggml-org/llama.cpp:server": llama, "library/busybox:1": busybox(), "lab/stand-in:1": stand_in(),
-        "lab/labelled:1": busybox(HOSTILE_LABELS), **{f"vllm/vllm-openai:{tag}": vllm for tag in vllm_tags},
+        "lab/labelled:1": busybox(HOSTILE_LABELS), "ollama/ollama:0.32.15": ollama_stand_in(),
+        **{f"vllm/vllm-openai:{tag}": vllm for tag in vllm_tags},
     }  # fmt: skip
     pushed = [name for name, image in wanted.items() if push(image, registry, name)]
     login = ("lab", "lab")
