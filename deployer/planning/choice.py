@@ -45,6 +45,7 @@ class ServiceChoice:
     why_backend: str  # empty where the spec names it
     why_category: str = ""  # empty where the spec says it
     draft: Model | None = None  # of speculative decoding
+    overrides: tuple[int, ...] = ()  # that are in `service`, by their place in the list
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

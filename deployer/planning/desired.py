@@ -86,6 +86,7 @@ def desired_replica(
         model=placed.model,
         backend_name=choice.backend_name,
         draft=placed.draft,
+        overrides=choice.overrides,
     )
     container = render_container(request)
     text = canonical_json(to_data(container))

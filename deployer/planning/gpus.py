@@ -144,6 +144,16 @@ def _selected(selection: GpuSelection, gpu: Gpu) -> bool:
     return used and not any(map(named, selection.exclude))
 
 
+def overrides_of(project: Project, choice: ServiceChoice, facts: HostFacts) -> tuple[int, ...]:
+    """The service's overrides that hold on a host: all GPUs that it gives deployer are of that kind."""
+    selection = project.spec.hosts[facts.name].gpus
+    cards = [gpu for gpu in facts.gpus if _selected(selection, gpu)]
+    if not cards:
+        return ()
+    written = enumerate(choice.service.overrides)
+    return tuple(i for i, override in written if all(_filtered(override.gpu, gpu) is None for gpu in cards))
+
+
 def _filtered(wanted: GpuFilter, gpu: Gpu) -> str | None:
     if wanted.model is not None and wanted.model.lower() not in gpu.name.lower():
         return f"is a {gpu.name}, not a `{wanted.model}`"

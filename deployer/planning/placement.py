@@ -14,7 +14,7 @@ from deployer.errors import Diagnostic
 from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
-from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists
+from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
@@ -56,6 +56,7 @@ class Placer:
         self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
         self._candidates: dict[tuple[tuple[str, ...], str, int | None], Candidates] = {}
+        self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
         self._by_host: dict[str, list[Found]] = {}
         for items in found.values():
@@ -157,6 +158,7 @@ class Placer:
         self, choice: ServiceChoice, key: ReplicaKey, ledger: Ledger, here: Found | None = None, own: Own = NOTHING
     ) -> Placed | str:
         """A place on this host, or why there is none. `here`: the container whose place is to be kept."""
+        choice = self._on(choice, ledger.facts)
         refusal = self._refusal(choice, ledger)
         weights = self._weights(choice, ledger.facts) if refusal is None else refusal
         if isinstance(weights, str):
@@ -168,6 +170,17 @@ class Placer:
             return gpus
         port = _port(choice, ledger, here, own)
         return port if isinstance(port, str) else Placed(key, choice, ledger.facts, weights[0], gpus, port, weights[1])
+
+    def _on(self, choice: ServiceChoice, facts: HostFacts) -> ServiceChoice:
+        """The service as it is on this host."""
+        which = overrides_of(self._project, choice, facts) if choice.service.overrides else ()
+        if not which:
+            return choice
+        key = (choice.name, which)
+        if key not in self._overridden:
+            service = self._project.with_backend(choice.name, choice.backend_name, which)
+            self._overridden[key] = replace(choice, service=service, overrides=which)
+        return self._overridden[key]
 
     def _weights(self, choice: ServiceChoice, facts: HostFacts) -> tuple[ModelFacts, ModelFacts | None] | str:
         """The model, and the draft model of speculative decoding; or which of them the host lacks."""

@@ -146,11 +146,18 @@ def _choices(
     choices: dict[str, ServiceChoice] = {}
     for name in sorted(project.spec.services):
         choice = choose(project, name, seen, by_service.get(name, ()))
-        refused = (choice,) if isinstance(choice, Diagnostic) else check_options(project, name, choice.backend)
+        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
             choices[name] = choice
     return choices
+
+
+def _check_options(project: Project, choice: ServiceChoice) -> tuple[Diagnostic, ...]:
+    """Of the service as written, and under each of its overrides."""
+    variants: list[tuple[int, ...]] = [(), *((index,) for index in range(len(choice.service.overrides)))]
+    found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which))
+    return tuple(dict.fromkeys(found))
 
 
 def _desired(

@@ -94,9 +94,11 @@ def version_of(service: Service, image: str, backend: Backend) -> str | None:
     return service.version
 
 
-def check_options(project: Project, name: str, backend: Backend) -> tuple[Diagnostic, ...]:
+def check_options(
+    project: Project, name: str, backend: Backend, overrides: tuple[int, ...] = ()
+) -> tuple[Diagnostic, ...]:
     """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too."""
-    service = project.with_backend(name, backend.name)
+    service = project.with_backend(name, backend.name, overrides)
     version = version_of(service, service.image, backend) if service.image else service.version
     found: list[Diagnostic] = []
     if backend.notice is not None:

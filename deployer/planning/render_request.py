@@ -48,12 +48,13 @@ class RenderRequest:
     model: ModelFacts
     backend_name: str = ""
     draft: ModelFacts | None = None
+    overrides: tuple[int, ...] = ()  # of the service, those that hold on this host
 
     @property
     def service(self) -> Service:
         """With what the spec says of its backend in it."""
         named = self.backend_name or self.backend.name
-        return self.project.with_backend(self.service_name, named)
+        return self.project.with_backend(self.service_name, named, self.overrides)
 
     @property
     def host(self) -> Host:

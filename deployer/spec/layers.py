@@ -21,15 +21,18 @@ class Layers:
 
     root: Node
     known_backends: Mapping[str, str] = field(default_factory=dict)
-    _merged: dict[tuple[str, str | None], Node] = field(default_factory=dict, init=False, repr=False)
+    _merged: dict[tuple[str, str | None, tuple[int, ...]], Node] = field(default_factory=dict, init=False, repr=False)
 
-    def merged(self, name: str, backend: str | None = None) -> Node:
-        """A service with its layers in it. `backend`: the chosen one, where the service names none."""
+    def merged(self, name: str, backend: str | None = None, overrides: tuple[int, ...] = ()) -> Node:
+        """A service with its layers in it. `backend`: the chosen one, where the service names none. `overrides`: those
+        that hold, by their place in the list."""
         named = self.backend_of(name) or backend
-        if (name, named) not in self._merged:
+        key = (name, named, overrides)
+        if key not in self._merged:
             layers = [*self.pin_layers(named), *self._shared(name), self.services[name]]
-            self._merged[name, named] = settle(reduce(_on_top, layers), SERVICE)
-        return self._merged[name, named]
+            whole = reduce(_on_top, layers)
+            self._merged[key] = settle(reduce(_on_top, _overriding(whole, overrides), whole), SERVICE)
+        return self._merged[key]
 
     def backend_of(self, name: str) -> str | None:
         """The backend a service names, by itself or by a layer below it."""
@@ -100,6 +103,16 @@ def _maps(node: Node | None) -> dict[str, Node]:
 
 def _pinned_settings(pin: Node) -> Node:
     return pin.with_value({key: child for key, child in pin.map.items() if key.rstrip("+") in PINNED_KEYS})
+
+
+def _overriding(service: Node, which: tuple[int, ...]) -> list[Node]:
+    """The settings of some of the service's overrides, as layers."""
+    written = service.map.get("overrides")
+    found = [written.items[index] for index in which] if written is not None else []
+    return [
+        relabelled(node.with_value({key: child for key, child in node.map.items() if key != "gpu"}), "overrides")
+        for node in found
+    ]
 
 
 def _on_top(under: Node, over: Node) -> Node:

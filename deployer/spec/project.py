@@ -45,12 +45,14 @@ class Project:
         """Where a value of a service or host comes from; the edition's defaults where nobody wrote it."""
         return self.origins.get(path, EDITION)
 
-    def with_backend(self, name: str, backend: str) -> Service:
-        """A service with the spec's settings of a backend that was chosen for it, in their place under its own.
+    def with_backend(self, name: str, backend: str, overrides: tuple[int, ...] = ()) -> Service:
+        """A service with the spec's settings of a backend that was chosen for it, in their place under its own, and
+        with those of its `overrides` that hold.
 
-        The same as `spec.services[name]` where the service names its backend itself.
+        The same as `spec.services[name]` where the service names its backend itself and nothing is overridden.
         """
         service = self.spec.services[name]
-        if service.backend is not None or self.layers is None or not self.layers.pins_of(backend):
+        is_whole = service.backend is not None or self.layers is None or not self.layers.pins_of(backend)
+        if self.layers is None or (is_whole and not overrides):
             return service
-        return Service.model_validate(data_of(self.layers.merged(name, backend), SERVICE), strict=True)
+        return Service.model_validate(data_of(self.layers.merged(name, backend, overrides), SERVICE), strict=True)

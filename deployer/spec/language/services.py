@@ -11,6 +11,9 @@ from deployer.spec.language.container import Container
 from deployer.spec.language.options import Options
 
 
+PATH_OR_NONE = r"^(/\S*|none)$"
+
+
 class Port(Section):
     """`number` is the host's port; absent: the first free one of the host's `ports`, then kept."""
 
@@ -58,6 +61,17 @@ class Health(Section):
     probe: Literal["auto", "none"] | ProbeRequest = "auto"
 
 
+class ApiPaths(Section):
+    """Where the server is asked, where that isn't the backend's usual path; `none`: it has no such thing."""
+
+    health: str | None = Field(None, pattern=r"^/\S*$", description="answers 2xx once requests are served")
+    models: str | None = Field(None, pattern=PATH_OR_NONE, description="lists the models, as OpenAI's does")
+    chat: str | None = Field(None, pattern=PATH_OR_NONE)
+    completions: str | None = Field(None, pattern=PATH_OR_NONE)
+    embeddings: str | None = Field(None, pattern=PATH_OR_NONE)
+    rerank: str | None = Field(None, pattern=PATH_OR_NONE)
+
+
 class Rollout(Section):
     strategy: Annotated[Literal["rolling", "recreate", "canary"], Field(description="canary is not built yet")] = (
         "rolling"
@@ -83,6 +97,27 @@ class ServedModel(Section):
     category: str | None = None
 
 
+class Override(Section):
+    """Settings of a service on hosts whose GPUs are all of one kind. What decides how many GPUs a replica gets, and
+    where it goes, cannot differ."""
+
+    gpu: GpuFilter
+    version: Text | None = None
+    image: Text | None = None
+    options: Options = Options()
+    args: Texts = Field((), description="appended to with `args+`")
+    env: dict[str, TextOrSecret] = Field(default_factory=dict)
+    container: Container = Container()
+
+    @field_validator("options", mode="after")
+    @classmethod
+    def same_size(cls, value: Options) -> Options:
+        for name in ("tensor_parallel", "pipeline_parallel", "data_parallel"):
+            if getattr(value, name) is not None:
+                raise ValueError(f"`{name}` cannot be overridden: it decides how many GPUs a replica gets")
+        return value
+
+
 def short_port(value: object) -> object:
     return {"number": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -105,9 +140,10 @@ class Service(Section):
     env: dict[str, TextOrSecret] = Field(default_factory=dict)
     container: Container = Container.usual()
     placement: Placement = Placement.usual()
-    overrides: Annotated[tuple[dict[str, Any], ...], NotYet("write one service per kind of GPU")] = ()
+    overrides: tuple[Override, ...] = ()
     port: Annotated[Port, BeforeValidator(short_port)] = Port.usual()
     replaces: Texts = ()  # HOST:CONTAINER
+    api: ApiPaths = ApiPaths.usual()
     health: Health = Health.usual()
     rollout: Rollout = Rollout.usual()
     restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None

@@ -143,7 +143,6 @@ def test_hand_made_containers_are_named_once_on_a_known_host(line, found):
 NOT_YET = [
     ("    placement: {share: true}\n", "share", "GPUs of its own"),
     ("    placement: {distributed: true}\n", "distributed", "one host"),
-    ("    overrides: [{gpu: {model: A800}}]\n", "overrides", "one service per kind of GPU"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    nim: {profile: x}\n", "nim", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
