@@ -125,6 +125,9 @@ class Api:
     completions: str | None = "/v1/completions"
     embeddings: str | None = "/v1/embeddings"
     rerank: str | None = None
+    speech: str | None = None
+    transcriptions: str | None = None
+    images: str | None = None
     documents: str = "documents"
 
 

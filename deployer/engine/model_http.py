@@ -13,6 +13,7 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.engine.container_log import last_line
 from deployer.engine.context import Site, failed
+from deployer.engine.media import Payload
 from deployer.transport.base import Transport
 from deployer.values.plan import Endpoint
 
@@ -33,7 +34,7 @@ class Question:
     endpoint: Endpoint
     method: str
     path: str
-    body: dict[str, Any] | None
+    body: dict[str, Any] | Payload | None
     timeout: float
 
 
@@ -82,7 +83,8 @@ def status_of(transport: Transport, endpoint: Endpoint, path: str, timeout: floa
 
 
 def _send(connection: http.client.HTTPConnection, question: Question, headers: dict[str, str]) -> Reply:
-    data = json.dumps(question.body).encode() if question.body is not None else None
+    body = question.body
+    data = body.content if isinstance(body, Payload) else json.dumps(body).encode() if body is not None else None
     connection.request(question.method, question.path, data, headers)
     response = connection.getresponse()
     return Reply(response.status, response.read(MAX_BODY))
@@ -132,7 +134,9 @@ def _hang_up(connection: http.client.HTTPConnection) -> None:
 
 def _headers(question: Question, site: Site) -> dict[str, str]:
     headers = {"Connection": "close", "Accept": "application/json"}
-    if question.body is not None:
+    if isinstance(question.body, Payload):
+        headers["Content-Type"] = question.body.content_type
+    elif question.body is not None:
         headers["Content-Type"] = "application/json"
     if question.endpoint.api_key is not None:
         headers["Authorization"] = bearer(site, question.endpoint.api_key)

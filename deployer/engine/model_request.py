@@ -17,6 +17,15 @@ from deployer.engine.answers import (
 from deployer.engine.container_log import last_lines, service_of
 from deployer.engine.context import Site, failed
 from deployer.engine.endings import ended_since
+from deployer.engine.media import (
+    Payload,
+    check_image,
+    check_speech,
+    check_transcription,
+    image_request,
+    speech_request,
+    transcription_request,
+)
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import look
 from deployer.errors import OperationError
@@ -27,6 +36,7 @@ PROMPT = "Reply with the word: ready"
 MAX_TOKENS = 32
 EVIDENCE = 300  # characters of an answer that is no good
 SHOWN = 80  # characters of an answer that a line shows
+SPOKEN, DRAWN = "Ready.", "a white square on black"
 QUERY, DOCUMENTS = "What is a panda?", ("The giant panda is a bear.", "Paris is the capital of France.")
 
 
@@ -41,6 +51,12 @@ def probe(operation: Probe, site: Site) -> str:
                 return asked.embed()
             case "reranker":
                 return asked.rerank()
+            case "text-to-speech":
+                return asked.speak()
+            case "speech-to-text":
+                return asked.transcribe()
+            case "image":
+                return asked.draw()
             case _:
                 return asked.chat()
     except BadAnswer as bad:
@@ -55,6 +71,7 @@ class Asked:
     site: Site
     before: ObservedContainer | None
     last: bytes = b""
+    listed: tuple[str, ...] = ()
 
     def check_models(self) -> None:
         path = self.operation.paths.get("models")
@@ -64,7 +81,7 @@ class Asked:
         if reply.status == 404:
             return  # the server has no such list
         self.must_be_ok(reply, path)
-        found = listed_models(reply.body)
+        found = self.listed = listed_models(reply.body)
         missing = [name for name in self.operation.models if name not in found]
         if missing:
             listed = ", ".join(self.site.words(name) for name in found[:10]) or "nothing"
@@ -103,10 +120,30 @@ class Asked:
         scores = check_scores(reply.body, len(DOCUMENTS))
         return "scores " + ", ".join(f"{score:.3g}" for score in scores)
 
+    def speak(self) -> str:
+        path = self.path("speech")
+        reply = self.request("POST", path, {**self.model(), **speech_request(self.operation.prompt or SPOKEN)})
+        self.must_be_ok(reply, path)
+        return check_speech(reply.body)
+
+    def transcribe(self) -> str:
+        path = self.path("transcriptions")
+        reply = self.request("POST", path, transcription_request(self.model()))
+        self.must_be_ok(reply, path)
+        return self.site.context.redactor.line(check_transcription(reply.body), SHOWN)
+
+    def draw(self) -> str:
+        path = self.path("images")
+        reply = self.request("POST", path, {**self.model(), **image_request(self.operation.prompt or DRAWN)})
+        self.must_be_ok(reply, path)
+        return check_image(reply.body)
+
     # --- parts of a request ------------------------------------------------------------
 
     def model(self) -> dict[str, Any]:
-        return {"model": self.operation.models[0]} if self.operation.models else {}
+        """By a name it was given, or by the first that it lists."""
+        names = self.operation.models or self.listed
+        return {"model": names[0]} if names else {}
 
     def sampling(self) -> dict[str, Any]:
         return {**self.model(), "max_tokens": MAX_TOKENS, "temperature": 0, "stream": False}
@@ -126,7 +163,7 @@ class Asked:
 
     # --- sending -----------------------------------------------------------------------
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+    def request(self, method: str, path: str, body: dict[str, Any] | Payload | None = None) -> Reply:
         operation = self.operation
         question = Question(operation.name, operation.endpoint, method, path, body, operation.timeout)
         try:

@@ -16,6 +16,7 @@ from deployer.planning.render_mounts import model_target
 from deployer.planning.render_options import version_of
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found
+from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Service
 from deployer.spec.language.services import ProbeRequest
 from deployer.values.plan import AwaitReady, Endpoint, Probe
@@ -39,7 +40,7 @@ def await_ready(replica: DesiredReplica) -> AwaitReady:
     return AwaitReady(
         name=replica.name,
         endpoint=endpoint(replica),
-        path=backend.api.health,
+        path=api_of(replica.choice.service, backend).health,
         timeout=backend.ready_timeout if health.ready_timeout is None else health.ready_timeout,
         stall_timeout=health.stall_timeout,
     )
@@ -67,7 +68,7 @@ class Asked:
 
     def probe(self, name: str, endpoint: Endpoint) -> Probe:
         """The request of the model's category, also where the spec wants none after a start."""
-        wanted, api = self.service.health.probe, self.backend.api
+        wanted, api = self.service.health.probe, api_of(self.service, self.backend)
         request = wanted if isinstance(wanted, ProbeRequest) else ProbeRequest()
         paths = {
             "models": api.models,
@@ -75,6 +76,9 @@ class Asked:
             "completions": api.completions,
             "embeddings": api.embeddings,
             "rerank": api.rerank,
+            "speech": api.speech,
+            "transcriptions": api.transcriptions,
+            "images": api.images,
         }
         return Probe(
             name=name,

@@ -176,7 +176,7 @@ class AwaitReady:
 class Probe:
     """One real request of the model's category; its answer is checked.
 
-    `category`: llm, embedding, reranker. `models` must be in the backend's models list. `expect` is a regular
+    `category`: as of a model in the spec. `models` must be in the backend's models list. `expect` is a regular
     expression the answer must contain.
     """
 
@@ -184,7 +184,7 @@ class Probe:
     endpoint: Endpoint
     category: str
     models: tuple[str, ...]
-    paths: Mapping[str, str]  # models, chat, completions, embeddings, rerank -> path
+    paths: Mapping[str, str]  # models, chat, completions, embeddings, rerank, speech, transcriptions, images -> path
     prompt: str | None = None
     expect: str | None = None
     timeout: float = 120.0
