@@ -8,27 +8,28 @@ from deployer.transport.base import Completed, ConnectOptions, Transport
 
 if TYPE_CHECKING:
     from deployer.spec.language import Host
-    from deployer.transport.link import Jumps
+    from deployer.transport.jumphosts import JumpHosts
 
 __all__ = ["Completed", "ConnectOptions", "Transport", "open_transport"]
 
 
-def open_transport(name: str, host: Host, options: ConnectOptions, jumps: Jumps | None = None) -> Transport:
+def open_transport(name: str, host: Host, options: ConnectOptions, shared: JumpHosts | None = None) -> Transport:
     """The transport a host's `connection` asks for; it connects at its first use.
 
-    Hosts that share `jumps` share the connections to their jump hosts.
+    Hosts that share `shared` share the connections to their jump hosts.
     """
-    match host.connection:
-        case "local":
-            from deployer.transport.local import LocalTransport
+    if host.connection == "local":
+        from deployer.transport.local import LocalTransport
 
-            return LocalTransport(name, host)
-        case "openssh":
-            from deployer.transport.openssh import OpensshTransport
+        return LocalTransport(name, host)
+    if shared is None:
+        from deployer.transport.jumphosts import JumpHosts
 
-            return OpensshTransport(name, host, options)
-        case "ssh":
-            from deployer.transport.link import Jumps
-            from deployer.transport.ssh import SshTransport
+        shared = JumpHosts(options)
+    if host.connection == "openssh":
+        from deployer.transport.openssh import OpensshTransport
 
-            return SshTransport(name, host, options, jumps or Jumps(options))
+        return OpensshTransport(name, host, options, shared.hops)
+    from deployer.transport.ssh import SshTransport
+
+    return SshTransport(name, host, options, shared.jumps)

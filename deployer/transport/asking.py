@@ -52,6 +52,11 @@ def ask_openssh(name: str, alias: Jump, options: ConnectOptions) -> Settings:
     ssh = shutil.which("ssh")
     if ssh is None:
         return parse_files(alias, files)
+    return ask(ssh, name, alias, options)
+
+
+def ask(ssh: str, name: str, alias: Jump, options: ConnectOptions) -> Settings:
+    """What `ssh -G` prints, whatever the configuration."""
     command = [ssh, "-T", "-G", *(["-F", options.ssh_config] if options.ssh_config else [])]
     command += ["-l", alias.user] if alias.user else []
     command += ["-p", str(alias.port)] if alias.port else []

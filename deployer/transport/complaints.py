@@ -7,13 +7,14 @@ import re
 from deployer.errors import AuthenticationError, Diagnostic, HostError, HostKeyError
 from deployer.transport.failures import tail, unreachable
 
+BEHIND = re.compile(r"stdio forwarding (?:request )?failed", re.IGNORECASE)  # of ssh -W
+DROPPED = re.compile(r"kex_exchange_identification|Exceeded MaxStartups|Connection (?:closed|reset) by")
+
 
 def is_dropped(words: bytes) -> bool:
-    """sshd's MaxStartups closes, or resets, before it says who it is."""
-    return (
-        re.search(rb"kex_exchange_identification|Exceeded MaxStartups|Connection (?:closed|reset) by", words)
-        is not None
-    )
+    """sshd's MaxStartups closes, or resets, before it says who it is; so looks a jump host that gets no further."""
+    text = words.decode("utf-8", "replace")
+    return DROPPED.search(text) is not None and BEHIND.search(text) is None
 
 
 def failure(name: str, address: str, words: bytes) -> HostError:
@@ -38,5 +39,7 @@ def failure(name: str, address: str, words: bytes) -> HostError:
         hint = "add a public key to the user's authorized_keys on the host, or set `user` and `key`"
         message = f"host `{name}` ({address}) lets us in with no key at hand"
         return AuthenticationError(diagnostic("auth-refused", message, hint))
+    if BEHIND.search(text):
+        return unreachable(name, address, "its jump host gets no connection to it")
     last = evidence[-1].rpartition(": ")[2] if evidence else "ssh did not get through in time"
     return unreachable(name, address, last[:1].lower() + last[1:])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deployer.errors import HostError
 from deployer.transport import open_transport
 from deployer.transport.base import ConnectOptions, Transport
-from deployer.transport.link import Jumps
+from deployer.transport.jumphosts import JumpHosts
 
 if TYPE_CHECKING:
     from deployer.spec.language import Host
@@ -28,7 +28,7 @@ class Fleet(Mapping[str, Transport]):
     def __init__(self, hosts: Mapping[str, Host], options: ConnectOptions | None = None) -> None:
         self._hosts = hosts
         self._options = options or ConnectOptions()
-        self._jumps = Jumps(self._options)
+        self._jump_hosts = JumpHosts(self._options)
         self._transports: dict[str, Transport] = {}
         self._lock = threading.Lock()
         allow_open_files(FILES_BESIDES + FILES_PER_HOST * len(hosts))
@@ -36,7 +36,7 @@ class Fleet(Mapping[str, Transport]):
     def __getitem__(self, name: str) -> Transport:
         with self._lock:
             if name not in self._transports:
-                self._transports[name] = open_transport(name, self._hosts[name], self._options, self._jumps)
+                self._transports[name] = open_transport(name, self._hosts[name], self._options, self._jump_hosts)
             return self._transports[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +73,7 @@ class Fleet(Mapping[str, Transport]):
             closing: list[Future[None]] = [pool.submit(transport.close) for transport in transports]
             wait(closing, CLOSE_TIMEOUT)
             pool.shutdown(wait=False, cancel_futures=True)
-        self._jumps.close()
+        self._jump_hosts.close()
 
     def __enter__(self) -> Fleet:
         return self

@@ -22,7 +22,9 @@ from deployer.transport.failures import (
     sudo_refusal,
 )
 from deployer.transport.files import write_file
-from deployer.transport.master import Master, Running
+from deployer.transport.hops import Hops
+from deployer.transport.master import Goal, Master, options_of
+from deployer.transport.masterprocess import Running
 from deployer.transport.quoting import command_line, kill_line, without_pid
 from deployer.transport.sdk import SdkClient
 from deployer.transport.slots import PATIENCE, SESSIONS, SLOT_TIMEOUT, Slot, Slots
@@ -41,10 +43,15 @@ PING = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
 
 
 class OpensshTransport:
-    def __init__(self, name: str, host: Host, options: ConnectOptions) -> None:
+    def __init__(self, name: str, host: Host, options: ConnectOptions, hops: Hops) -> None:
         self.name = name
         self.host = host
-        self._master = Master(name, host, options)
+        address = host.address or name
+
+        def start(ssh: str) -> Running:
+            return Running([ssh, *options_of(name, host, options), *hops.way(ssh, name, host)], address)
+
+        self._master = Master(Goal(name, address, start), options)
         self._slots = Slots(SESSIONS - 1)  # the master holds one itself
         self._door = EngineDoor(self, self._engine_socket, self._dial)
         self._sdk = SdkClient(self._door)

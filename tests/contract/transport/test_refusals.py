@@ -194,6 +194,14 @@ def test_refused_port(open_host: Open, host_of: HostOf, sshd: rig.Sshd, connecti
 
 
 @both
+def test_refused_port_behind_a_jump_host(open_host: Open, host_of: HostOf, sshd: rig.Sshd, connection: str) -> None:
+    host = host_of(sshd, port=rig.free_port(), jump=f"root@127.0.0.1:{sshd.port}", connection=connection)
+    diagnostic = refusal(open_host(host), UnreachableError).diagnostic
+    assert diagnostic.code == "unreachable"
+    assert "jump host" in diagnostic.message
+
+
+@both
 def test_unknown_name(open_host: Open, host_of: HostOf, sshd: rig.Sshd, connection: str) -> None:
     host = host_of(sshd, address="no-such-host.invalid", connection=connection)
     diagnostic = refusal(open_host(host), UnreachableError).diagnostic

@@ -144,6 +144,11 @@ def test_what_ssh_says(words: bytes, code: str) -> None:
         (b"kex_exchange_identification: Connection closed by remote host\n", True),
         (b"kex_exchange_identification: read: Connection reset by peer\n", True),
         (b"Connection reset by 10.0.0.1 port 22\n", True),
+        (
+            b"Stdio forwarding request failed: Session open refused by peer\r\n"
+            b"kex_exchange_identification: Connection closed by remote host\r\n",
+            False,  # a jump host's word on the host behind it
+        ),
         (b"ssh: connect to host h port 22: Connection refused\n", False),
         (b"ssh: connect to host h port 22: Connection timed out\n", False),
     ],

@@ -7,11 +7,13 @@ import pytest
 from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.base import ConnectOptions
+from deployer.transport.hops import Hops
 from deployer.transport.master import options_of
 
 
 def options(**host: object) -> list[str]:
-    return options_of("gpu-a", Host.model_validate({"connection": "openssh", **host}), ConnectOptions())
+    checked, quiet = Host.model_validate({"connection": "openssh", **host}), ConnectOptions(ssh_config="/dev/null")
+    return [*options_of("gpu-a", checked, quiet), *Hops(quiet).way("ssh", "gpu-a", checked)]
 
 
 @pytest.mark.parametrize(
