@@ -15,28 +15,28 @@ from deployer.values.plan import HostUse
 
 def host_use(observed: ObservedState, desired: Mapping[ReplicaKey, DesiredReplica]) -> dict[str, HostUse]:
     gpus: dict[str, set[str]] = {}
-    ports: dict[str, set[int]] = {}
+    ports: dict[str, dict[int, str]] = {}
     taken: dict[str, dict[str, str]] = {}
     for replica in desired.values():
         taken.setdefault(replica.host, {}).update({m.container.name: m.container.id for m in replica.placed.taken})
         gpus.setdefault(replica.host, set()).update(replica.placed.gpus)
-        ports.setdefault(replica.host, set()).add(replica.placed.port)
+        ports.setdefault(replica.host, {})[replica.placed.port] = str(replica.key)
     result: dict[str, HostUse] = {}
     for name, host in sorted(observed.hosts.items()):
         if isinstance(host, Unreachable):
             result[name] = HostUse(unreachable=host.reason.code)
             continue
-        used = _used(host, gpus.get(name, set()), ports.get(name, set()))
+        used = _used(host, gpus.get(name, set()), ports.get(name, {}))
         if taken.get(name):
             used["replaces"] = taken[name]
         result[name] = HostUse(used, digest(used))
     return result
 
 
-def _used(facts: HostFacts, gpus: set[str], ports: set[int]) -> dict[str, Any]:
-    """Our containers as they are, and who else is on the GPUs and ports given out here."""
+def _used(facts: HostFacts, gpus: set[str], ports: Mapping[int, str]) -> dict[str, Any]:
+    """Our containers as they are, the GPUs and ports given out here, and who else is on them."""
     holders = foreign_claims(facts).holders
-    wanted = gpus | {str(port) for port in ports}
+    wanted = {("gpu", uuid) for uuid in gpus} | {("port/tcp", str(port)) for port in ports}
     return {
         "containers": {
             c.name: {"id": c.id, "status": c.status, "restart": c.restart_policy}
@@ -44,5 +44,8 @@ def _used(facts: HostFacts, gpus: set[str], ports: set[int]) -> dict[str, Any]:
             if c.recorded is not None
         },
         "gpus": {gpu.uuid: gpu.index for gpu in facts.gpus if gpu.uuid in gpus},
-        "foreign": {f"{kind} {name}": who for (_, kind, name), who in sorted(holders.items()) if name in wanted},
+        "ports": {str(port): replica for port, replica in sorted(ports.items())},
+        "foreign": {
+            f"{kind} {name}": who for (_, kind, name), who in sorted(holders.items()) if (kind, name) in wanted
+        },
     }

@@ -21,7 +21,6 @@ from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
     from deployer.spec.project import Project
-    from deployer.values.plan import HostUse, Plan
     from deployer.workflow.session import Planned
 
 FORMAT = 1
@@ -155,39 +154,3 @@ def refuse_other_project(saved: Planned, at_hand: Project) -> None:
     missing = sorted(set(theirs.hosts) - set(ours.hosts))
     if missing:
         raise _refused("plan-of-another-project", f"the spec at hand has no host `{missing[0]}`, which the plan needs")
-
-
-def refuse_stale(saved: Plan, again: Plan) -> None:
-    """RefusedError `stale-plan` where a host moved in what the plan's decisions used, naming host and thing."""
-    moved = []
-    for name, use in sorted(saved.hosts.items()):
-        now = again.hosts.get(name)
-        if now is None or now.digest != use.digest:
-            moved += [f"{name}: {thing}" for thing in _moved(use, now)]
-    if moved:
-        raise RefusedError(
-            Diagnostic(
-                "stale-plan",
-                "the hosts moved since the plan was saved, so nothing was done",
-                evidence=tuple(moved[:20]),
-                hint="make a new plan with `deployer plan -o FILE`",
-            )
-        )
-
-
-def _moved(before: HostUse, now: HostUse | None) -> list[str]:
-    if now is None or now.unreachable is not None:
-        return [f"cannot be reached now ({now.unreachable if now else 'not in the spec'})"]
-    found = []
-    for kind in sorted({*before.used, *now.used}):
-        old, new = before.used.get(kind, {}), now.used.get(kind, {})
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                found.append(f"{kind} {name}: {_shown(old.get(name))} -> {_shown(new.get(name))}")
-    return found or ["it can be reached now"]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("status", value))
-    return "nothing" if value is None else str(value)
