@@ -17,7 +17,7 @@ from deployer.spec.project import Project
 from deployer.values.canonical import digest
 from deployer.values.images import parse_image
 
-ABOUT_THE_ROLLOUT = ("replicas", "state", "protect", "health", "rollout", "restart_backoff", "replaces")
+ABOUT_THE_ROLLOUT = ("replicas", "state", "protect", "api", "health", "rollout", "restart_backoff", "replaces")
 
 
 def image_of(placed: Placed, here: Found | None) -> tuple[str, str]:

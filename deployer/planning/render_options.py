@@ -113,6 +113,10 @@ def check_options(
     found.extend(flag_problems(backend, version, service, project.where("services", name, "args")))
     found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
     found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
+    if service.container.command is not None and service.args:
+        where = project.where("services", name, "container", "command")
+        message = f"`container.command` takes the place of all arguments, `args` too (service `{name}`)"
+        found.append(warning("args-ignored", message, where, "write them in `container.command`, or leave that out"))
     if service.container.ipc == "host" and service.container.shm_size is not None:
         message = f"Docker ignores `shm_size` with `ipc: host` (service `{name}`)"
         where = project.where("services", name, "container", "shm_size")

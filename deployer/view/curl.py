@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from deployer import backends
@@ -11,6 +12,7 @@ from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
 from deployer.planning.render import served_names
+from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Host, Service
 
 LOOPBACK = ("http://127.", "http://[::1]", "http://localhost")
@@ -25,6 +27,8 @@ class Running:
     host: str
     url: str
     backend: str
+    category: str | None = None  # as it was decided; else as the spec says
+    completes: bool = False  # its model has no chat template
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,9 @@ def example_of(spec: DeploySpec, running: Running, ssh_config: str | None = None
     backend = backends.find(base_backend(spec, running.backend))
     if service is None or host is None or backend is None:
         return None
-    request = _request(spec, service, backend)
+    model = spec.models.get(service.model or "")
+    category = running.category or (model.category if model is not None else None) or "llm"
+    request = _request(replace(running, category=category), service, backend)
     if request is None:
         return None
     path, body = request
@@ -55,16 +61,19 @@ def example_of(spec: DeploySpec, running: Running, ssh_config: str | None = None
     return Example(" ".join(words), tunnel, keys[0].secret if keys else None)
 
 
-def _request(spec: DeploySpec, service: Service, backend: Backend) -> tuple[str, dict[str, Any]] | None:
+def _request(running: Running, service: Service, backend: Backend) -> tuple[str, dict[str, Any]] | None:
     """Path and body of the smallest request of the model's category."""
-    model = spec.models.get(service.model or "")
-    category, api = (model.category if model is not None else None) or "llm", backend.api
+    category, api = running.category, api_of(service, backend)
     named = dict(zip(("model",), served_names(service), strict=False))
     if category == "embedding" and api.embeddings is not None:
         return api.embeddings, named | {"input": HELLO}
     if category == "reranker" and api.rerank is not None:
         return api.rerank, named | {"query": "greeting", api.documents: ["hello", "goodbye"]}
-    if category == "llm" and api.chat is not None:
+    if category == "text-to-speech" and api.speech is not None:
+        return api.speech, named | {"input": HELLO, "voice": "default"}
+    if category == "image" and api.images is not None:
+        return api.images, named | {"prompt": HELLO}
+    if category == "llm" and api.chat is not None and not running.completes:
         return api.chat, named | {"messages": [{"role": "user", "content": HELLO}]}
     if category == "llm" and api.completions is not None:
         return api.completions, named | {"prompt": HELLO}

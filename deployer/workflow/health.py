@@ -8,6 +8,7 @@ from functools import partial
 from deployer.engine.model_http import status_of
 from deployer.planning.readiness import backend_of, endpoint_of
 from deployer.planning.replicas import Found, found_replicas
+from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
@@ -40,8 +41,10 @@ def _ask(transport: Transport, spec: DeploySpec, item: Found) -> str | None:
     backend, endpoint = backend_of(spec, item), endpoint_of(item)
     if backend is None or endpoint is None:
         return None
+    service = spec.services.get(item.recorded.key.service)
+    api = backend.api if service is None else api_of(service, backend)
     try:
-        status = status_of(transport, endpoint, backend.api.health, ANSWER_TIMEOUT)
+        status = status_of(transport, endpoint, api.health, ANSWER_TIMEOUT)
     except (OSError, http.client.HTTPException):
         return "no answer"
     if status == 200:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from deployer.spec.language.base import Section, Text, TextOrSecret, Texts
+from deployer.spec.language.services import ApiPaths, Port, short_port
 
 
 class BackendPin(Section):
@@ -16,3 +19,5 @@ class BackendPin(Section):
     template: str | None = None  # file beside the spec, rendered in a sandbox
     args: Texts = ()
     env: dict[str, TextOrSecret] = Field(default_factory=dict)
+    port: Annotated[Port, BeforeValidator(short_port)] = Port.usual()
+    api: ApiPaths = ApiPaths.usual()

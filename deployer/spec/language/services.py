@@ -10,7 +10,6 @@ from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrS
 from deployer.spec.language.container import Container
 from deployer.spec.language.options import Options
 
-
 PATH_OR_NONE = r"^(/\S*|none)$"
 
 
@@ -70,6 +69,9 @@ class ApiPaths(Section):
     completions: str | None = Field(None, pattern=PATH_OR_NONE)
     embeddings: str | None = Field(None, pattern=PATH_OR_NONE)
     rerank: str | None = Field(None, pattern=PATH_OR_NONE)
+    speech: str | None = Field(None, pattern=PATH_OR_NONE)
+    transcriptions: str | None = Field(None, pattern=PATH_OR_NONE)
+    images: str | None = Field(None, pattern=PATH_OR_NONE)
 
 
 class Rollout(Section):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer import backends
-from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretConfig, SecretEnv, Switch
+from deployer.backends.base import Backend, Flag, InTemplate, Refused, SecretByHand, SecretConfig, SecretEnv, Switch
 from deployer.errors import Diagnostic
 from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.planning.render_options import check_options
@@ -67,7 +67,9 @@ def request_of(backend: Backend, options: dict[str, Any]) -> RenderRequest:
 def least(backend: Backend) -> dict[str, Any]:
     """What a service must say of this backend at least."""
     image = {} if backend.images.repository else {"image": "reg.local/lab/server:1"}
-    return image | {"args": [f"{flag}=1" for flag in backend.needs_args]}
+    by_hand = isinstance(backend.options["api_key"], SecretByHand)
+    env = {"env": {"SERVER_KEY": {"secret": "key"}}} if by_hand else {}
+    return image | env | {"args": [f"{flag}=1" for flag in backend.needs_args]}
 
 
 def refusals_of(backend: Backend, options: dict[str, Any]) -> list[Diagnostic]:
@@ -104,6 +106,10 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
         assert [d.code for d in refusals] == ["option-refused"]
         assert mapping.reason in refusals[0].message
         assert not mapping.reason.endswith(".")
+    elif isinstance(mapping, SecretByHand):
+        assert not refusals
+        bare = check_options(project_of({"options": {option: value}}), "chat", backend)
+        assert [d.code for d in bare] == ["option-refused"]
     else:
         assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv | SecretConfig)
         assert not refusals

@@ -8,6 +8,7 @@ import pytest
 
 from deployer import backends
 from deployer.planning.readiness import Asked
+from deployer.planning.server_api import api_of
 from deployer.values.plan import Endpoint, Probe
 from tests.support.rendering import model_facts, project_of
 
@@ -35,12 +36,32 @@ def asked(backend: str, service: dict[str, Any], image: str = "mine:1") -> Probe
         ("trtllm", {"served_name": "a"}, IMAGES["trtllm-new"], ("a",)),
         ("openllm", {}, "mine:1", ()),
         ("openllm", {"served_name": "a"}, "mine:1", ("a",)),
+        ("container", {}, "mine:1", ()),
     ],
 )
 def test_the_names_that_a_server_must_list(
     backend: str, service: dict[str, Any], image: str, names: tuple[str, ...]
 ) -> None:
     assert asked(backend, service, image).models == names
+
+
+def test_the_spec_says_where_a_server_is_asked() -> None:
+    api = {"health": "/up", "models": "none", "chat": "/api/chat", "rerank": "none"}
+    assert asked("vllm", {"api": api}).paths == {
+        "chat": "/api/chat",
+        "completions": "/v1/completions",
+        "embeddings": "/v1/embeddings",
+    }
+    service, backend = project_of({"api": api}).spec.services["chat"], backends.find("vllm")
+    assert backend is not None
+    assert api_of(service, backend).health == "/up"
+    assert api_of(project_of({}).spec.services["chat"], backend) == backend.api
+
+
+@pytest.mark.parametrize("api", [{"health": "none"}, {"chat": "v1/chat"}, {"chat": "/a b"}, {"chats": "/x"}])
+def test_what_is_no_path(api: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        project_of({"api": api})
 
 
 def test_a_server_without_a_list_is_not_asked_for_it() -> None:

@@ -59,6 +59,9 @@ def test_nothing_is_refused_of_nothing() -> None:
         ({"args": ["--served-model-name=x"], "image": TEI + "89-1.8"}, "tei", "flag-too-new"),
         ({"args": ["--served-model-name=x"], "image": TEI + "cuda-1.8.3"}, "tei", "flag-too-new"),
         ({"args": ["--kt-method", "BF16"]}, "ktransformers", "args-missing"),
+        ({"options": {"context_length": 4096}}, "container", "option-refused"),
+        ({"options": {"api_key": {"secret": "a"}}}, "container", "option-refused"),
+        ({"options": {"api_key": {"secret": "a"}}, "env": {"K": {"secret": "b"}}}, "container", "option-refused"),
         ({"options": {"kv_cache_dtype": "fp8"}, "version": "v0.11.1-cu12"}, "lmdeploy", "flag-too-new"),
         ({"args": ["--quant-policy=16"], "version": "v0.11.1-cu12"}, "lmdeploy", "flag-too-new"),
         ({"options": {"api_key": {"secret": "a"}}}, "lmdeploy", "option-refused"),
@@ -82,6 +85,7 @@ def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--tp-size", 2]}, "trtllm", "unknown-flag"),  # its flags have no dashes
         ({"served_name": "a"}, "trtllm", "name-not-listed"),
         ({"container": {"ipc": "host", "shm_size": "1g"}}, "vllm", "shm-size-ignored"),
+        ({"container": {"command": ["serve"]}, "args": ["--enforce-eager"]}, "vllm", "args-ignored"),
     ],
 )
 def test_warnings(service: dict[str, Any], backend: str, code: str) -> None:
@@ -106,6 +110,9 @@ def test_warnings(service: dict[str, Any], backend: str, code: str) -> None:
         ({"args": ["--served-model-name=x"], "image": TEI + "1.9"}, "tei"),
         ({"options": {"prefix_cache": False, "kv_cache_dtype": "auto", "cpu_offload": "none"}}, "tei"),
         ({"served_name": ["a", "b"]}, "tei"),
+        ({"options": {"api_key": {"secret": "a"}}, "env": {"K": {"secret": "a"}}}, "container"),
+        ({"options": {"api_key": {"secret": "a"}}, "container": {"secret_files": {"/k": "a"}}}, "custom"),
+        ({"args": ["--anything", "--at-all=1"], "served_name": ["a", "b"]}, "container"),
         ({"options": {"kv_cache_dtype": "int8"}, "version": "v0.11.1-cu12"}, "lmdeploy"),
         ({"args": ["--quant-policy", 8, "--server_port=1"]}, "lmdeploy"),
         ({"options": {"kv_cache_dtype": "fp8"}}, "lmdeploy"),

@@ -178,7 +178,7 @@ def test_host_keys_that_are_not_built_yet(key, value):
     assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
 
 
-@pytest.mark.parametrize("scheme", ["hf", "modelscope", "ngc", "https", "local", "builtin"])
+@pytest.mark.parametrize("scheme", ["hf", "modelscope", "ngc", "https", "local"])
 def test_only_weights_on_the_host_yet(scheme):
     problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
     assert problem.code == "not-supported-yet"
