@@ -43,6 +43,7 @@ class ApplyContext:
     fence: Callable[[str], None] = no_fence
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic
+    completing: set[tuple[str, str]] = field(default_factory=set)  # found out: (host, container) without chat template
 
     @property
     def redactor(self) -> Redactor:

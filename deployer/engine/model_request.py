@@ -104,7 +104,9 @@ class Asked:
         path = self.path("completions")
         reply = self.request("POST", path, {"prompt": self.operation.prompt or PROMPT, **self.sampling()})
         self.must_be_ok(reply, path)
-        return self.said(completion_text(reply.body))
+        answer = self.said(completion_text(reply.body))
+        self.site.context.completing.add((self.site.host, self.operation.name))
+        return answer
 
     def embed(self) -> str:
         path = self.path("embeddings")

@@ -1,6 +1,7 @@
-"""The hosts' own record of where a project runs: STATE_DIR/PROJECT/hosts, the same on each of its hosts.
+"""The hosts' own record of where a project runs: STATE_DIR/PROJECT/hosts.
 
-What it says is read to warn of forgotten hosts, and for nothing else. A host that cannot write it is a warning.
+What it says is read to warn of forgotten hosts, to keep what was protected, and for `status`. A host that cannot write
+it is a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MAX_RECORD = 256 << 10  # bytes; some 5000 hosts
-MAX_HOSTS = 10_000
+MAX_HOSTS, MAX_NAMES = 10_000, 1000
 RUN_TIMEOUT = 20.0
 WRITE = """
 umask 022
@@ -71,6 +72,8 @@ def render_record(record: ProjectRecord) -> bytes:
         "id": record.id,
         "apply": record.apply,
         "hosts": dict(sorted(record.hosts.items())),
+        "protected": list(record.protected),
+        "completing": list(record.completing),
     }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
@@ -88,7 +91,13 @@ def parse_record(text: bytes) -> ProjectRecord | None:
         return None
     named = list(hosts.items())[:MAX_HOSTS]
     known = {one_line(name): one_line(address) for name, address in named if isinstance(address, str)}
-    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known)
+    protected, completing = _texts(data, "protected"), _texts(data, "completing")
+    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known, protected, completing)
+
+
+def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:
+    values = data.get(key)
+    return tuple(one_line(v) for v in values[:MAX_NAMES] if isinstance(v, str)) if isinstance(values, list) else ()
 
 
 def _text(data: Mapping[str, object], key: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
@@ -17,6 +18,7 @@ from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
 from deployer.values.setup import SetupTask
 
 UNUSABLE = ("created", "removing", "dead")  # made anew
+PROTECTED = Reason("protected", "its service is protected")
 SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
 
 
@@ -88,11 +90,20 @@ def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bo
     return bool(mine & held) and all(kind != "gpu" for _, kind, _ in mine & held)
 
 
+def keep_protected(handover: Handover, services: Set[str]) -> Handover:
+    """The removal of a replica whose service the hosts remember as protected says so."""
+    change = handover.change
+    is_said = any(reason.code == PROTECTED.code for reason in change.reasons)
+    if change.action is not Action.REMOVE or change.key.service not in services or is_said:
+        return handover
+    return replace(handover, change=replace(change, reasons=(*change.reasons, PROTECTED)))
+
+
 def _removal(key: ReplicaKey, items: tuple[Found, ...]) -> Handover:
     protected = any(item.recorded.decisions.get("protect") is True for item in items)
     reasons = [Reason("not-in-spec", "is no longer in the spec")]
     if protected:
-        reasons.append(Reason("protected", "its service is protected"))
+        reasons.append(PROTECTED)
     change = Change(key, items[0].host, Action.REMOVE, Cause.CHANGE, tuple(reasons), container=items[0].container.name)
     live = tuple(i for i in items if i.is_live)
     return Handover(change, live=live, stale=tuple(i for i in items if not i.is_live))

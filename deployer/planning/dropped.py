@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 
 from deployer.errors import Diagnostic, warning
 from deployer.planning.claims import is_holding
@@ -61,24 +62,40 @@ def address_of(name: str, host: Host) -> str:
 
 
 def records_to_write(
-    project: Project, observed: ObservedState, apply: str, *, destroy: bool = False
+    project: Project,
+    observed: ObservedState,
+    apply: str,
+    *,
+    destroy: bool = False,
+    completing: Set[tuple[str, str]] = frozenset(),
 ) -> dict[str, ProjectRecord | None]:
     """By host, the record that it shall have after an apply (None: none), where it has another one now.
 
     `observed` is what was seen after it. Hosts that are out of sight stay in the record until they are seen without
-    the project, or said to be lost.
+    the project, or said to be lost. `completing`: (host, container) of models that were found to have no chat template.
     """
     spec, facts = project.spec, observed.reachable
     hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
+    protected = () if destroy else tuple(sorted(name for name, s in spec.services.items() if s.protect))
     wanted: dict[str, ProjectRecord | None] = {}
     for name, host in facts.items():
         now = next((record for record in host.records if record.project == spec.project), None)
         left = any(container.recorded is not None for container in host.containers)
         if destroy and not left:
             wanted |= {name: None} if now is not None else {}
-        elif now is None or (now.id, now.hosts) != (spec.id or "", hosts):
-            wanted[name] = ProjectRecord(spec.project, spec.id or "", apply, hosts)
+            continue
+        there = {container.name for container in host.containers if container.recorded is not None}
+        known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
+        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, tuple(sorted(known & there)))
+        if now is None or replace(now, apply=apply) != new:
+            wanted[name] = new
     return wanted
+
+
+def protected_services(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> frozenset[str]:
+    """Services that were protected at the last apply, also when the spec no longer has them."""
+    latest = latest_record(spec, facts)
+    return frozenset(latest.protected) if latest is not None else frozenset()
 
 
 def _serving(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.desired import DesiredReplica, desired_replica
-from deployer.planning.diff import Handover, handovers, waits_for_port_only
-from deployer.planning.dropped import dropped_hosts
+from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
+from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
@@ -54,7 +54,10 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
     stopped = {k: c for c in choices.values() if not c.is_running for k in keys_of(c) if k in found}
-    made = handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
+    protected = protected_services(project.spec, facts)
+    made = [
+        keep_protected(h, protected) for h in handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
+    ]
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
     questions = setup_questions(changes)
     changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
@@ -71,7 +74,9 @@ def plan_destroy(project: Project, observed: ObservedState, selection: Selection
     here = presence(project, observed)
     found = found_replicas(here.visible)
     problems = [*here.problems, *foreign_project_problems(project, here.visible.reachable)]
-    removals, entangled = selected(tuple(map(_destroyed, handovers({}, found, frozenset()))), selection)
+    protected = protected_services(project.spec, here.visible.reachable)
+    gone = (keep_protected(h, protected) for h in handovers({}, found, frozenset()))
+    removals, entangled = selected(tuple(map(_destroyed, gone)), selection)
     problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
 

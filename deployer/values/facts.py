@@ -165,12 +165,15 @@ class LockFact:
 
 @dataclass(frozen=True, slots=True)
 class ProjectRecord:
-    """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones."""
+    """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
+    `protected`: its services that are; `completing`: containers of this host whose model has no chat template."""
 
     project: str
     id: str
     apply: str
     hosts: Mapping[str, str] = field(default_factory=dict)
+    protected: tuple[str, ...] = ()
+    completing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class ReplicaStatus:
     drift: str | None = None  # how the host differs from what was recorded there, whatever the spec says now
     pending: str | None = None
     backend: str | None = None
+    category: str = "llm"
+    answers: str | None = None  # `completion`, where the model has no chat template
 
     @property
     def is_ready(self) -> bool:
@@ -125,7 +127,14 @@ def _row(seen: Seen, item: Found, change: Change | None, url: str | None) -> Rep
         drift=_drift(change) if change is not None else None,
         pending=_pending(change),
         backend=str(item.recorded.decisions.get("backend", "")) or None,
+        category=str(item.recorded.decisions.get("category", "llm")),
+        answers="completion" if _completes(item) else None,
     )
+
+
+def _completes(item: Found) -> bool:
+    records = (record for record in item.facts.records if record.project == item.recorded.project)
+    return any(item.container.name in record.completing for record in records)
 
 
 def _drift(change: Change) -> str | None:
@@ -166,4 +175,4 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
 
 def _replica_json(replica: ReplicaStatus) -> dict[str, Any]:
     names = ("replica", "host", "container", "state", "health", "gpus", "url", "restarts", "since", "drift", "pending")
-    return {name: getattr(replica, name) for name in names}
+    return {name: getattr(replica, name) for name in (*names, "answers")}

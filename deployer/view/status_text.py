@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from deployer.spec.language import DeploySpec
 from deployer.view.curl import Example, Running, example_of
@@ -46,6 +47,7 @@ def examples_of(spec: DeploySpec, status: Status, ssh_config: str | None = None)
         up = [r for r in service.replicas if r.url and r.host and r.backend]
         for replica in sorted(up, key=lambda r: not r.is_ready)[:1]:
             running = Running(name, replica.host or "", replica.url or "", replica.backend or "")
+            running = replace(running, category=replica.category, completes=replica.answers == "completion")
             example = example_of(spec, running, ssh_config)
             found |= {name: example} if example is not None else {}
     return found
@@ -67,4 +69,5 @@ def _cells(replica: ReplicaStatus) -> list[str]:
     restarts = f"{replica.restarts} restarts" if replica.restarts else ""
     since = f"since {replica.since[:19]}Z" if replica.since else ""
     gpus = f"GPUs {render_gpus(replica.gpus)}" if replica.gpus else ""
-    return [c for c in (replica.host or "no host", health, replica.url or "", gpus, restarts, since) if c]
+    answers = f"{replica.answers} only" if replica.answers else ""
+    return [c for c in (replica.host or "no host", health, replica.url or "", gpus, answers, restarts, since) if c]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from collections.abc import Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -70,7 +71,7 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
     orders.report(Note("looking at the hosts once more"))
     after = session.plan(destroy=planned.destroy)
     found = mismatches(after.plan)
-    return replace(result, problems=found or _remember(session, after, apply_id))
+    return replace(result, problems=found or _remember(session, after, apply_id, context.completing))
 
 
 def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
@@ -90,9 +91,11 @@ def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
         return tuple(replace(found, severity=Severity.WARNING) for found in error.diagnostics)
 
 
-def _remember(session: Session, after: Planned, apply: str) -> tuple[Diagnostic, ...]:
-    """Writes down on each host where the project runs now; returns warnings."""
-    wanted = records_to_write(session.project, after.observed, apply, destroy=after.destroy)
+def _remember(
+    session: Session, after: Planned, apply: str, completing: Set[tuple[str, str]] = frozenset()
+) -> tuple[Diagnostic, ...]:
+    """Writes down on each host where the project runs now, and what was found out; returns warnings."""
+    wanted = records_to_write(session.project, after.observed, apply, destroy=after.destroy, completing=completing)
     return write_records(session.fleet, session.project.spec.project, wanted)
 
 

@@ -24,6 +24,7 @@ from deployer.values.facts import (
 )
 from deployer.values.names import ReplicaKey
 from deployer.values.resolved import Resolved
+from tests.unit.planning.scene import CPU, Scene
 
 EARLY, LATE, NOW = "20260101T000000Z00000000", "20260201T000000Zffffffff", "20260301T000000Z12345678"
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -159,3 +160,21 @@ def test_once_written_nothing_is_left_to_write() -> None:
     wanted = records_to_write(spec, after, NOW)
     settled = [replace(host, records=(wanted[host.name],)) for host in after.reachable.values()]  # type: ignore[arg-type]
     assert records_to_write(spec, seen(*settled), "20270101T000000Z00000000") == {}
+
+
+def test_what_was_protected_stays_so_when_its_service_left_the_spec() -> None:
+    """Also where the protection came after the container, which says nothing of it."""
+    scene = Scene({"h1": 0})
+    scene.apply({"chat": {"placement": CPU}})
+    kept = ProjectRecord("lab", "1", NOW, {"h1": ""}, protected=("chat",))
+    scene.seen = lambda facts: replace(facts, records=(kept,))
+    assert [r.code for r in scene.plan({}).changes[0].reasons] == ["not-in-spec", "protected"]
+    assert [r.code for r in scene.destroy({}).changes[0].reasons] == ["destroyed", "protected"]
+
+
+def test_models_without_a_chat_template_are_remembered_while_they_are_there() -> None:
+    name = "lab_chat_0_aaaaaaaaaaaa"
+    found = {("a", name), ("a", "gone"), ("b", name)}
+    wanted = records_to_write(project(a={}), seen(facts("a", status="running")), NOW, completing=found)
+    assert wanted["a"] is not None
+    assert wanted["a"].completing == (name,)
