@@ -187,7 +187,7 @@ def labels_of_image(inspected: object) -> dict[str, str]:
 
 
 def api_version(version: object) -> tuple[int, int]:
-    """Of `GET /version`: (1, 41). ValueError when it is not there."""
+    """Of what `GET /version` says: (1, 41). ValueError when it is not there."""
     text = text_of(version, "ApiVersion") if isinstance(version, dict) else ""
     match = re.match(r"(\d{1,3})\.(\d{1,4})\Z", text)
     if match is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -11,6 +10,7 @@ from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
 from deployer.docker.reader import EngineReader, EngineRefusal
 from deployer.docker.shapes import text_of
+from deployer.docker.wire import Answer
 from deployer.errors import Diagnostic, DockerError
 from deployer.values.facts import DockerFacts
 
@@ -35,15 +35,14 @@ class Details:
     unread: tuple[tuple[Mapping[str, Any], str], ...] = ()
 
 
-def read_overview(reader: EngineReader, pool: Executor, host: str) -> Overview:
+def read_overview(reader: EngineReader, host: str) -> Overview:
     """The first round trip. DockerError `docker-too-old` below API 1.41."""
-    daemon = pool.submit(_daemon, reader, host)
-    containers = pool.submit(reader.get, "/containers/json?all=1", absent=[])
-    images = pool.submit(reader.get, "/images/json", absent=[])
-    return Overview(daemon.result(), containers.result(), images.result())
+    info, containers, images = reader.read(["/info", "/containers/json?all=1", "/images/json"])
+    daemon = _daemon(reader, info, host)
+    return Overview(daemon, reader.data(containers, absent=[]), reader.data(images, absent=[]))
 
 
-def read_details(reader: EngineReader, pool: Executor, overview: Overview, identity: Identity) -> Details:
+def read_details(reader: EngineReader, overview: Overview, identity: Identity) -> Details:
     """The second: every container, and images that no list shows. What vanished meanwhile is left out.
 
     DockerError where one that may be ours cannot be read: whoever plans without it would make it a second time.
@@ -51,32 +50,35 @@ def read_details(reader: EngineReader, pool: Executor, overview: Overview, ident
     labels = dict(shapes.parse_image_labels(overview.images))
     listed = shapes.listed_containers(overview.containers)
     hidden = shapes.images_to_ask(overview.containers, labels, identity)
+    answers = reader.read(
+        [f"/containers/{text_of(c, 'Id')}/json" for c in listed] + [f"/images/{i}/json" for i in hidden]
+    )
+    inspected: list[Any] = []
     unread: list[tuple[Mapping[str, Any], str]] = []
-
-    def inspect(entry: Mapping[str, Any]) -> Any:
+    for entry, answer in zip(listed, answers, strict=False):  # those of the images follow
         try:
-            return reader.get(f"/containers/{text_of(entry, 'Id')}/json")
+            inspected.append(reader.data(answer))
         except EngineRefusal as refusal:
             if shapes.may_be_ours(entry, identity):
                 raise
             unread.append((entry, refusal.why))
-            return None
-
-    inspected = pool.map(inspect, listed)
-    for image, data in zip(hidden, pool.map(lambda i: reader.get(f"/images/{i}/json"), hidden), strict=True):
+    for image, answer in zip(hidden, answers, strict=True):
+        data = reader.data(answer)
         if data is not None:
             labels[image] = shapes.labels_of_image(data)
-    found = tuple(data for data in inspected if data is not None)
-    return Details(found, labels, tuple(unread))
+    return Details(tuple(data for data in inspected if data is not None), labels, tuple(unread))
 
 
-def _daemon(reader: EngineReader, host: str) -> DockerFacts:
-    version = reader.get("/version")
+def _daemon(reader: EngineReader, info: Answer, host: str) -> DockerFacts:
+    """Every answer's head says the version (moby: VersionMiddleware). `/version` itself starts programs on the host."""
+    server = info.headers.get("server", "")
+    said = {"ApiVersion": info.headers.get("api-version", ""), "Version": server.removeprefix("Docker/").split(" ")[0]}
+    version = said if server.startswith("Docker/") and said["ApiVersion"] else reader.get("/version")
     try:
         api = shapes.api_version(version)
     except ValueError as error:
         raise _unusable(host, "docker-unreadable", f"something else answers at Docker's socket: {error}") from None
-    facts = shapes.parse_docker(version, {} if api < OLDEST_API else reader.get("/info", absent={}))
+    facts = shapes.parse_docker(version, {} if api < OLDEST_API else reader.data(info, absent={}))
     if api < OLDEST_API:
         raise _unusable(host, "docker-too-old", f"Docker {facts.version} (API {facts.api_version}) is too old")
     return facts

@@ -28,8 +28,6 @@ __all__ = ["Identity", "Question", "observe", "observe_host"]
 T = TypeVar("T")
 DOCKER_ROOT = "/var/lib/docker"  # of most hosts: asked about before Docker says where its own is
 DOCKER_TIMEOUT = 60.0  # seconds for all that Docker is asked
-CHANNELS = 4  # to the engine of each host
-DIALS = 2  # with `become` each channel is a command on the host, and one of its few sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +58,17 @@ def observe(fleet: Hosts, questions: Mapping[str, Question], identity: Identity)
 def observe_host(transport: Transport, question: Question, identity: Identity) -> HostFacts | Unreachable:
     """One host, now; Unreachable where its Docker cannot be used. Raises the HostError that says why all else fails."""
     transport.connect()
-    channels = DIALS if transport.host.become else CHANNELS
-    reader = EngineReader(transport.name, transport.engine, channels, DOCKER_TIMEOUT)
-    pool = ThreadPoolExecutor(CHANNELS + 1, thread_name_prefix="observe")
+    reader = EngineReader(transport.name, transport.engine, DOCKER_TIMEOUT)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     try:
         probing = pool.submit(probe_host, transport, (*question.paths, STATE_DIR, DOCKER_ROOT))
         try:
-            overview = read_overview(reader, pool, transport.name)
+            overview = read_overview(reader, transport.name)
         except DockerError as error:
             return Unreachable(transport.name, error.diagnostic, _beside(transport.name, probing))
-        root = pool.submit(_docker_disk, transport, overview.docker.root_dir)
-        details = read_details(reader, pool, overview, identity)
+        details = read_details(reader, overview, identity)
         probed = probing.result()
+        root = _docker_disk(transport, overview.docker.root_dir)
         around = shapes.Surroundings(identity, details.image_labels, probed.gpu.gpus)
         found = [
             *_containers(details.inspected, around),
@@ -80,7 +77,7 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         containers = tuple(sorted(found, key=lambda c: (c.name, c.id)))
         facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
         asked = {path: fact for path, fact in facts.paths.items() if path in question.paths}
-        return replace(facts, paths=asked, disks=(*facts.disks, *root.result()))
+        return replace(facts, paths=asked, disks=(*facts.disks, *root))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         reader.close()

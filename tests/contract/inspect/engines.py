@@ -26,6 +26,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
         self.answers = answers
+        self.headers: dict[str, str] = {}  # of every answer
         self.asked: list[str] = []
         self.connections = 0
         super().__init__(str(path), Handler)
@@ -45,8 +46,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         answer = self.server.answers.get(self.path, Answer({"message": "page not found"}, 404))
-        self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
+        self.send_response_only(answer.status)
+        for name, value in {"Content-Type": "application/json", **self.server.headers}.items():
+            self.send_header(name, value)
         if answer.close:
             self.send_header("Connection", "close")
         self.send_header("Content-Length", str(1 << 20 if answer.drip else len(answer.body)))

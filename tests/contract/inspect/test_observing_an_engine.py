@@ -11,7 +11,7 @@ import pytest
 
 from deployer.docker.reader import EngineReader
 from deployer.engine.observe import Identity, Question, observe
-from deployer.errors import Diagnostic, DockerError, HostError
+from deployer.errors import Diagnostic, DockerError
 from deployer.spec.language import Host
 from deployer.transport.fleet import Fleet
 from deployer.transport.streams import StreamConnection
@@ -60,7 +60,7 @@ def refusal(socket: Path, answers: dict[str, Answer]) -> Diagnostic:
     return found.reason
 
 
-def test_all_of_a_host_over_few_connections(socket: Path, tmp_path: Path) -> None:
+def test_all_of_a_host_over_one_connection(socket: Path, tmp_path: Path) -> None:
     with engine(socket, recorded_answers()) as server:
         found = look(socket, (str(tmp_path), "named-volume"))
     assert isinstance(found, HostFacts)
@@ -69,7 +69,7 @@ def test_all_of_a_host_over_few_connections(socket: Path, tmp_path: Path) -> Non
     assert "busybox:1" in [tag for image in found.images for tag in image.tags]
     assert set(found.paths) == {str(tmp_path)}
     assert {disk.path for disk in found.disks} >= {str(tmp_path), "/var/lib/deployer", "/var/lib/docker"}
-    assert server.connections <= 4
+    assert server.connections == 1
     assert len(server.asked) == len(set(server.asked)) == 4 + len(RECORDED["containers"])
 
 
@@ -214,40 +214,43 @@ def connect(server: Engine) -> StreamConnection:
 
 
 def read_all(reader: EngineReader) -> list[int]:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda n: reader.get(f"/{n}"), range(50)))
+    found = [reader.data(answer) for answer in reader.read([f"/{n}" for n in range(50)])]
     reader.close()
     return found
 
 
-def test_never_more_connections_than_allowed(server: Engine) -> None:
-    assert read_all(EngineReader("h", lambda: connect(server), 3, 20.0)) == list(range(50))
-    assert server.connections <= 3
+def test_one_connection_is_enough(server: Engine) -> None:
+    assert read_all(EngineReader("h", lambda: connect(server), 20.0)) == list(range(50))
+    assert server.connections == 1
 
 
-def test_a_host_that_allows_one_connection_is_read_over_that(server: Engine) -> None:
-    given: list[StreamConnection] = []
-
-    def first_only() -> StreamConnection:
-        if given:
-            raise HostError(Diagnostic("sessions-refused", "no more", host="h"))
-        given.append(connect(server))
-        return given[0]
-
-    assert read_all(EngineReader("h", first_only, 4, 20.0)) == list(range(50))
+def test_what_a_closed_connection_left_unanswered_is_asked_again(server: Engine) -> None:
+    server.answers = {**server.answers, "/7": Answer(7, close=True), "/30": Answer(30, close=True)}
+    assert read_all(EngineReader("h", lambda: connect(server), 20.0)) == list(range(50))
+    assert server.connections > 1
 
 
-def test_why_there_is_no_connection_reaches_everyone_at_once() -> None:
+def test_why_there_is_no_connection_is_said() -> None:
     def none() -> StreamConnection:
         raise DockerError(Diagnostic("docker-denied", "no rights", host="h"))
 
     with pytest.raises(DockerError, match="docker-denied"):
-        read_all(EngineReader("h", none, 4, 20.0))
+        read_all(EngineReader("h", none, 20.0))
+
+
+def test_versions_are_taken_from_any_answer(socket: Path) -> None:
+    """`/version` is asked only of engines that do not say it in every answer's head."""
+    answers = recorded_answers()
+    del answers["/version"]
+    with engine(socket, answers) as server:
+        server.headers = {"Api-Version": "1.47", "Server": "Docker/27.1.2 (linux)"}
+        found = look(socket)
+    assert isinstance(found, HostFacts)
+    assert (found.docker.version, found.docker.api_version) == ("27.1.2", "1.47")
+    assert "/version" not in server.asked
 
 
 def test_a_drip_is_given_up(server: Engine) -> None:
-    reader = EngineReader("h", lambda: connect(server), 1, 0.5)
+    reader = EngineReader("h", lambda: connect(server), 0.5)
     with pytest.raises(DockerError, match="no whole answer in time"):
         reader.get("/slow")
