@@ -18,10 +18,11 @@ FORMAT: Schema = {"const": 1}
 
 
 def output_schema(name: str) -> Schema:
-    """Of `plan`, `status`, `doctor`, `events` (one line of `apply --json`) or `problems` (what any command prints on
-    failure)."""
-    titles = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "events": EVENT, "problems": PROBLEMS}
-    return {"$schema": DIALECT, "title": f"deployer {name}", **titles[name]}
+    """Of `plan`, `status`, `doctor`, `verify`, `query`, `events` (one line of `apply --json`) or `problems` (what any
+    command prints on failure)."""
+    known = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "verify": VERIFY, "query": QUERY}
+    found = (known | {"events": EVENT, "problems": PROBLEMS})[name]
+    return {"$schema": DIALECT, "title": f"deployer {name}", **found}
 
 
 def _object(**properties: Schema) -> Schema:
@@ -103,6 +104,22 @@ PLAN = _object(
     ),
     problems=_list(DIAGNOSTIC),
 )
+VERIFY = _object(
+    format_version=FORMAT,
+    replicas=_list(
+        _object(
+            service=TEXT,
+            replica=COUNT,
+            host=MAYBE_TEXT,
+            container=MAYBE_TEXT,
+            ok={"type": "boolean"},
+            answer=MAYBE_TEXT,
+            seconds={"type": "number", "minimum": 0},
+            problem={"oneOf": [{"type": "null"}, DIAGNOSTIC]},
+        )
+    ),
+)
+QUERY = _object(format_version=FORMAT, service=TEXT, answer=TEXT)
 STATES = (*ContainerStatus.__args__, "missing", "unknown")  # type: ignore[attr-defined]
 STATUS = _object(
     format_version=FORMAT,
@@ -127,6 +144,7 @@ STATUS = _object(
                     since=MAYBE_TEXT,
                     drift=MAYBE_TEXT,
                     pending=MAYBE_TEXT,
+                    answers=MAYBE_TEXT,
                 )
             ),
         )
