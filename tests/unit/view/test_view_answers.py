@@ -11,9 +11,8 @@ from deployer.view.answers import answers_json, render_answer
 from deployer.view.output_schemas import output_schema
 
 GOOD = ReplicaAnswer(ReplicaKey("chat", 1), "gpu-a", "lab_chat_1_0123456789ab", 1.25, "Paris.")
-BAD = ReplicaAnswer(
-    ReplicaKey("chat", 0), "", "", 0.0, problem=Diagnostic("not-running", "replica `chat-0` does not run")
-)
+DOWN = Diagnostic("not-running", "replica `chat-0` does not run")
+BAD = ReplicaAnswer(ReplicaKey("chat", 0), "", "", 0.0, problem=DOWN)
 
 
 def test_a_line_each() -> None:
