@@ -14,7 +14,10 @@ def decoded(data: bytes) -> str:
 
 def one_line(text: str, limit: int = 200) -> str:
     """The text on one line, escape sequences and control characters removed, cut at `limit` characters."""
-    return CONTROL.sub(" ", ANSI.sub("", text[: limit * 8])).strip()[:limit]
+    text = text[: limit * 8]
+    if not text.isprintable():
+        text = CONTROL.sub(" ", ANSI.sub("", text))
+    return text.strip()[:limit]
 
 
 def lines(text: str, most: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,20 @@ def speaking(
         yield
     finally:
         done.set()
+
+
+def begun(look: Callable[[], T]) -> Future[T]:
+    """A look that goes on in the background, for as long as the slowest host takes; nobody waits for it at the end."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(look())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="looking", daemon=True).start()
+    return future
 
 
 class Spoken:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.dataclass import dataclass
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
-from deployer.workflow.looking import Spoken
+from deployer.workflow.looking import Spoken, begun
 from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
@@ -108,19 +108,23 @@ class Session:
     def plan(self, *, destroy: bool = False, then: ObservedState | None = None) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing. `then`: what an earlier plan was made from,
         which stands although weights arrived since."""
-        from deployer.engine.resolve import resolve
-        from deployer.planning.arrivals import without_arrivals
-        from deployer.planning.planner import plan, plan_destroy
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
         chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
-        observed = self.observe()
+        looking = begun(self.observe)
+        from deployer.engine.resolve import resolve
+        from deployer.planning.ahead import prepare
+        from deployer.planning.arrivals import without_arrivals
+        from deployer.planning.planner import plan, plan_destroy
+
+        prepare(self.project.spec)
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets)
+        observed = looking.result()
         if then is not None:
             observed = without_arrivals(observed, then)
         if destroy:
-            return Planned(self.project, observed, Resolved(), plan_destroy(self.project, observed, chosen), True)
-        resolved = resolve(self.project, self.secrets)
+            return Planned(self.project, observed, resolved, plan_destroy(self.project, observed, chosen), True)
         found = plan(self.project, observed, resolved, chosen)
         if found.questions:
             resolved = replace(resolved, setup=self._ask_setup(found))
