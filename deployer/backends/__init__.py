@@ -26,7 +26,7 @@ def load_all() -> tuple[Backend, ...]:
 @cache
 def aliases() -> Mapping[str, str]:
     """Every other name that people type -> the canonical one."""
-    return {alias: backend.name for backend in load_all() for alias in backend.aliases}
+    return {name: backend.name for backend in load_all() for name in (*backend.aliases, *backend.replaced)}
 
 
 def names() -> tuple[str, ...]:

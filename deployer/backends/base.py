@@ -126,6 +126,7 @@ class Api:
     embeddings: str | None = "/v1/embeddings"
     rerank: str | None = None
     speech: str | None = None
+    voices: str | None = None  # which ones a request for speech may name
     transcriptions: str | None = None
     images: str | None = None
     documents: str = "documents"
@@ -156,6 +157,7 @@ class Backend:
     ready_timeout: float  # seconds
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)  # name of what it took the place of -> what to know of it
     sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
     # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

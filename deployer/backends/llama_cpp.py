@@ -9,6 +9,7 @@ DRAFT = "`--spec-draft-n-max` or `--spec-ngram-mod-n-max`"
 BACKEND = Backend(
     name="llama.cpp",
     aliases=("llama-server", "llamacpp", "llama-cpp", "llama_cpp"),
+    replaced={"llama-box": "llama-box is no longer developed; its authors point to llama.cpp, which serves instead"},
     title="llama.cpp server",
     images=Images(
         repository="ghcr.io/ggml-org/llama.cpp",

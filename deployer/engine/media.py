@@ -17,6 +17,7 @@ from deployer.engine.answers import BadAnswer, parsed
 
 BOUNDARY = "deployer-5d0a8f7e41c2b963"
 RATE = 16_000  # samples a second
+MAX_VOICE = 200  # characters of a name
 LEAST_SOUND, LEAST_IMAGE = 256, 100  # bytes below which it is none
 
 
@@ -28,8 +29,15 @@ class Payload:
     content_type: str
 
 
-def speech_request(text: str) -> dict[str, Any]:
-    return {"input": text, "voice": "default", "response_format": "wav"}
+def speech_request(text: str, voice: str = "default") -> dict[str, Any]:
+    return {"input": text, "voice": voice, "response_format": "wav"}
+
+
+def first_voice(body: bytes) -> str:
+    """Of a list of voices; `default` where there is none."""
+    voices = parsed(body).get("voices")
+    first = voices[0] if isinstance(voices, list) and voices else None
+    return first[:MAX_VOICE] if isinstance(first, str) else "default"
 
 
 def check_speech(body: bytes) -> str:

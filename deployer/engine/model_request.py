@@ -22,6 +22,7 @@ from deployer.engine.media import (
     check_image,
     check_speech,
     check_transcription,
+    first_voice,
     image_request,
     speech_request,
     transcription_request,
@@ -124,7 +125,8 @@ class Asked:
 
     def speak(self) -> str:
         path = self.path("speech")
-        reply = self.request("POST", path, {**self.model(), **speech_request(self.operation.prompt or SPOKEN)})
+        voice = first_voice(self.listing("voices")) if "voices" in self.operation.paths else "default"
+        reply = self.request("POST", path, {**self.model(), **speech_request(self.operation.prompt or SPOKEN, voice)})
         self.must_be_ok(reply, path)
         return check_speech(reply.body)
 
@@ -141,6 +143,12 @@ class Asked:
         return check_image(reply.body)
 
     # --- parts of a request ------------------------------------------------------------
+
+    def listing(self, name: str) -> bytes:
+        path = self.path(name)
+        reply = self.request("GET", path)
+        self.must_be_ok(reply, path)
+        return reply.body
 
     def model(self) -> dict[str, Any]:
         """By a name it was given, or by the first that it lists."""

@@ -77,6 +77,7 @@ class Asked:
             "embeddings": api.embeddings,
             "rerank": api.rerank,
             "speech": api.speech,
+            "voices": api.voices,
             "transcriptions": api.transcriptions,
             "images": api.images,
         }

@@ -101,9 +101,7 @@ def check_options(
     service = project.with_backend(name, backend.name, overrides)
     version = version_of(service, service.image, backend) if service.image else service.version
     found: list[Diagnostic] = []
-    if backend.notice is not None:
-        where = project.where("services", name, "backend")
-        found.append(warning("backend-notice", backend.notice, where, "choose another `backend` for new services"))
+    found.extend(_notices(project, name, backend))
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
         if value is not None:
@@ -122,6 +120,17 @@ def check_options(
         where = project.where("services", name, "container", "shm_size")
         found.append(warning("shm-size-ignored", message, where, "leave out `shm_size`, or `ipc: host`"))
     return tuple(replace(d, message=f"{d.message} (service `{name}`)") if name not in d.message else d for d in found)
+
+
+def _notices(project: Project, name: str, backend: Backend) -> Iterator[Diagnostic]:
+    where = project.where("services", name, "backend")
+    if backend.notice is not None:
+        yield warning("backend-notice", backend.notice, where, "choose another `backend` for new services")
+    written = (project.spec.services[name].backend or "").lower()
+    pin = project.spec.backends.get(written)
+    replaced = backend.replaced.get((pin.extends or "").lower() if pin is not None else written)
+    if replaced is not None:
+        yield warning("backend-replaced", replaced, where, f"write `backend: {backend.name}`, and check `args`")
 
 
 def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> tuple[Diagnostic, ...]:

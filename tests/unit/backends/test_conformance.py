@@ -164,12 +164,12 @@ def test_a_rendered_container_survives_its_label(backend: Backend) -> None:
 def test_backends_are_found_by_any_name() -> None:
     assert backends.names() == tuple(sorted(b.name for b in backends.load_all()))
     for backend in backends.load_all():
-        for name in (backend.name, *backend.aliases, backend.name.upper()):
+        for name in (backend.name, *backend.aliases, *backend.replaced, backend.name.upper()):
             assert backends.find(name) is backend
     assert backends.find("nope") is None
     assert backends.aliases()["llama-server"] == "llama.cpp"
 
 
 def test_names_and_aliases_are_unique() -> None:
-    every = [name for backend in backends.load_all() for name in (backend.name, *backend.aliases)]
+    every = [name for backend in backends.load_all() for name in (backend.name, *backend.aliases, *backend.replaced)]
     assert len(every) == len(set(every))

@@ -7,6 +7,7 @@ import json
 import wave
 from email.parser import BytesParser
 from email.policy import HTTP
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from deployer.engine.media import (
     check_image,
     check_speech,
     check_transcription,
+    first_voice,
+    speech_request,
     tone,
     transcription_request,
 )
@@ -34,6 +37,21 @@ def test_a_transcription_is_a_form_that_others_can_read() -> None:
     assert parts["model"].get_content().strip() == "whisper"
     assert parts["file"].get_filename() == "tone.wav"
     assert parts["file"].get_payload(decode=True) == tone()
+
+
+@pytest.mark.parametrize(
+    ("listed", "voice"),
+    [
+        ({"voices": ["Chinese Female", "b"]}, "Chinese Female"),
+        ({"voices": []}, "default"),
+        ({"voices": [{"name": "a"}]}, "default"),
+        ({}, "default"),
+        ({"voices": ["x" * 999]}, "x" * 200),
+    ],
+)
+def test_the_voice_that_is_asked_for(listed: dict[str, Any], voice: str) -> None:
+    assert first_voice(json.dumps(listed).encode()) == voice
+    assert speech_request("hi", voice)["voice"] == voice
 
 
 def test_answers_that_are_good() -> None:

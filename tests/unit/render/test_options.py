@@ -135,6 +135,20 @@ def test_a_backend_that_nobody_maintains_is_said_to_be_that() -> None:
     assert ("flag-too-new", Severity.ERROR) in found({"options": {"lora": {"a": "/a"}}, "version": "2.0.4"}, "tgi")
 
 
+@pytest.mark.parametrize(
+    ("written", "code"), [("llama-box", "backend-replaced"), ("Llama-Box", "backend-replaced"), ("llama-server", None)]
+)
+def test_what_took_the_place_of_another_says_so(written: str, code: str | None) -> None:
+    assert found({"backend": written}, written) == ([(code, Severity.WARNING)] if code else [])
+
+
+def test_a_backend_of_ones_own_that_extends_what_was_replaced() -> None:
+    chosen = backends.find("llama.cpp")
+    assert chosen is not None
+    project = project_of({"backend": "mine"}, backends={"mine": {"extends": "llama-box"}})
+    assert [d.code for d in check_options(project, "chat", chosen)] == ["backend-replaced"]
+
+
 def test_the_successor_is_named() -> None:
     chosen = backends.find("vllm")
     assert chosen is not None
