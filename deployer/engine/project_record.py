@@ -74,6 +74,7 @@ def render_record(record: ProjectRecord) -> bytes:
         "hosts": dict(sorted(record.hosts.items())),
         "protected": list(record.protected),
         "completing": list(record.completing),
+        "services": {host: list(names) for host, names in sorted(record.services.items())},
     }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
@@ -92,7 +93,9 @@ def parse_record(text: bytes) -> ProjectRecord | None:
     named = list(hosts.items())[:MAX_HOSTS]
     known = {one_line(name): one_line(address) for name, address in named if isinstance(address, str)}
     protected, completing = _texts(data, "protected"), _texts(data, "completing")
-    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known, protected, completing)
+    ran = data.get("services")
+    services = {one_line(host): _texts(ran, host) for host in list(ran)[:MAX_HOSTS]} if isinstance(ran, dict) else {}
+    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services)
 
 
 def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:

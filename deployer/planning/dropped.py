@@ -76,6 +76,7 @@ def records_to_write(
     """
     spec, facts = project.spec, observed.reachable
     hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
+    services = _services(spec, facts, hosts)
     protected = () if destroy else tuple(sorted(name for name, s in spec.services.items() if s.protect))
     wanted: dict[str, ProjectRecord | None] = {}
     for name, host in facts.items():
@@ -86,7 +87,8 @@ def records_to_write(
             continue
         there = {container.name for container in host.containers if container.recorded is not None}
         known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
-        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, tuple(sorted(known & there)))
+        completing_ = tuple(sorted(known & there))
+        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services)
         if now is None or replace(now, apply=apply) != new:
             wanted[name] = new
     return wanted
@@ -104,6 +106,19 @@ def _serving(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]
         for name, host in facts.items()
         if any(container.recorded is not None and is_holding(container) for container in host.containers)
     }
+
+
+def _services(spec: DeploySpec, facts: Mapping[str, HostFacts], hosts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Of each of these hosts what runs there, or what ran there when it was last seen."""
+    latest = latest_record(spec, facts)
+    before = latest.services if latest is not None else {}
+    found = {name: _running(facts[name]) if name in facts else before.get(name, ()) for name in hosts}
+    return {name: services for name, services in found.items() if services}
+
+
+def _running(host: HostFacts) -> tuple[str, ...]:
+    ours = (c.recorded for c in host.containers if is_holding(c))
+    return tuple(sorted({recorded.key.service for recorded in ours if recorded is not None}))
 
 
 def _out_of_sight(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:

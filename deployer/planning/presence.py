@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
+from deployer.planning.dropped import latest_record
 from deployer.planning.hosts import hosts_named
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
@@ -29,13 +30,16 @@ class Presence:
     visible: ObservedState
     dark: Mapping[str, str]
     problems: tuple[Diagnostic, ...]
+    remembered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host -> services, at the last apply
 
     def hiding_place(self, spec: DeploySpec, service: str) -> str | None:
-        """A host where a replica of the service may be that nobody sees."""
+        """A host where a replica of the service may be that nobody sees: where the spec would have it, or where it was
+        when that host was last seen."""
         if not self.dark:
             return None
-        meant = hosts_named(spec, spec.services[service].placement.hosts)
-        return next((name for name in meant if name in self.dark), None)
+        meant = {*hosts_named(spec, spec.services[service].placement.hosts)}
+        meant |= {host for host, services in self.remembered.items() if service in services}
+        return next((name for name in sorted(meant) if name in self.dark), None)
 
 
 def presence(project: Project, observed: ObservedState) -> Presence:
@@ -54,7 +58,9 @@ def presence(project: Project, observed: ObservedState) -> Presence:
             missing.append(_missing(name, seen))
     allowed = len(missing) <= spec.policy.unreachable.max
     problems = tuple(replace(m, severity=Severity.WARNING) for m in missing) if allowed else tuple(missing)
-    return Presence(ObservedState(visible), dark, problems)
+    reachable = ObservedState(visible)
+    latest = latest_record(spec, reachable.reachable) if dark else None
+    return Presence(reachable, dark, problems, latest.services if latest is not None else {})
 
 
 def _missing(name: str, seen: HostFacts | Unreachable | None) -> Diagnostic:

@@ -166,7 +166,8 @@ class LockFact:
 @dataclass(frozen=True, slots=True)
 class ProjectRecord:
     """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
-    `protected`: its services that are; `completing`: containers of this host whose model has no chat template."""
+    `services`: by host, those that ran there; `protected`: its services that are; `completing`: containers of this host
+    whose model has no chat template."""
 
     project: str
     id: str
@@ -174,6 +175,7 @@ class ProjectRecord:
     hosts: Mapping[str, str] = field(default_factory=dict)
     protected: tuple[str, ...] = ()
     completing: tuple[str, ...] = ()
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

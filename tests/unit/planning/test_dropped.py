@@ -40,6 +40,11 @@ def record(apply: str = EARLY, id: str = "7f3a", name: str = "lab", **hosts: str
     return ProjectRecord(name, id, apply, hosts)
 
 
+def ran(made: ProjectRecord, *hosts: str) -> ProjectRecord:
+    """The record with `chat` on these hosts."""
+    return replace(made, services=dict.fromkeys(hosts, ("chat",)))
+
+
 def facts(name: str, *records: ProjectRecord, status: ContainerStatus | None = None) -> HostFacts:
     recorded = Recorded("lab", "7f3a", ReplicaKey("chat", 0), 0, "replica", "a" * 12, None)
     ours = ObservedContainer("c" * 64, "lab_chat_0_aaaaaaaaaaaa", "i", "sha256:1", status or "running", recorded)
@@ -107,13 +112,14 @@ def test_after_an_apply_every_host_knows_where_the_project_runs() -> None:
     after = seen(facts("a", status="running"), facts("b", status="restarting"), facts("spare"))
     wanted = records_to_write(spec, after, NOW)
     assert set(wanted) == {"a", "b", "spare"}
-    assert all(made == ProjectRecord("lab", "7f3a", NOW, {"a": A, "b": B}) for made in wanted.values())
+    assert all(made == ran(record(NOW, a=A, b=B), "a", "b") for made in wanted.values())
 
 
 def test_a_record_that_says_so_already_is_left_alone() -> None:
     spec = project(a={"address": A}, b={"address": B})
-    after = seen(facts("a", BOTH, status="running"), facts("b", record(EARLY, a=A), status="running"))
-    assert records_to_write(spec, after, NOW) == {"b": record(NOW, a=A, b=B)}
+    known = ran(BOTH, "a", "b")
+    after = seen(facts("a", known, status="running"), facts("b", record(EARLY, a=A), status="running"))
+    assert records_to_write(spec, after, NOW) == {"b": ran(record(NOW, a=A, b=B), "a", "b")}
 
 
 @pytest.mark.parametrize(
@@ -127,19 +133,19 @@ def test_a_record_that_says_so_already_is_left_alone() -> None:
 )
 def test_who_is_out_of_sight_stays_in_the_record(b: dict[str, str] | None, stays: bool) -> None:
     spec = project(**{"a": {"address": A}} | ({"b": b} if b else {}))
-    before = record(a=A, b=B, x="10.0.0.9")
+    before = ran(record(a=A, b=B, x="10.0.0.9"), "a", "b")
     here = facts("a", before, status="running")
     wanted = records_to_write(spec, seen(here, Unreachable("b", GONE)), NOW)
     if stays:
         assert wanted == {}
     else:
-        assert wanted == {"a": record(NOW, a=A, x="10.0.0.9")}
+        assert wanted == {"a": ran(record(NOW, a=A, x="10.0.0.9"), "a")}
 
 
 def test_a_drained_host_leaves_the_record() -> None:
     spec = project(a={"address": A}, b={"address": B, "state": "drain"})
     after = seen(facts("a", BOTH, status="running"), facts("b", BOTH, status="exited"))
-    assert records_to_write(spec, after, NOW) == {"a": record(NOW, a=A), "b": record(NOW, a=A)}
+    assert records_to_write(spec, after, NOW) == dict.fromkeys(("a", "b"), ran(record(NOW, a=A), "a"))
 
 
 def test_destroy_removes_the_record_where_nothing_is_left() -> None:
@@ -151,7 +157,8 @@ def test_destroy_removes_the_record_where_nothing_is_left() -> None:
 def test_another_owners_record_is_written_over_only_by_an_apply_that_was_allowed() -> None:
     theirs = record(id="other", z="1")
     spec = project(a={"address": A})
-    assert records_to_write(spec, seen(facts("a", theirs, status="running")), NOW) == {"a": record(NOW, a=A)}
+    wanted = records_to_write(spec, seen(facts("a", theirs, status="running")), NOW)
+    assert wanted == {"a": ran(record(NOW, a=A), "a")}
 
 
 def test_once_written_nothing_is_left_to_write() -> None:
@@ -178,3 +185,26 @@ def test_models_without_a_chat_template_are_remembered_while_they_are_there() ->
     wanted = records_to_write(project(a={}), seen(facts("a", status="running")), NOW, completing=found)
     assert wanted["a"] is not None
     assert wanted["a"].completing == (name,)
+
+
+def test_a_replica_that_ran_on_a_dark_host_is_made_nowhere_else() -> None:
+    """Also where the same edit moved its service away from that host."""
+    scene = Scene({"h1": 0, "h2": 0})
+    here = {"placement": CPU | {"hosts": ["h1"]}}
+    moved = {"placement": CPU | {"hosts": ["h2"]}}
+    ran = ProjectRecord("lab", "1", NOW, {"h1": "", "h2": ""}, services={"h1": ("chat",)})
+    scene.hosts = {"h1": {"state": "maintenance"}}
+    scene.seen = lambda facts: replace(facts, records=(ran,))
+    assert scene.plan({"chat": here}).is_empty
+    found = scene.plan({"chat": moved})
+    assert found.is_empty
+    assert [r.code for r in found.changes[0].reasons] == ["unknown"]
+    assert not scene.plan({"other": moved}).is_empty
+
+
+def test_what_ran_on_a_host_out_of_sight_stays_in_the_record() -> None:
+    spec = project(a={"address": A}, b={"address": B})
+    earlier = replace(BOTH, services={"a": ("docs",), "b": ("docs",)})
+    wanted = records_to_write(spec, seen(facts("a", earlier, status="running"), Unreachable("b", GONE)), NOW)
+    assert wanted["a"] is not None
+    assert wanted["a"].services == {"a": ("chat",), "b": ("docs",)}
