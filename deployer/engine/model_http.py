@@ -72,7 +72,10 @@ def status_of(transport: Transport, endpoint: Endpoint, path: str, timeout: floa
     timer.start()
     try:
         connection.request("GET", path, headers={"Connection": "close"})
-        return connection.getresponse().status
+        status = connection.getresponse().status
+        if overdue.is_set():  # headers that were cut off look like headers that ended
+            raise TimeoutError
+        return status
     except (OSError, http.client.HTTPException):
         if overdue.is_set():
             raise TimeoutError from None
