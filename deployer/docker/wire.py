@@ -70,6 +70,8 @@ class Wire:
                 self._read(size, body)
                 self._line()
             self._headers()
+        elif "transfer-encoding" in headers:
+            raise ValueError("the answer is encoded in a way that Docker does not use")
         elif not _has_end(status, headers):
             self._read(MAX_ANSWER + 1, body, to_the_end=True)
         elif status not in (204, 304):

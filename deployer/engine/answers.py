@@ -91,7 +91,7 @@ def check_vector(body: bytes) -> int:
         raise BadAnswer("bad-answer", "holds no embedding")
     if len(vector) <= SHORTEST_VECTOR:
         raise BadAnswer("nonsense-answer", f"is a vector of {len(vector)}")
-    if not all(math.isfinite(value) for value in vector):
+    if not all(_is_finite(value) for value in vector):
         raise BadAnswer("nonsense-answer", "is a vector with NaN or infinities")
     if not any(vector):
         raise BadAnswer("nonsense-answer", "is a vector of zeros")
@@ -109,13 +109,20 @@ def check_scores(body: bytes, documents: int) -> tuple[float, ...]:
     for entry in entries if isinstance(entries, list) else []:
         if _is_map(entry) and isinstance(entry.get("index"), int):
             score = entry.get("relevance_score", entry.get("score"))
-            if _is_number(score) and math.isfinite(score):
+            if _is_number(score) and _is_finite(score):
                 scores[entry["index"]] = float(score)
     if sorted(scores) != list(range(documents)):
         raise BadAnswer("bad-answer", f"holds no scores for the {documents} documents")
     if len(set(scores.values())) == 1:
         raise BadAnswer("nonsense-answer", "scores all documents alike")
     return tuple(scores[index] for index in range(documents))
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON knows integers of any length
+        return False
 
 
 def _is_map(value: object) -> bool:

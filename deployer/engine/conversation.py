@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic as clock
 from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.engine.context import Site, failed
-from deployer.engine.model_http import MAX_BODY, bearer
+from deployer.engine.model_http import MAX_BODY, Reply, bearer
+from deployer.engine.model_request import lacks_chat_template
 from deployer.engine.redaction import HIDDEN
 from deployer.errors import OperationError
 from deployer.values.plan import Probe
@@ -44,9 +46,9 @@ def converse(asked: Probe, wish: Wish, site: Site) -> Iterator[str]:
         if response.status == 200:
             yield from _pieces(response, connection, wish)
             return
-        body = _whole(response, connection)
-        if not _is_without_template(response.status, body) or "completions" not in asked.paths:
-            raise _refused(asked, path, response.status, body, site)
+        reply = Reply(response.status, _whole(response, connection))
+        if not lacks_chat_template(reply) or "completions" not in asked.paths:
+            raise _refused(asked, path, reply.status, reply.body, site)
     path = asked.paths.get("completions")
     if path is None:
         what = f"a model of category `{asked.category}` cannot be asked a question"
@@ -87,16 +89,28 @@ def _options(asked: Probe, wish: Wish) -> dict[str, Any]:
     return {**_model(asked), "stream": True, **limit}
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`wire`: the socket, which http.client gives away with the answer."""
+
+    http: http.client.HTTPConnection
+    wire: socket.socket
+
+    def close(self) -> None:
+        self.http.close()
+
+
 def _post(
     asked: Probe, path: str, body: dict[str, Any], wish: Wish, site: Site
-) -> tuple[http.client.HTTPResponse, http.client.HTTPConnection]:
+) -> tuple[http.client.HTTPResponse, Connection]:
     headers = {"Content-Type": "application/json", "Connection": "close"}
     if asked.endpoint.api_key is not None:
         headers["Authorization"] = bearer(site, asked.endpoint.api_key)
     connection = site.transport.http(asked.endpoint.address, asked.endpoint.port, timeout=wish.seconds)
     try:
         connection.request("POST", path, json.dumps(body).encode(), headers)
-        return connection.getresponse(), connection
+        wire = connection.sock
+        return connection.getresponse(), Connection(connection, wire)
     except TimeoutError:
         connection.close()
         raise _silent(wish) from None
@@ -106,27 +120,57 @@ def _post(
         raise failed("request-broken", what, "`deployer logs` shows what it said") from None
 
 
-def _pieces(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, wish: Wish) -> Iterator[str]:
+def _pieces(response: http.client.HTTPResponse, connection: Connection, wish: Wish) -> Iterator[str]:
     """Server-sent events, or one JSON answer of a server that does not stream."""
-    length, heard = 0, clock()
+    length, patience = 0, Patience(wish.seconds, connection)
     try:
-        for event in _events(response, wish):
+        for event in _events(response, wish, patience):
             text = _text_of(event)
             length += len(text)
             if length > MAX_ANSWER:
                 what = f"the answer is longer than {MAX_ANSWER} characters"
                 raise failed("answer-too-long", what, "ask for less with `--max-tokens`")
             if text:
-                heard = clock()
                 yield plain(text)
-            elif clock() - heard > wish.seconds:  # it keeps the connection alive, and says nothing
-                raise _silent(wish)
+                patience.renew()
     finally:
+        patience.end()
         response.close()
         connection.close()
 
 
-def _whole(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> bytes:
+class Patience:
+    """Hangs up where a server keeps the connection alive and says nothing."""
+
+    def __init__(self, seconds: float, connection: Connection) -> None:
+        self._seconds, self._connection = seconds, connection
+        self._over = False
+        self._timer = self._started()
+
+    def _started(self) -> threading.Timer:
+        timer = threading.Timer(self._seconds, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _hang_up(self) -> None:
+        self._over = True
+        with suppress(OSError, AttributeError):
+            self._connection.wire.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def is_over(self) -> bool:
+        return self._over
+
+    def renew(self) -> None:
+        self._timer.cancel()
+        self._timer = self._started()
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+
+def _whole(response: http.client.HTTPResponse, connection: Connection) -> bytes:
     """An answer that is no stream; what breaks off is short."""
     try:
         return response.read(MAX_BODY)
@@ -137,15 +181,19 @@ def _whole(response: http.client.HTTPResponse, connection: http.client.HTTPConne
         connection.close()
 
 
-def _events(response: http.client.HTTPResponse, wish: Wish) -> Iterator[Any]:
+def _events(response: http.client.HTTPResponse, wish: Wish, patience: Patience) -> Iterator[Any]:
     while True:
         try:
             line = response.readline(MAX_EVENT)
         except TimeoutError:
             raise _silent(wish) from None
         except (OSError, http.client.HTTPException) as error:
+            if patience.is_over:
+                raise _silent(wish) from None
             what = f"the answer broke off: {type(error).__name__}"
             raise failed("request-broken", what, "`deployer logs` shows what the server said") from None
+        if patience.is_over:
+            raise _silent(wish)
         if not line:
             return
         data = line.strip().removeprefix(b"data:").strip()
@@ -177,10 +225,6 @@ def plain(text: str) -> str:
     import unicodedata
 
     return "".join(c for c in text if c in KEPT or unicodedata.category(c) not in HIDDEN)
-
-
-def _is_without_template(status: int, body: bytes) -> bool:
-    return status == 404 or (status in (400, 500, 501) and b"template" in body.lower())
 
 
 def _refused(asked: Probe, path: str, status: int, body: bytes, site: Site) -> OperationError:

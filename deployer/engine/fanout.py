@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -56,7 +57,7 @@ class Crew:
         self._lock = threading.Lock()
 
     def add(self, act: Callable[[], object]) -> None:
-        """`act` raises nothing."""
+        """What `act` raises is lost."""
         with self._lock:
             self._todo.append(act)
             if self._working == self._at_once:
@@ -71,4 +72,5 @@ class Crew:
                     self._working -= 1
                     return
                 act = self._todo.popleft()
-            act()
+            with suppress(Exception):  # a worker that died would be missing for good
+                act()

@@ -42,6 +42,9 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         except (InterruptedByUser, KeyboardInterrupt):
             closing.stop(orders.report)
             raise
+        except DeployerError:
+            closing.fail(orders.report)
+            raise
         warnings = closing.close(result, orders.report)
     return replace(result, problems=(*result.problems, *warnings))
 

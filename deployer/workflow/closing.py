@@ -37,9 +37,15 @@ class Closing:
 
     def close(self, result: ApplyResult, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
         """Returns warnings: of journals that could not be written, and of locks that end by themselves."""
+        return self._leave("interrupted" if result.interrupted else "done" if result.is_ok else "failed", report)
+
+    def fail(self, report: Callable[[Event], object]) -> None:
+        """The same where the apply itself could not be brought to its end, a last look at the hosts say."""
+        self._leave("failed", report)
+
+    def _leave(self, ending: Ending, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
         hosts = ", ".join(self.leases.hosts[:8])
         with speaking(report, lambda seconds: f"still ending the apply on {hosts} ({seconds:.0f} s)"):
-            ending: Ending = "interrupted" if result.interrupted else "done" if result.is_ok else "failed"
             return self._record(ending) + self.leases.release()
 
     def stop(self, report: Callable[[Event], object]) -> None:
@@ -52,7 +58,10 @@ class Closing:
         report(Note(STOPPING))
         leaving = threading.Thread(target=leave, name="leaving", daemon=True)
         leaving.start()
-        leaving.join(STOPPED_WITHIN)
+        try:
+            leaving.join(STOPPED_WITHIN)
+        finally:
+            self.leases.forget()  # the way out waits for no host
 
     def _record(self, ending: Ending, before: str = "") -> tuple[Diagnostic, ...]:
         """In the journals of the hosts that had something to do."""

@@ -144,3 +144,11 @@ def test_no_scores(data: Any) -> None:
 )
 def test_the_models_list(data: Any, names: tuple[str, ...]) -> None:
     assert listed_models(body(data)) == names
+
+
+def test_numbers_of_any_length_are_no_vector_and_no_scores() -> None:
+    huge = "1" + "0" * 400
+    with pytest.raises(BadAnswer):
+        check_vector(f'{{"data": [{{"embedding": [{", ".join([huge] * 16)}]}}]}}'.encode())
+    with pytest.raises(BadAnswer):
+        check_scores(f'[{{"index": 0, "score": {huge}}}, {{"index": 1, "score": 1}}]'.encode(), 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,12 +53,12 @@ def server() -> Iterator[tuple[type[Model], int]]:
     running.server_close()
 
 
-def ask(port: int, category: str = "llm", **wish: Any) -> str:
+def ask(port: int, category: str = "llm", seconds: float = 5.0, **wish: Any) -> str:
     secrets = SecretStore({}, SourceReader(Path("/"), {}), {})
     host = LocalTransport("here", Host.model_validate({"connection": "local"}))
     site = Site(ApplyContext("p", None, "", secrets), host, Watch("s", "here", ""))
     probe = Probe("c", Endpoint("127.0.0.1", port), category, ("tiny",), PATHS)
-    return "".join(converse(probe, Wish("hello", seconds=5.0, **wish), site))
+    return "".join(converse(probe, Wish("hello", seconds=seconds, **wish), site))
 
 
 def events(*texts: str) -> bytes:
@@ -110,3 +112,26 @@ def test_a_refusal_is_an_error(server: tuple[type[Model], int], status: int, ans
 
 def test_nothing_that_a_terminal_would_obey_is_printed() -> None:
     assert plain("a\x1b[2Jb\x07\u202ec\r\n\td") == "a[2Jbc\n\td"
+
+
+class Chatterer(Model):
+    """Keeps the connection alive, and says nothing."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                self.wfile.write(b": ping\n\n")
+                self.wfile.flush()
+                time.sleep(0.02)
+
+
+def test_a_server_that_only_keeps_the_connection_alive_is_left() -> None:
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Chatterer)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    with pytest.raises(OperationError) as caught:
+        ask(running.server_address[1], seconds=0.5)
+    assert caught.value.diagnostics[0].code == "no-answer"
+    running.shutdown()
+    running.server_close()
