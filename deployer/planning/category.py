@@ -17,6 +17,7 @@ BY_ARCHITECTURE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("text-to-speech", ("Qwen3TTS*", "Parler*", "Bark*", "CosyVoice*", "*TextToSpeech", "*TextToWaveform")),
     ("embedding", ("*Model", "*EncoderModel", "*ForMaskedLM", "*EmbeddingModel")),
 )
+CHATS = ("*ForCausalLM", "*LMHeadModel", "ChatGLMModel", "*ChatModel")  # whatever else their names end with
 BY_GGUF: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("embedding", ("*bert*", "t5encoder", "gemma-embedding")),
     ("speech-to-text", ("whisper*",)),
@@ -37,11 +38,15 @@ def category_of(facts: PathFact | None) -> tuple[str, str] | None:
     if is_gguf and facts.pooling is not None and facts.pooling > 0:
         category = "reranker" if facts.pooling == RANK else "embedding"
         return category, f"its GGUF header has pooling type {facts.pooling}"
-    rules = BY_GGUF if is_gguf else BY_ARCHITECTURE
-    found = next((c for c, patterns in rules if any(fnmatchcase(architecture, p) for p in patterns)), None)
+    rules = BY_GGUF if is_gguf else () if _is_any(architecture, CHATS) else BY_ARCHITECTURE
+    found = next((c for c, patterns in rules if _is_any(architecture, patterns)), None)
     if found is not None:
         return found, f"its architecture is {architecture}"
     vectors = next((name for name in VECTOR_FILES if name in facts.entries), None)
     if vectors is not None:
         return "embedding", f"the model has a {vectors}"
     return "llm", f"its architecture is {architecture}"
+
+
+def _is_any(architecture: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(architecture, pattern) for pattern in patterns)

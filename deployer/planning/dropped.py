@@ -77,7 +77,7 @@ def records_to_write(
     spec, facts = project.spec, observed.reachable
     hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
     services = _services(spec, facts, hosts)
-    protected = () if destroy else tuple(sorted(name for name, s in spec.services.items() if s.protect))
+    protected = () if destroy else _protected(spec, facts, services)
     wanted: dict[str, ProjectRecord | None] = {}
     for name, host in facts.items():
         now = next((record for record in host.records if record.project == spec.project), None)
@@ -106,6 +106,16 @@ def _serving(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]
         for name, host in facts.items()
         if any(container.recorded is not None and is_holding(container) for container in host.containers)
     }
+
+
+def _protected(
+    spec: DeploySpec, facts: Mapping[str, HostFacts], services: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """What the spec protects, and what it did before it lost the service, while that is still somewhere."""
+    there = {name for names in services.values() for name in names}
+    there |= {c.recorded.key.service for host in facts.values() for c in host.containers if c.recorded is not None}
+    before = protected_services(spec, facts) & there - set(spec.services)
+    return tuple(sorted(before | {name for name, service in spec.services.items() if service.protect}))
 
 
 def _services(spec: DeploySpec, facts: Mapping[str, HostFacts], hosts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

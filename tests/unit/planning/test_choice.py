@@ -182,6 +182,9 @@ CONFIG = ("config.json", "model.safetensors")
     [
         ({"architectures": ("LlamaForCausalLM",)}, CONFIG, "llm"),
         ({"architectures": ("Qwen3ForCausalLM",)}, (*CONFIG, "modules.json"), "embedding"),
+        ({"architectures": ("ChatGLMModel",)}, CONFIG, "llm"),
+        ({"architectures": ("GPT2LMHeadModel",)}, CONFIG, "llm"),
+        ({"architectures": ("InternVLChatModel",)}, CONFIG, "llm"),
         ({"architectures": ("XLMRobertaModel",)}, CONFIG, "embedding"),
         ({"architectures": ("XLMRobertaForSequenceClassification",)}, CONFIG, "reranker"),
         ({"architectures": ("llama",)}, ("m.gguf",), "llm"),

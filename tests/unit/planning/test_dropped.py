@@ -208,3 +208,11 @@ def test_what_ran_on_a_host_out_of_sight_stays_in_the_record() -> None:
     wanted = records_to_write(spec, seen(facts("a", earlier, status="running"), Unreachable("b", GONE)), NOW)
     assert wanted["a"] is not None
     assert wanted["a"].services == {"a": ("chat",), "b": ("docs",)}
+
+
+def test_an_apply_of_something_else_forgets_no_protection() -> None:
+    """The service left the spec, and its containers are still there."""
+    before = replace(ran(record(EARLY, a=A), "a"), protected=("chat", "gone"))
+    wanted = records_to_write(project(a={"address": A}), seen(facts("a", before, status="running")), NOW)
+    assert wanted["a"] is not None
+    assert wanted["a"].protected == ("chat",)
