@@ -64,7 +64,7 @@ def record(
             "journal-failed",
             f"host `{host}`: the journal could not be written",
             evidence=(error.diagnostics[0].message,),
-            hint=f"see that {state_dir}/{entry.project} can be written",
+            hint=error.diagnostics[0].hint or f"see that {state_dir}/{entry.project} can be written",
             severity=Severity.WARNING,
             host=host,
         )

@@ -92,6 +92,11 @@ class Leases:
             if isinstance(error, DeployerError)
         )
 
+    def forget(self) -> None:
+        """Keeps nothing alive any more and leaves what is there: such a lock ends by itself."""
+        self._done.set()
+        self._renewed.clear()
+
     # --- taking ----------------------------------------------------------------------
 
     def take_all(self, hosts: Iterable[str]) -> None:

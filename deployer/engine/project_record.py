@@ -59,7 +59,7 @@ def _warning(host: str, directory: str, error: DeployerError) -> Diagnostic:
         "record-failed",
         f"host `{host}`: the record of the project's hosts could not be written",
         evidence=(error.diagnostics[0].message,),
-        hint=f"see that `{directory}` can be written",
+        hint=error.diagnostics[0].hint or f"see that `{directory}` can be written",
         severity=Severity.WARNING,
         host=host,
     )

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from labkit import images, models
+from labkit.day import BULKY, MEGABYTES, Day, begin
 from labkit.hosts import OPEN_PORT, PRIVATE_PORT, REPOSITORY, Lab
+from labkit.oci import push
 from labkit.project import IMAGES, Project
+from labkit.relay import BadRegistry
 
 NEEDED = ("dockerd", "sshd", "docker-registry", "htpasswd", "ip", "iptables", "mkfs.ext4", "docker-init", "nsenter",
           "busybox", "sudo", "curl", "cmake", "ninja")  # fmt: skip
@@ -93,6 +96,18 @@ def project(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
         (folder / "failure.txt").write_text(failure)
     for host in lab.hosts:
         lab.fault("heal", host)
+
+
+@pytest.fixture(scope="session")
+def bulky(lab: Lab) -> None:
+    push(images.bulky(MEGABYTES), f"{lab.network}.1:{OPEN_PORT}", BULKY)
+
+
+@pytest.fixture
+def day(lab: Lab, project: Project, bulky: None) -> Iterator[Day]:
+    """A service that answers, and the registry of its next image in our hands."""
+    with BadRegistry(f"{lab.network}.1", OPEN_PORT) as registry:
+        yield begin(lab, project, registry)
 
 
 FAILED = pytest.StashKey[str]()

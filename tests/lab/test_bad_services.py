@@ -81,7 +81,8 @@ def test_a_server_that_fails_must_fail_the_apply(lab: Lab, project: Project, mod
 def test_a_server_that_never_answers_must_time_out(lab: Lab, project: Project) -> None:
     project.write(broken("hangs"), hosts="{lab1: {}}")
     failed = project.run("apply", "-y", exit=1, timeout=300)
-    must_name(failed, "chat")
+    must_name(failed, "chat", "gave no answer within 120 s")
+    assert failed.err.count("s of at most 2m 00s") >= 10, "a wait says each 10 s what it waits for"
     must_converge(lab, project)
 
 

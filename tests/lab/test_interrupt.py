@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
+from labkit.day import HOST, Day, said
 from labkit.hosts import Lab
-from labkit.project import Project
+from labkit.project import Project, codes, must_name
 from labkit.waiting import eventually
 
 SLOW = """
@@ -53,3 +55,41 @@ def test_a_second_apply_must_be_refused_while_the_first_runs(lab: Lab, project: 
     assert "lock" in refused.err
     project.interrupt(process)
     project.finish(process, "apply", "-y", exit=130)
+
+
+def test_an_interrupt_during_the_pull_must_leave_who_serves_alone(day: Day) -> None:
+    day.start_pulling()
+    day.interrupt(signal.SIGTERM)
+    stopped = day.finish(exit=130)
+    assert said(stopped, "interrupted: what runs is being finished or undone"), stopped
+    day.must_serve_as_before()
+    day.must_leave_no_lock()
+    assert day.journal()[-1]["result"] == "interrupted"
+    day.must_converge()
+
+
+def test_an_interrupt_while_the_successor_loads_must_bring_the_predecessor_back(day: Day) -> None:
+    day.start_loading(delay=60)
+    day.interrupt(signal.SIGINT)
+    stopped = day.finish(exit=130)
+    assert said(stopped, "undone start container"), stopped
+    day.must_serve_as_before()
+    day.must_leave_no_lock()
+    day.project.edit('STANDIN_DELAY: "60"', 'STANDIN_DELAY: "0"')
+    day.must_converge()
+
+
+def test_a_second_interrupt_must_stop_at_once_and_be_in_the_journal(day: Day) -> None:
+    day.start_loading(delay=5)
+    with day.hanging_docker():  # so that nothing can be finished or undone
+        day.interrupt(signal.SIGINT)
+        time.sleep(1)
+        day.interrupt(signal.SIGINT)
+        stopped = day.finish(exit=130)
+    assert codes(stopped) == {"interrupted"}
+    must_name(stopped, "stopped at once", "apply again")
+    day.must_leave_no_lock()
+    entry = day.journal()[-1]
+    assert (entry["result"], entry["summary"]) == ("interrupted", "stopped at once: 1 replace")
+    assert len(day.lab.running(HOST)) == 1, "one or the other has the port"
+    day.must_converge()

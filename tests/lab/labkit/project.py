@@ -117,8 +117,10 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def finish(self, process: subprocess.Popen[str], *arguments: str, exit: int | None = 0) -> Run:
-        out, err = process.communicate(timeout=120)
+    def finish(
+        self, process: subprocess.Popen[str], *arguments: str, exit: int | None = 0, timeout: float = 120
+    ) -> Run:
+        out, err = process.communicate(timeout=timeout)
         return self.checked(Run(arguments, process.returncode, out, err), exit)
 
     def interrupt(self, process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:

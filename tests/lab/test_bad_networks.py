@@ -1,0 +1,62 @@
+"""Networks and registries that are slow, or die in the middle of an apply: it goes on where it can and ends clearly
+where it cannot, whoever served before serves on, and the next apply converges."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from labkit.day import HOST, Day, said
+from labkit.project import must_name
+
+
+def test_a_network_that_is_cut_for_30_seconds_must_cost_nothing(day: Day) -> None:
+    day.start_loading(delay=15)
+    with day.lab.broken("cut", HOST):
+        time.sleep(30)
+    done = day.finish(exit=0)
+    assert said(done, "still: wait until"), done
+    day.project.must_be_settled()
+    day.must_serve()
+    day.must_leave_no_lock()
+
+
+@pytest.mark.heavy  # some minutes: as long as a lost host is waited for
+def test_a_network_that_stays_cut_must_be_named(day: Day) -> None:
+    day.start_loading(delay=15)
+    with day.lab.broken("cut", HOST):
+        failed = day.finish(exit=1)
+        must_name(failed, HOST, "cannot be reached", "Not all of it could be undone")
+    day.must_converge("--lock-wait", "90")
+
+
+def test_a_slow_and_thin_link_must_only_take_longer(day: Day) -> None:
+    with day.lab.broken("slow", HOST, "100", "10"):
+        day.edit()
+        day.start()
+        day.finish(exit=0)
+        day.project.must_be_settled()
+    day.must_serve()
+    day.must_leave_no_lock()
+
+
+# --- registries --------------------------------------------------------------------------
+
+
+def test_a_slow_registry_must_be_waited_for_with_bytes(day: Day) -> None:
+    day.start_pulling()
+    done = day.finish(exit=0)
+    assert said(done, r"still: pull image .*: [\d.]+ [KM]iB of 6 MiB, 1\d s"), done
+    day.project.must_be_settled()
+    day.must_serve()
+
+
+def test_a_registry_that_dies_during_the_pull_must_be_named(day: Day) -> None:
+    day.start_pulling()
+    day.registry.die()
+    failed = day.finish(exit=1)
+    must_name(failed, HOST, day.registry.name, "curl")
+    day.must_serve_as_before()
+    day.must_leave_no_lock()
+    day.registry.revive()
+    day.must_converge()
