@@ -34,11 +34,14 @@ class InTemplate:
     """The template itself turns the option into arguments or environment. `values` as in Flag.
 
     `needs` are the flags without which a version cannot do it, `excludes` those that may not stand in `args` beside it.
+    `per_model`: each of a service's models can have its own. `categories`: of the models that it is for; None: of all.
     """
 
     values: Mapping[str, str | None] | None = None
     needs: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    per_model: bool = False
+    categories: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,8 @@ class Backend:
     # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     setup: str | None = None  # file under templates/: what the server must be told once it answers
+    files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
+    takes_model_args: bool = False  # each model of a service can have arguments
     default_context: int | None = None
     names: Literal["all", "one", "any", "path", "tagged", "listed"] = "all"
     name_flag: str | None = None
@@ -175,3 +180,14 @@ class Backend:
     flags: Mapping[str, FlagRange] = field(default_factory=dict)
     knows_all_flags: bool = False
     takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does
+
+    @property
+    def serves_several(self) -> bool:
+        """Several models from one server."""
+        return any(is_per_model(self, option) for option in self.options)
+
+
+def is_per_model(backend: Backend, option: str) -> bool:
+    """Each model of a server can have the option as it likes."""
+    mapping = backend.options[option]
+    return isinstance(mapping, InTemplate) and mapping.per_model

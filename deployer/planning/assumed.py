@@ -15,10 +15,11 @@ def assume_facts(project: Project) -> ObservedState:
     """One value a host: every model is there, GPUs are named `GPU-0`, `GPU-1`, ... where a service may want them."""
     paths: dict[str, dict[str, PathFact]] = {name: {} for name in project.spec.hosts}
     for service in project.spec.services.values():
-        model = project.spec.models.get(service.model or "")
+        models = (project.spec.models.get(alone.model or "") for alone in service.each())
+        files = [model.location for model in models if model is not None and model.scheme == "file"]
         for name in hosts_named(project.spec, service.placement.hosts):
-            if model is not None and model.scheme == "file":
-                paths[name].update(_model_paths(model.location))
+            for location in files:
+                paths[name].update(_model_paths(location))
     wants = {
         name
         for service in project.spec.services.values()

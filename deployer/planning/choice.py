@@ -12,6 +12,7 @@ from deployer.planning.category import category_of
 from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
+from deployer.planning.served import Served, served_by
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
@@ -46,6 +47,11 @@ class ServiceChoice:
     why_category: str = ""  # empty where the spec says it
     draft: Model | None = None  # of speculative decoding
     overrides: tuple[int, ...] = ()  # that are in `service`, by their place in the list
+    others: tuple[tuple[Model, str], ...] = ()  # its models after the first, with their categories
+
+    @property
+    def served(self) -> tuple[Served, ...]:
+        return served_by(self.service, ((self.model, self.category), *self.others))
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -67,34 +73,19 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     """Settles backend and category of one service. The spec wins, then what was decided before, then the format."""
     service = project.spec.services[name]
     where = project.where("services", name)
-    model = project.spec.models.get(service.model or "")
-    if model is None:
+    known = _each_known(project, service, seen, tuple(found))
+    if known is None:
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
-    known = _what_is_known(project, service, model, seen, tuple(found))
-    chosen, why = known.backend(service.backend)
+    chosen, why = known[0].backend(service.backend)
     if chosen is None:
         where = project.where("services", name, "model") or where
         return Diagnostic("no-backend", f"no backend for service `{name}`: {why}", where, hint=NO_BACKEND_HINT)
     backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
-    if model.scheme not in backend.sources:
-        takes = ", ".join(f"`{scheme}://`" for scheme in backend.sources)
-        return Diagnostic(
-            "source-refused",
-            f"`{backend.name}` cannot take `{model.source[0]}` (service `{name}`)",
-            project.where("models", service.model or "", "source") or where,
-            hint=f"it takes {takes}; correct `source`, or name another `backend`",
-        )
-    category, why_category = known.category
-    if category not in backend.categories:
-        return Diagnostic(
-            "category-refused",
-            f"`{backend.name}` does not serve models of category `{category}` (service `{name}`)",
-            project.where("models", service.model or "", "category") or where,
-            hint="it serves " + ", ".join(f"`{c}`" for c in backend.categories),
-        )
-    pin = project.spec.backends.get(chosen)
+    refused = next((r for one in known if (r := _refusal(project, name, backend, one)) is not None), None)
+    if refused is not None:
+        return refused
     speculative = service.options.speculative
     draft = project.spec.models.get(speculative.model) if speculative is not None else None
     if speculative is not None and draft is None:
@@ -104,7 +95,45 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("services", name, "options", "speculative"),
             hint="add it to `models`, or correct the name",
         )
-    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, why_category, draft)
+    pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
+    others = tuple((one.model, one.category[0]) for one in known[1:])
+    model = known[0].model
+    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, why_category, draft, others=others)
+
+
+def _each_known(project: Project, service: Service, seen: Seen, found: tuple[Found, ...]) -> tuple[_Known, ...] | None:
+    """Of each of a service's models. What was decided before is about the first."""
+    known = []
+    for index, alone in enumerate(service.each()):
+        model = project.spec.models.get(alone.model or "")
+        if model is None:
+            return None
+        if service.models and service.models[index].category is not None:
+            model = model.model_copy(update={"category": service.models[index].category})
+        known.append(_what_is_known(project, alone, model, seen, () if index else found))
+    return tuple(known)
+
+
+def _refusal(project: Project, name: str, backend: Backend, known: _Known) -> Diagnostic | None:
+    """Why the backend does not serve a model of the service."""
+    where = project.where("services", name)
+    if known.model.scheme not in backend.sources:
+        takes = ", ".join(f"`{scheme}://`" for scheme in backend.sources)
+        return Diagnostic(
+            "source-refused",
+            f"`{backend.name}` cannot take `{known.model.source[0]}` (service `{name}`)",
+            project.where("models", known.name, "source") or where,
+            hint=f"it takes {takes}; correct `source`, or name another `backend`",
+        )
+    category = known.category[0]
+    if category not in backend.categories:
+        return Diagnostic(
+            "category-refused",
+            f"`{backend.name}` does not serve models of category `{category}` (service `{name}`)",
+            project.where("models", known.name, "category") or where,
+            hint="it serves " + ", ".join(f"`{c}`" for c in backend.categories),
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +141,7 @@ class _Known:
     """What is known of a service's model. `format`: or the scheme, where the backend has the model itself. `decided`:
     the backend that was decided before, from the same."""
 
+    name: str
     model: Model
     format: str | None
     category: tuple[str, str]
@@ -146,7 +176,8 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
     category: tuple[str, str] | None = (model.category, "") if model.category is not None else None
     if category is None:
         category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
-    return _Known(model, format_of(model, path) if model.scheme not in BY_NAME else model.scheme, category, decided)
+    format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
+    return _Known(service.model or "", model, format_, category, decided)
 
 
 def _stands(project: Project, model: Model, item: Found) -> bool:

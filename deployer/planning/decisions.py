@@ -73,6 +73,8 @@ def decisions_of(project: Project, placed: Placed, image: str, why_image: str) -
         "gpus_asked": gpus_asked(choice, placed.key.index),
         "weights": _weights(placed),
     }
+    if choice.others:
+        decisions["other_categories"] = [category for _, category in choice.others]
     if choice.service.protect:
         decisions["protect"] = True
     return decisions
@@ -90,7 +92,7 @@ def _inputs(project: Project, name: str) -> str:
 
 def _weights(placed: Placed) -> str:
     """Which files serve, of those that the spec's path means on this host."""
-    return digest([[m.path, *m.parts] for m in (placed.model, placed.draft) if m is not None])
+    return digest([[m.path, *m.parts] for m in (placed.model, *placed.others, placed.draft) if m is not None])
 
 
 def _host_inputs(project: Project, name: str) -> str:

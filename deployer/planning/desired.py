@@ -86,6 +86,7 @@ def desired_replica(
         model=placed.model,
         backend_name=choice.backend_name,
         draft=placed.draft,
+        others=tuple((facts, category) for facts, (_, category) in zip(placed.others, choice.others, strict=True)),
         overrides=choice.overrides,
     )
     container = render_container(request)

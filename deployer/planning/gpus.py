@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
+from deployer.planning.served import gpus_of_all, parallel
 from deployer.spec.language import GpuSelection
 from deployer.spec.language.base import parse_size
 from deployer.spec.language.services import GpuFilter
@@ -92,8 +94,8 @@ def _unseen(request: GpuRequest) -> tuple[str, ...] | str:
 
 
 def _parallel(choice: ServiceChoice) -> int:
-    options = choice.service.options
-    return (options.tensor_parallel or 1) * (options.pipeline_parallel or 1)
+    several = is_per_model(choice.backend, "tensor_parallel") and choice.service.models
+    return gpus_of_all(choice.served) if several else parallel(choice.service)
 
 
 def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | str:

@@ -39,12 +39,22 @@ class Placed:
     gpus: tuple[str, ...]
     port: int
     draft: ModelFacts | None = None  # of speculative decoding
+    others: tuple[ModelFacts, ...] = ()  # of the service's models after the first
     taken: tuple[HandMade, ...] = ()  # whose place it takes
     beside: bool = False  # on another port than its predecessor's, which could be kept, so that both can run
 
     @property
     def host(self) -> str:
         return self.facts.name
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Files of a service on one host: of its first model, of the others, and of the draft model."""
+
+    model: ModelFacts
+    others: tuple[ModelFacts, ...]
+    draft: ModelFacts | None
 
 
 class Placer:
@@ -169,7 +179,9 @@ class Placer:
         if isinstance(gpus, str):
             return gpus
         port = _port(choice, ledger, here, own)
-        return port if isinstance(port, str) else Placed(key, choice, ledger.facts, weights[0], gpus, port, weights[1])
+        if isinstance(port, str):
+            return port
+        return Placed(key, choice, ledger.facts, weights.model, gpus, port, weights.draft, weights.others)
 
     def _on(self, choice: ServiceChoice, facts: HostFacts) -> ServiceChoice:
         """The service as it is on this host."""
@@ -182,16 +194,16 @@ class Placer:
             self._overridden[key] = replace(choice, service=service, overrides=which)
         return self._overridden[key]
 
-    def _weights(self, choice: ServiceChoice, facts: HostFacts) -> tuple[ModelFacts, ModelFacts | None] | str:
-        """The model, and the draft model of speculative decoding; or which of them the host lacks."""
+    def _weights(self, choice: ServiceChoice, facts: HostFacts) -> Weights | str:
+        """The models, and the draft model of speculative decoding; or which of them the host lacks."""
         found = []
-        for model in (choice.model, choice.draft):
-            located = locate_model(model, facts) if model is not None else None
+        for model in (choice.model, *(model for model, _ in choice.others)):
+            located = locate_model(model, facts)
             if isinstance(located, Diagnostic):
                 return located.message
             found.append(located)
-        assert found[0] is not None, "a choice has a model"
-        return found[0], found[1]
+        draft = locate_model(choice.draft, facts) if choice.draft is not None else None
+        return draft.message if isinstance(draft, Diagnostic) else Weights(found[0], tuple(found[1:]), draft)
 
     def _refusal(self, choice: ServiceChoice, ledger: Ledger) -> str | None:
         if ledger.name not in self._index.members(choice.service.placement.hosts):

@@ -16,7 +16,8 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
     wanted: dict[str, set[str]] = {name: {host.cache_dir} for name, host in project.spec.hosts.items()}
     for service in project.spec.services.values():
         speculative = service.options.speculative
-        paths = _paths(project, service.model) | _paths(project, speculative.model if speculative else None)
+        names = (*(alone.model for alone in service.each()), speculative.model if speculative else None)
+        paths = {path for name in names for path in _paths(project, name)}
         paths |= {source for volume in service.container.volumes if (source := volume.split(":")[0]).startswith("/")}
         paths |= set((service.options.lora or {}).values())
         for name in hosts_named(project.spec, service.placement.hosts):

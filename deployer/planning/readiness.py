@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deployer import backends
@@ -11,15 +12,16 @@ from deployer.backends.versions import has_flag
 from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.render import served_names
 from deployer.planning.render_mounts import model_target
 from deployer.planning.render_options import version_of
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found
+from deployer.planning.served import served_names
 from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Service
 from deployer.spec.language.services import ProbeRequest
-from deployer.values.plan import AwaitReady, Endpoint, Probe
+from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup, Probe
+from deployer.values.setup import SetupTask
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
@@ -46,14 +48,21 @@ def await_ready(replica: DesiredReplica) -> AwaitReady:
     )
 
 
-def probe(replica: DesiredReplica) -> Probe | None:
-    """The real request after readiness; None where the spec says `probe: none`."""
-    if replica.choice.service.health.probe == "none":
-        return None
-    choice = replica.choice
-    image = replica.container.image
-    asked = Asked(choice.service, choice.backend, choice.category, image, replica.placed.model)
-    return asked.probe(replica.name, endpoint(replica))
+def proof(replica: DesiredReplica, tasks: Sequence[SetupTask]) -> Iterator[tuple[str, EnsureSetup | Probe, str]]:
+    """What follows readiness, with a verb and the reason: setup, in the backend's order, and then real requests."""
+    for task in tasks:
+        yield "setup", EnsureSetup(replica.name, endpoint(replica), task), task.name
+    for request in probes(replica):
+        yield "probe", request, "a real answer proves health"
+
+
+def probes(replica: DesiredReplica) -> Iterator[Probe]:
+    """A real request to each model; none where the spec says `probe: none`."""
+    choice, placed = replica.choice, replica.placed
+    if choice.service.health.probe != "none":
+        for served, model in zip(choice.served, (placed.model, *placed.others), strict=True):
+            asked = Asked(served.service, choice.backend, served.category, replica.container.image, model)
+            yield asked.probe(replica.name, endpoint(replica))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +116,21 @@ class Asked:
                 return names
 
 
-def probe_of_found(spec: DeploySpec, item: Found) -> Probe | None:
-    """The same of a container that runs, by the spec at hand; None where the spec does not know its service, or its
+def probes_of_found(spec: DeploySpec, item: Found) -> tuple[Probe, ...]:
+    """The same of a container that runs, by the spec at hand; () where the spec does not know its service, or its
     labels do not say where it answers."""
     service, backend = spec.services.get(item.recorded.key.service), backend_of(spec, item)
     at = endpoint_of(item)
     if service is None or backend is None or at is None:
-        return None
-    keys, category = service.options.api_key or (), str(item.recorded.decisions.get("category", "llm"))
+        return ()
+    keys, decisions = service.options.api_key or (), item.recorded.decisions
     image = item.recorded.spec.image if item.recorded.spec is not None else ""
-    return Asked(service, backend, category, image).probe(
-        item.container.name, replace(at, api_key=keys[0].secret if keys else None)
-    )
+    at = replace(at, api_key=keys[0].secret if keys else None)
+    others = decisions.get("other_categories")
+    categories = [decisions.get("category", "llm"), *(others if isinstance(others, list) else ())]
+    pairs = zip(service.each(), map(str, categories), strict=False)  # the spec may have more models by now
+    asked = (Asked(alone, backend, category, image) for alone, category in pairs)
+    return tuple(one.probe(item.container.name, at) for one in asked)
 
 
 def backend_of(spec: DeploySpec, item: Found) -> Backend | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import posixpath
 
 from deployer.backends.base import Backend, SecretConfig, SecretEnv
 from deployer.backends.versions import tag_of
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.render_check import container_problems
-from deployer.planning.render_context import CHAT_TEMPLATE, listen_port, served_names, template_context
+from deployer.planning.render_context import CHAT_TEMPLATE, listen_port, template_context
 from deployer.planning.render_docker import combined, docker_fields
 from deployer.planning.render_mounts import (
     cache_mounts,
@@ -22,6 +23,7 @@ from deployer.planning.render_mounts import (
 from deployer.planning.render_names import placed_service
 from deployer.planning.render_output import TemplateOutput, parse_output
 from deployer.planning.render_request import ModelFacts, Placed, RenderRequest
+from deployer.planning.render_served import served_here
 from deployer.planning.render_setup import parse_setup
 from deployer.planning.render_template import builtin_template, render_template, template_error
 from deployer.spec.language import BackendPin, Container, Service
@@ -29,7 +31,7 @@ from deployer.values.container import ContainerSpec, Mount, PortBinding, SecretF
 from deployer.values.secrets import SecretRef
 from deployer.values.setup import SetupTask
 
-__all__ = ["ModelFacts", "Placed", "RenderRequest", "choose_image", "render_container", "render_setup", "served_names"]
+__all__ = ["ModelFacts", "Placed", "RenderRequest", "choose_image", "render_container", "render_setup"]
 
 API_KEYS = "/etc/deployer/api-keys"
 
@@ -59,7 +61,7 @@ def render_container(request: RenderRequest) -> ContainerSpec:
     service = placed_service(request)
     output = _output(request, service)
     container = combined(output.container, service.container)
-    files = shipped_files(request, container.files) | _chat_template(request, service)
+    files = _own_files(request.backend) | shipped_files(request, container.files) | _chat_template(request, service)
     keys, key_args, key_files = _api_key(request.backend, service, container)
     args = (*output.args, *key_args, *service.args)
     env = {**request.backend.env, **output.env, **keys, **service.env}
@@ -84,8 +86,10 @@ def render_setup(request: RenderRequest) -> tuple[SetupTask, ...]:
     name = request.backend.setup
     if name is None:
         return ()
-    context = template_context(request, placed_service(request))
-    return parse_setup(name, render_template(name, builtin_template(name), context), request.backend.ready_timeout)
+    service = placed_service(request)
+    made = render_template(name, builtin_template(name), template_context(request, service))
+    patience = service.health.ready_timeout
+    return parse_setup(name, made, request.backend.ready_timeout if patience is None else patience)
 
 
 def _output(request: RenderRequest, service: Service) -> TemplateOutput:
@@ -108,7 +112,7 @@ def _user_template(request: RenderRequest, name: str) -> str:
 def _mounts(
     request: RenderRequest, service: Service, container: Container, output: TemplateOutput
 ) -> tuple[Mount, ...]:
-    ours = [*model_mounts(request.model)]
+    ours = [mount for model in served_here(request, service) for mount in model.mounts()]
     if request.draft is not None:
         ours += model_mounts(request.draft, "/draft")
     for name, path in sorted((service.options.lora or {}).items()):
@@ -119,6 +123,14 @@ def _mounts(
     except ValueError as error:
         where = request.project.where("services", request.service_name, "container", "volumes")
         raise SpecError(Diagnostic("bad-volume", f"{error} (service `{request.service_name}`)", where)) from error
+
+
+def _own_files(backend: Backend) -> dict[str, ShippedFile]:
+    """Programs of the backend's that its image lacks."""
+    return {
+        target: ShippedFile(base64.b64encode(builtin_template(name).encode()).decode(), mode=0o755)
+        for target, name in backend.files.items()
+    }
 
 
 def _ports(request: RenderRequest, service: Service, container: Container) -> tuple[PortBinding, ...]:

@@ -9,6 +9,8 @@ from deployer.errors import Diagnostic, SpecError
 from deployer.planning.render_mounts import lora_target, model_target
 from deployer.planning.render_options import option_args, template_options, version_of
 from deployer.planning.render_request import RenderRequest
+from deployer.planning.render_served import model_context, served_here
+from deployer.planning.served import served_names
 from deployer.spec.language import Service
 
 CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
@@ -18,6 +20,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
     """The names a template may use: data, and `flag(NAME)`, which says whether the backend's version has it."""
     backend, options, host = request.backend, service.options, request.host
     version = version_of(service, request.image, backend)
+    models = [model_context(request, model) for model in served_here(request, service)]
 
     def flag(name: str) -> bool:
         return has_flag(backend, name, version)
@@ -27,7 +30,8 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "service": request.service_name,
         "replica": request.key.index,
         "host": {"name": request.host_name, "vars": dict(host.vars), "labels": dict(host.labels)},
-        "model": {"path": model_target(request.model), "kind": request.model.kind, "name": service.model},
+        "model": models[0],
+        "models": models,
         "names": list(served_names(service)),
         "listen": {"address": _listen_address(service), "port": listen_port(request, service)},
         "category": request.category,
@@ -46,11 +50,6 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
 def _lora(name: str, path: str) -> dict[str, str]:
     target = lora_target(name, path)
     return {"name": name, "path": target, "named": f"{name}={target}"}
-
-
-def served_names(service: Service) -> tuple[str, ...]:
-    """The names the model answers to: `served_name`, else the model's own."""
-    return service.served_name or ((service.model,) if service.model else ())
 
 
 def _listen_address(service: Service) -> str:

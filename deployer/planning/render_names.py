@@ -15,7 +15,7 @@ from deployer.spec.language.container import ShippedFileOptions
 from deployer.spec.substitution import substitute
 
 S = TypeVar("S", bound=Section)
-SUBSTITUTED = ("options", "args", "env", "container")
+SUBSTITUTED = ("options", "args", "env", "container", "models")
 READ_AT_LOAD = {(Options, "chat_template"), (ShippedFileOptions, "path")}
 
 

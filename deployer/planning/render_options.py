@@ -19,6 +19,13 @@ from deployer.backends.base import (
 )
 from deployer.backends.versions import has_flag, version_in
 from deployer.errors import Diagnostic, Where, warning
+from deployer.planning.model_options import (
+    category_in_spec,
+    models_problems,
+    option_of_other_kind,
+    own_option_refused,
+    written_options,
+)
 from deployer.planning.render_flags import flag_problems, missing_flags
 from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
@@ -106,8 +113,11 @@ def check_options(
         value = getattr(service.options, option)
         if value is not None:
             where = project.where("services", name, "options", option)
-            refused = _refusals(backend, option, value, where)
+            category = category_in_spec(project, service, 0, service) if not service.models else None
+            refused = _refusals(backend, option, value, where) or option_of_other_kind(backend, option, category, where)
             found.extend(refused or missing_flags(backend, version, (option, value), where))
+    found.extend(models_problems(project, name, backend, service))
+    found.extend(_of_the_models(project, name, backend, service))
     found.extend(flag_problems(backend, version, service, project.where("services", name, "args")))
     found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
     found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
@@ -131,6 +141,15 @@ def _notices(project: Project, name: str, backend: Backend) -> Iterator[Diagnost
     replaced = backend.replaced.get((pin.extends or "").lower() if pin is not None else written)
     if replaced is not None:
         yield warning("backend-replaced", replaced, where, f"write `backend: {backend.name}`, and check `args`")
+
+
+def _of_the_models(project: Project, name: str, backend: Backend, service: Service) -> Iterator[Diagnostic]:
+    """What the backend refuses of the options that models have by themselves."""
+    each = service.each()
+    for option, value, where, index in written_options(project, name, service):
+        refused = _refusals(backend, option, value, where) or own_option_refused(backend, option, where)
+        category = category_in_spec(project, each[index], index, service)
+        yield from refused or option_of_other_kind(backend, option, category, where)
 
 
 def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> tuple[Diagnostic, ...]:

@@ -34,7 +34,7 @@ class ModelFacts:
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
     """`backend_name`: as the spec knows the backend, where that is an entry of its `backends`. `draft`: the weights of
-    `options.speculative.model`."""
+    `options.speculative.model`. `others`: the service's models after the first, and their categories."""
 
     project: Project
     service_name: str
@@ -49,6 +49,7 @@ class RenderRequest:
     backend_name: str = ""
     draft: ModelFacts | None = None
     overrides: tuple[int, ...] = ()  # of the service, those that hold on this host
+    others: tuple[tuple[ModelFacts, str], ...] = ()
 
     @property
     def service(self) -> Service:

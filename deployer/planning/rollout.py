@@ -17,7 +17,7 @@ from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreat
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
 from deployer.planning.fetching import directory_steps, image_steps
-from deployer.planning.readiness import await_ready, endpoint, probe
+from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
 from deployer.planning.undo import HostOperation, Swap, split, undo_of, undo_of_revival
@@ -27,7 +27,6 @@ from deployer.values.plan import (
     Action,
     Cause,
     CreateContainer,
-    EnsureSetup,
     Operation,
     RemoveContainer,
     RenameContainer,
@@ -142,34 +141,23 @@ class Rollout:
         start = StartContainer(new.name, id_, "no")
         last = self._add(h, new.host, "start", start, needs, undo, why=_why(h))
         last = self._add(h, new.host, "await", await_ready(new), (last,), undo, why="until the backend serves")
-        last = self._set_up(h, new, new.setup, last, undo)
-        request = probe(new)
-        if request is not None:
-            last = self._add(h, new.host, "probe", request, (last,), undo, why="a real answer proves health")
+        last = self._prove(h, new, new.setup, last, undo)
         self.answered[h.key] = last
         commit = UpdateContainer(new.name, id_, new.container.restart)
         self.ready[h.key] = self._add(h, new.host, "commit", commit, (last,), undo, why="it answered")
 
-    def _set_up(self, h: Handover, new: DesiredReplica, tasks: Sequence[SetupTask], last: str, undo: Undo = ()) -> str:
-        """One after the other, in the order of the backend."""
-        for task in tasks:
-            operation = EnsureSetup(new.name, endpoint(new), task)
-            last = self._add(h, new.host, "setup", operation, (last,) if last else (), undo, why=task.name)
+    def _prove(self, h: Handover, new: DesiredReplica, tasks: Sequence[SetupTask], last: str, undo: Undo = ()) -> str:
+        """One after the other."""
+        for verb, operation, why in proof(new, tasks):
+            last = self._add(h, new.host, verb, operation, (last,) if last else (), undo, why=why)
         return last
-
-    def _complete(self, h: Handover) -> tuple[str, ...]:
-        """The right container serves, and lacks some of its setup."""
-        new = _present(h.new)
-        last, request = self._set_up(h, new, h.missing, ""), probe(new)
-        if last and request is not None:
-            last = self._add(h, new.host, "probe", request, (last,), why="a real answer proves health")
-        return (last,) if last else ()
 
     def _revive(self, h: Handover) -> None:
         """The right container is there: start it, see that it answers, give it back what was changed by hand."""
         codes = {reason.code for reason in h.change.reasons}
         if codes <= {"surplus", "replaces", "setup-missing"}:
-            done = self._complete(h) if h.missing else ()
+            proven = self._prove(h, _present(h.new), h.missing, "") if h.missing else ""
+            done = (proven,) if proven else ()
             self._retire(h, h.stale, (*done, *self._stop_all(h, (), done, why=ANSWERS)))
             return
         new, match = _present(h.new), _present(h.match)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, replace
+from itertools import chain, count
 
 from deployer.dataclass import dataclass
 from deployer.values.plan import Operation, Step
+
+
+def numbered(name: str) -> Iterator[str]:
+    return (f"{name}/{number}" for number in count(2))
 
 
 @dataclass(slots=True)
@@ -15,12 +20,10 @@ class StepList:
     steps: dict[str, Step] = field(default_factory=dict)
 
     def add(self, step: Step) -> str:
-        """Its id, with the container's name behind it where the same was done to another one."""
-        id_ = step.id
-        if id_ in self.steps:
-            id_ = f"{id_}/{getattr(step.operation, 'name', '')}"
-            step = replace(step, id=id_)
-        self.steps[id_] = step
+        """Its id; with the container's name behind it where the same was done to another one, then with a number."""
+        names = chain((step.id, named := f"{step.id}/{getattr(step.operation, 'name', '')}"), numbered(named))
+        id_ = next(name for name in names if name not in self.steps)
+        self.steps[id_] = step if id_ == step.id else replace(step, id=id_)
         return id_
 
     def shared(self, id_: str, host: str, operation: Operation, why: str) -> str:

@@ -193,6 +193,8 @@ def is_rendered(path: KeyPath) -> bool:
         case _:
             return False
     inner = (key.rstrip("+"), *rest)
+    if inner[0] == "models":
+        inner = inner[2:] or inner  # the same keys, of one of several models
     return inner[0] in RENDERED_KEYS and not any(_matches(inner, pattern) for pattern in READ_AT_LOAD)
 
 

@@ -86,13 +86,22 @@ def _written(layers: Layers, named: NamedFiles, name: str) -> dict[str, Any]:
     pins = layers.root.at("backends")
     entries = pins.map if pins is not None else {}
     concerned = layers.pins_of(backend) if backend is not None else sorted(entries)
-    model = layers.root.at("models", merged.text("model") or "")
+    names = _models_of(merged)
+    models = [layers.root.at("models", model) for model in names]
     digests = named.digests(merged)
     for pin in concerned:
         digests |= named.digests(entries[pin])
     return {
         "service": plain(merged),
-        "model": plain(model) if model is not None else None,
+        "model": plain(models[0]) if models and models[0] is not None else None,
+        **({"others": [plain(model) for model in models[1:] if model is not None]} if models[1:] else {}),
         "backends": {pin: plain(entries[pin]) for pin in concerned},
         "files": digests,
     }
+
+
+def _models_of(merged: Node) -> list[str]:
+    """Names of a service's models."""
+    several = merged.at("models")
+    named = [entry.text("model") for entry in several.items] if several is not None else []
+    return [name for name in (merged.text("model"), *named) if name is not None]

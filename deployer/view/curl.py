@@ -11,7 +11,7 @@ from deployer import backends
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
-from deployer.planning.render import served_names
+from deployer.planning.served import served_names
 from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Host, Service
 

@@ -8,7 +8,8 @@ from deployer.engine.context import ApplyContext, Site
 from deployer.engine.conversation import Wish, converse
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
-from deployer.planning.readiness import probe_of_found
+from deployer.planning.readiness import probes_of_found
+from deployer.values.plan import Probe
 from deployer.workflow.session import Report, Session
 from deployer.workflow.verifying import Meant, replicas_named
 
@@ -21,7 +22,7 @@ def query(session: Session, meant: Meant, wish: Wish, report: Report) -> Iterato
     context = ApplyContext(spec.project, spec.id, "", session.secrets, spec.registries)
     first: DeployerError | None = None
     for key, item in meant:
-        operation = probe_of_found(spec, item) if item is not None else None
+        operation = _asked(probes_of_found(spec, item)) if item is not None else None
         if item is None or operation is None:
             continue
         try:
@@ -38,3 +39,8 @@ def query(session: Session, meant: Meant, wish: Wish, report: Report) -> Iterato
         raise first
     name = meant[0][0].service if meant else "it"
     raise DeployerError(Diagnostic("not-running", f"no replica of `{name}` runs", hint="`deployer status` tells why"))
+
+
+def _asked(probes: tuple[Probe, ...]) -> Probe | None:
+    """Of several models the first that talks."""
+    return next((probe for probe in probes if probe.category == "llm"), probes[0] if probes else None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from deployer.engine.context import ApplyContext, Site
 from deployer.engine.model_request import probe
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
-from deployer.planning.readiness import probe_of_found
+from deployer.planning.readiness import probes_of_found
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
 from deployer.values.answers import ReplicaAnswer
@@ -51,9 +51,13 @@ def verify(
         todo.put(item)
 
     def work() -> None:
-        while not todo.empty():
+        while True:
             try:
-                done.put(_answer(session, *todo.get_nowait(), report))
+                key, item = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put(_answer(session, key, item, report))
             except Exception as error:
                 done.put(error)
 
@@ -73,16 +77,18 @@ def _answer(session: Session, key: ReplicaKey, item: Found | None, report: Repor
         return ReplicaAnswer(
             key, "", "", 0.0, problem=Diagnostic("not-running", message, hint="`deployer status` tells why")
         )
-    operation = probe_of_found(spec, item)
-    if operation is None:
+    operations = probes_of_found(spec, item)
+    if not operations:
         what = Diagnostic("cannot-ask", f"replica `{key}` is of no service that the spec knows", hint="apply first")
         return ReplicaAnswer(key, item.host, item.container.name, 0.0, problem=what)
     context = ApplyContext(spec.project, spec.id, "", session.secrets, spec.registries)
     watch = Watch(str(key), item.host, f"ask {key}", report)
     try:
-        answer = probe(operation, Site(context, session.fleet[item.host], watch))
+        said = [probe(operation, Site(context, session.fleet[item.host], watch)) for operation in operations]
     except DeployerError as error:
         return ReplicaAnswer(
             key, item.host, item.container.name, time.monotonic() - began, problem=error.diagnostics[0]
         )
+    named = [f"{operation.models[0]}: {text}" for operation, text in zip(operations, said, strict=True)]
+    answer = said[0] if len(said) == 1 else "; ".join(named)
     return ReplicaAnswer(key, item.host, item.container.name, time.monotonic() - began, answer)

@@ -21,7 +21,8 @@ def project_of(
     **sections: Any,
 ) -> Project:  # fmt: skip
     """Services with `model: m` and `backend: llama.cpp` unless they say otherwise, on hosts `h1` and `h2`."""
-    written = {name: {"model": "m", "backend": "llama.cpp", **service} for name, service in services.items()}
+    usual = {name: {} if "models" in service else {"model": "m"} for name, service in services.items()}
+    written = {name: {"backend": "llama.cpp", **usual[name], **service} for name, service in services.items()}
     data = {
         "version": 1,
         "project": identity[0],

@@ -65,6 +65,7 @@ def placed_request(
     model: ModelFacts | None = None,
     category: str = "llm",
     draft: ModelFacts | None = None,
+    others: tuple[tuple[ModelFacts, str], ...] = (),
 ) -> RenderRequest:
     found = backends.find(backend)
     assert found is not None
@@ -81,6 +82,7 @@ def placed_request(
         category=category,
         model=model or model_facts(default),
         draft=draft,
+        others=others,
     )
     image = choose_image(request.service, None, found, bool(gpus))
     return RenderRequest(**{name: getattr(request, name) for name in RenderRequest.__slots__} | {"image": image})

@@ -27,8 +27,11 @@ def _check_service(checked: Checked, name: str, service: Service) -> None:
     models = checked.names("models")
     if service.model is not None and service.model not in models:
         checked.unknown("model", service.model, models, (*path, "model"))
-    elif service.model is None and not service.models and checked.root.at(*path, "model") is None:
+    elif service.model is None and all(checked.root.at(*path, key) is None for key in ("model", "models")):
         checked.error("missing-key", f"`services.{name}` lacks `model`", path, "add `model: NAME`")
+    for index, entry in enumerate(service.models):
+        if entry.model not in models:
+            checked.unknown("model", entry.model, models, (*path, "models", index, "model"))
     if service.backend is not None and not _is_backend(checked, service.backend):
         checked.unknown("backend", service.backend, _backends(checked), (*path, "backend"))
     known = checked.names("profiles")

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts
 from deployer.spec.language.container import Container
+from deployer.spec.language.models import Category
 from deployer.spec.language.options import Options
 
 PATH_OR_NONE = r"^(/\S*|none)$"
@@ -93,10 +94,13 @@ class Nim(Section):
 
 
 class ServedModel(Section):
+    """One of a service's models; what it leaves out is as the service says."""
+
     model: str
     served_name: Texts = ()
-    options: dict[str, Any] = Field(default_factory=dict)
-    category: str | None = None
+    options: Options = Options.usual()
+    args: Texts = Field((), description="of this model alone, as the backend's own program takes them")
+    category: Category | None = Field(None, description="beats the model's")
 
 
 class Override(Section):
@@ -106,10 +110,10 @@ class Override(Section):
     gpu: GpuFilter
     version: Text | None = None
     image: Text | None = None
-    options: Options = Options()
+    options: Options = Options.usual()
     args: Texts = Field((), description="appended to with `args+`")
     env: dict[str, TextOrSecret] = Field(default_factory=dict)
-    container: Container = Container()
+    container: Container = Container.usual()
 
     @field_validator("options", mode="after")
     @classmethod
@@ -128,7 +132,7 @@ class Service(Section):
     """One service, after profiles and defaults were merged into it."""
 
     model: str | None = None
-    models: Annotated[tuple[ServedModel, ...], NotYet("one service per model, with `model`")] = ()
+    models: tuple[ServedModel, ...] = Field((), description="for backends that serve several at once")
     backend: str | None = None
     version: Text | None = None
     image: Text | None = None
@@ -155,4 +159,16 @@ class Service(Section):
     def has_a_model(self) -> Service:
         if self.model is not None and self.models:
             raise ValueError("`model` and `models` exclude each other")
+        if self.models and self.served_name:
+            raise ValueError("`served_name` is for one `model`; give each of `models` its own")
         return self
+
+    def each(self) -> tuple[Service, ...]:
+        """The service as it would be with each of its models alone; itself where it has one."""
+        return tuple(self._alone(served) for served in self.models) or (self,)
+
+    def _alone(self, served: ServedModel) -> Service:
+        own = {name: value for name, value in served.options if value is not None}
+        options = self.options.model_copy(update=own) if own else self.options
+        update = {"model": served.model, "models": (), "served_name": served.served_name, "options": options}
+        return self.model_copy(update=update)

@@ -28,19 +28,28 @@ def base_of(project: Project, name: str) -> str:
     return base_of(project, pin.extends) if pin is not None and pin.extends is not None else name
 
 
+def parts_of(location: str, placed: dict[str, Any]) -> list[str]:
+    parts: list[str] = placed.get("parts", [])
+    return parts if location in parts else []
+
+
 def request_of(path: Path) -> RenderRequest:
     project = load([str(path)], lambda name: Path(name).read_bytes())
     placed: dict[str, Any] = yaml.safe_load(path.read_text())["x-placed"]
     service = next(iter(project.spec.services.values()))
-    model = project.spec.models[service.model or ""]
+    models = [project.spec.models[alone.model or ""] for alone in service.each()]
+    own = [entry.category for entry in service.models] or [None]
+    facts = [model_facts(m.location, parts_of(m.location, placed), m.scheme) for m in models]
+    categories = [category or model.category or "llm" for category, model in zip(own, models, strict=True)]
     return placed_request(
         project,
         base_of(project, service.backend or ""),
         gpus=placed.get("gpus", ()),
         port=placed["port"],
-        model=model_facts(model.location, placed.get("parts", ()), model.scheme),
-        category=model.category or "llm",
+        model=facts[0],
+        category=categories[0],
         draft=model_facts(placed["draft"]) if "draft" in placed else None,
+        others=tuple(zip(facts[1:], categories[1:], strict=True)),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from deployer import backends
 from deployer.errors import SpecError
-from deployer.planning.render import choose_image, render_container, served_names
+from deployer.planning.render import choose_image, render_container
 from deployer.planning.render_docker import refused_extra
+from deployer.planning.served import served_names
 from deployer.spec.language import BackendPin, Container, Service
 from deployer.values.container import (
     ContainerSpec,

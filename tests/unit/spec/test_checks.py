@@ -185,10 +185,9 @@ def test_only_weights_on_the_host_yet(scheme):
     assert "put the weights on the host" in problem.hint
 
 
-def test_several_sources_and_models_of_a_service():
+def test_several_sources_of_a_model():
     text = BASE.replace("{source: file:///srv/models/tiny.gguf}", "{source: ['file:///a', 'file:///b']}")
     assert codes(text + "services: {}\n") == ["not-supported-yet"]
-    assert codes(BASE + "services: {a: {models: [{model: tiny}]}}\n") == ["not-supported-yet"]
 
 
 def test_defaults_written_out_are_no_use_of_a_key():

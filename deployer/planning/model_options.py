@@ -1,0 +1,69 @@
+"""What a backend refuses of the models of a service: several at once, and options or arguments of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from deployer.backends.base import Backend, InTemplate, is_per_model
+from deployer.errors import Diagnostic, Where
+from deployer.planning.served import served_names
+from deployer.spec.language import Service
+from deployer.spec.project import Project
+
+
+def models_problems(project: Project, name: str, backend: Backend, service: Service) -> Iterator[Diagnostic]:
+    """Of a service as written, whatever its options are."""
+    where = project.where("services", name, "models")
+    if service.models and not backend.serves_several:
+        message = f"`{backend.name}` serves one model, and service `{name}` has {len(service.models)}"
+        yield Diagnostic("models-refused", message, where, hint="write one service per model, with `model`")
+    twice = [text for text, count in Counter(served_names(service)).items() if count > 1 and service.models]
+    for text in twice:
+        message = f"two models of service `{name}` are served as `{text}`"
+        yield Diagnostic("name-served-twice", message, where, hint="give each a `served_name` of its own")
+    if not backend.takes_model_args:
+        for index, entry in enumerate(service.models):
+            if entry.args:
+                place = project.where("services", name, "models", index, "args")
+                message = f"`{backend.name}` takes no arguments for one of its models (service `{name}`)"
+                yield Diagnostic("args-refused", message, place, hint="use the model's `options`")
+
+
+def written_options(project: Project, name: str, service: Service) -> Iterator[tuple[str, Any, Where | None, int]]:
+    """Options of each of a service's models: name, value, place and which model."""
+    for index, entry in enumerate(service.models):
+        for option, value in entry.options:
+            if value is not None:
+                yield option, value, project.where("services", name, "models", index, "options", option), index
+
+
+def own_option_refused(backend: Backend, option: str, where: Where | None) -> tuple[Diagnostic, ...]:
+    """An option that all models of a server share."""
+    if is_per_model(backend, option):
+        return ()
+    message = f"`{backend.name}` has one `{option}` for all of its models"
+    return (Diagnostic("option-refused", message, where, hint=f"write `{option}` in the service's own `options`"),)
+
+
+def option_of_other_kind(
+    backend: Backend, option: str, category: str | None, where: Where | None
+) -> tuple[Diagnostic, ...]:
+    """An option that the backend has for other models than this one. `category`: None where the spec does not say."""
+    mapping = backend.options[option]
+    kinds = mapping.categories if isinstance(mapping, InTemplate) else None
+    if kinds is None or category is None or category in kinds:
+        return ()
+    message = f"`{backend.name}` has `{option}` for {_listed(kinds)} models, not for a model of category `{category}`"
+    return (Diagnostic("option-refused", message, where, hint=f"remove `{option}`"),)
+
+
+def category_in_spec(project: Project, alone: Service, index: int, service: Service) -> str | None:
+    own = service.models[index].category if service.models else None
+    model = project.spec.models.get(alone.model or "")
+    return own or (model.category if model is not None else None)
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    return " and ".join(f"`{kind}`" for kind in kinds)

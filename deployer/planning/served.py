@@ -1,0 +1,53 @@
+"""What a service's container serves: one model, or several of them, each with names and options of its own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployer.dataclass import dataclass
+from deployer.spec.language import Model, Service
+
+SHARES_A_GPU = ("embedding", "reranker")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One of a service's models. `service`: the service as it would be with this model alone; `args`: the model's."""
+
+    service: Service
+    model: Model
+    category: str
+    args: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return served_names(self.service)
+
+
+def served_by(service: Service, models: Sequence[tuple[Model, str]]) -> tuple[Served, ...]:
+    """`models`: of each of the service's models, in order, the model and its category."""
+    pairs = zip(service.each(), models, strict=True)
+    return tuple(
+        Served(alone, model, category, args_of(service, i)) for i, (alone, (model, category)) in enumerate(pairs)
+    )
+
+
+def args_of(service: Service, index: int) -> tuple[str, ...]:
+    """Arguments of one of several models."""
+    return service.models[index].args if service.models else ()
+
+
+def served_names(service: Service) -> tuple[str, ...]:
+    """The names that the server answers to: of each model its `served_name`, else the model's own."""
+    each = (alone.served_name or ((alone.model,) if alone.model else ()) for alone in service.each())
+    return tuple(name for names in each for name in names)
+
+
+def parallel(service: Service) -> int:
+    """GPUs that a service with one model asks for by its sizes."""
+    return (service.options.tensor_parallel or 1) * (service.options.pipeline_parallel or 1)
+
+
+def gpus_of_all(served: Sequence[Served]) -> int:
+    """GPUs for all models of a server: those that generate have theirs alone, the small ones live beside others."""
+    return max(1, sum(parallel(one.service) for one in served if one.category not in SHARES_A_GPU))
