@@ -59,19 +59,6 @@ def test_nobody_to_ask_is_64_before_anything_is_read(verb: str) -> None:
     assert "give `-y`" in done.stderr
 
 
-HEAVY = ("docker", "fabric", "paramiko", "pydantic", "rich", "ruamel", "jinja2", "requests", "huggingface_hub")
-
-
-@pytest.mark.parametrize("argv", [["--version"], ["--help"], ["plan", "--help"], ["apply", "--help"]])
-def test_nothing_heavy_is_imported_without_need(argv: list[str]) -> None:
-    code = (
-        "import sys; from deployer.cli.app import run; run(sys.argv[1:]); "
-        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=True)
-    assert done.stderr == "[]\n"
-
-
 def test_the_shared_options_are_the_promised_ones() -> None:
     command = deployer.get_command(None, "plan")  # type: ignore[arg-type]
     assert command is not None
