@@ -35,6 +35,7 @@ class Lab:
     prefix: str
     network: str  # first three numbers of its addresses
     count: int
+    shares: tuple[str, ...] = ()  # more folders of this machine that its hosts see, read-only
 
     @property
     def directory(self) -> Path:
@@ -62,7 +63,7 @@ class Lab:
 
     def environment(self) -> dict[str, str]:
         """What makes the lab script mean this lab; its hosts see the program under test, read-only."""
-        shared = dict.fromkeys((str(REPOSITORY), sys.prefix, sys.base_prefix))
+        shared = dict.fromkeys((str(REPOSITORY), sys.prefix, sys.base_prefix, *self.shares))
         return os.environ | {
             "LAB_PREFIX": self.prefix,
             "LAB_NET": self.network,
@@ -70,11 +71,11 @@ class Lab:
             "LAB_SHARE": ":".join(p for p in shared if not p.startswith("/usr")),
         }
 
-    def up(self) -> None:
-        self.script("up", str(self.count))
+    def up(self, timeout: float = 120) -> None:
+        self.script("up", str(self.count), timeout=timeout)
 
-    def down(self) -> None:
-        self.script("down")
+    def down(self, timeout: float = 120) -> None:
+        self.script("down", timeout=timeout)
 
     def run(self, host: str, *argv: str, stdin: bytes = b"", check: bool = True) -> str:
         return self.script("exec", str(number(host)), *argv, stdin=stdin, check=check)
