@@ -59,11 +59,5 @@ def option_of_other_kind(
     return (Diagnostic("option-refused", message, where, hint=f"remove `{option}`"),)
 
 
-def category_in_spec(project: Project, alone: Service, index: int, service: Service) -> str | None:
-    own = service.models[index].category if service.models else None
-    model = project.spec.models.get(alone.model or "")
-    return own or (model.category if model is not None else None)
-
-
 def _listed(kinds: tuple[str, ...]) -> str:
     return " and ".join(f"`{kind}`" for kind in kinds)

@@ -20,13 +20,13 @@ from deployer.backends.base import (
 from deployer.backends.versions import has_flag, version_in
 from deployer.errors import Diagnostic, Where, warning
 from deployer.planning.model_options import (
-    category_in_spec,
     models_problems,
     option_of_other_kind,
     own_option_refused,
     written_options,
 )
 from deployer.planning.render_flags import flag_problems, missing_flags
+from deployer.planning.served import category_in_spec
 from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
@@ -113,7 +113,7 @@ def check_options(
         value = getattr(service.options, option)
         if value is not None:
             where = project.where("services", name, "options", option)
-            category = category_in_spec(project, service, 0, service) if not service.models else None
+            category = category_in_spec(project.spec, service, 0) if not service.models else None
             refused = _refusals(backend, option, value, where) or option_of_other_kind(backend, option, category, where)
             found.extend(refused or missing_flags(backend, version, (option, value), where))
     found.extend(models_problems(project, name, backend, service))
@@ -145,10 +145,9 @@ def _notices(project: Project, name: str, backend: Backend) -> Iterator[Diagnost
 
 def _of_the_models(project: Project, name: str, backend: Backend, service: Service) -> Iterator[Diagnostic]:
     """What the backend refuses of the options that models have by themselves."""
-    each = service.each()
     for option, value, where, index in written_options(project, name, service):
         refused = _refusals(backend, option, value, where) or own_option_refused(backend, option, where)
-        category = category_in_spec(project, each[index], index, service)
+        category = category_in_spec(project.spec, service, index)
         yield from refused or option_of_other_kind(backend, option, category, where)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployer.dataclass import dataclass
-from deployer.spec.language import Model, Service
+from deployer.spec.language import DeploySpec, Model, Service
 
 SHARES_A_GPU = ("embedding", "reranker")
 
@@ -41,6 +41,13 @@ def served_names(service: Service) -> tuple[str, ...]:
     """The names that the server answers to: of each model its `served_name`, else the model's own."""
     each = (alone.served_name or ((alone.model,) if alone.model else ()) for alone in service.each())
     return tuple(name for names in each for name in names)
+
+
+def category_in_spec(spec: DeploySpec, service: Service, index: int) -> str | None:
+    """Of one of the service's models, as far as anybody wrote it."""
+    own = service.models[index].category if service.models else None
+    model = spec.models.get(service.each()[index].model or "")
+    return own or (model.category if model is not None else None)
 
 
 def parallel(service: Service) -> int:

@@ -91,7 +91,7 @@ def _service(seen: Seen, name: str, found: Mapping[ReplicaKey, tuple[Found, ...]
     }
     rows = [row for key in keys for row in _rows(seen, key, found.get(key, ()))]
     return ServiceStatus(
-        model=service.model if service else None,
+        model=", ".join(alone.model for alone in service.each() if alone.model) or None if service else None,
         backend=(service.backend if service else None) or ", ".join(sorted(backends)) or None,
         desired=desired,
         replicas=tuple(rows),
