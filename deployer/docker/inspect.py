@@ -58,6 +58,8 @@ def parse_container(inspected: object, around: Surroundings) -> ObservedContaine
         started_at=_time(state, "StartedAt"),
         finished_at=_time(state, "FinishedAt"),
         restart_policy=text_of(map_of(host_config, "RestartPolicy"), "Name") or "no",
+        restart_retries=number_of(map_of(host_config, "RestartPolicy"), "MaximumRetryCount"),
+        auto_remove=host_config.get("AutoRemove") is True,
         ports=published_ports(data),
         gpus=claimed_gpus(data, around.gpus),
         network=_network(text_of(host_config, "NetworkMode")),

@@ -6,6 +6,8 @@ whose container started later gives way. No lock is needed, and none can be left
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.shapes import text_of
 from deployer.engine.context import Site, failed
@@ -16,27 +18,35 @@ from deployer.values.facts import ObservedContainer
 MOST_CONTAINERS = 1000
 
 
-def refuse_taken_gpus(site: Site, state: ObservedContainer) -> None:
-    """Before the start: raises `gpu-taken` where another running container has one of its GPUs."""
-    for other in _others_on_gpus(site, state):
+def refuse_taken_gpus(site: Site, state: ObservedContainer, beside: Collection[str]) -> None:
+    """Before the start: raises `gpu-taken` where a running container has one of its GPUs that is not `beside` it."""
+    for other in _others_on_gpus(site, state, beside):
         raise _taken(site, state, other)
 
 
-def lost_race(site: Site, state: ObservedContainer) -> OperationError | None:
+def lost_race(site: Site, state: ObservedContainer, beside: Collection[str]) -> OperationError | None:
     """After the start: why the container must give way to one that started before it."""
-    started = look(site, state.id) if state.gpus else None
+    started = _seen(site, state.id) if state.gpus else None
     if started is None:
         return None
     mine = _moment(started)
-    winner = next((other for other in _others_on_gpus(site, state) if _moment(other) < mine), None)
+    winner = next((other for other in _others_on_gpus(site, state, beside) if _moment(other) < mine), None)
     return _taken(site, state, winner) if winner is not None else None
 
 
-def _others_on_gpus(site: Site, state: ObservedContainer) -> list[ObservedContainer]:
+def _others_on_gpus(site: Site, state: ObservedContainer, beside: Collection[str]) -> list[ObservedContainer]:
     if not state.gpus:
         return []
-    found = (look(site, id_) for id_ in _running(site) if id_ != state.id)
+    found = (_seen(site, id_) for id_ in _running(site) if id_ != state.id and id_ not in beside)
     return [c for c in found if c is not None and c.status in ("running", "paused") and _shared(state, c)]
+
+
+def _seen(site: Site, id_: str) -> ObservedContainer | None:
+    """None also where Docker cannot describe it: then it holds no GPU that is known, as in a plan."""
+    try:
+        return look(site, id_)
+    except OperationError:
+        return None
 
 
 def _shared(one: ObservedContainer, other: ObservedContainer) -> set[str]:

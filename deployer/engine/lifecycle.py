@@ -22,28 +22,28 @@ GONE_WITHIN = 15.0  # seconds that a removal somebody else began may take
 
 def start_container(operation: StartContainer, site: Site) -> str:
     state = _present(site, operation.name, operation.id)
-    if state.status != "running":
-        refuse_taken_gpus(site, state)
+    if state.status != "running" and not operation.returns:
+        refuse_taken_gpus(site, state, operation.beside)
     full = None
     if state.restart_policy != operation.restart:
         full = _restart_policy_unless_full(site, state, operation.restart)
     if full is not None and operation.restart == "no":
         raise full
     if state.status != "running":
-        _start(site, state)
+        _start(site, state, operation)
     if full is not None:
         raise full
     return "ran already" if state.status == "running" else ""
 
 
-def _start(site: Site, state: ObservedContainer) -> None:
+def _start(site: Site, state: ObservedContainer, operation: StartContainer) -> None:
     if state.status == "restarting":
         stop(site, state, 0.0)
     try:
         call(site, state, "unpause" if state.status == "paused" else "start", state.id)
     except OperationError as error:
         raise _with_port_owner(site, error) from None
-    if (lost := lost_race(site, state)) is not None:
+    if not operation.returns and (lost := lost_race(site, state, operation.beside)) is not None:
         restart_policy(site, state, "no")
         stop(site, state, 0.0)
         raise lost
@@ -125,8 +125,8 @@ def _must_be_known(site: Site, state: ObservedContainer, id: str | None) -> None
         raise failed("not-of-this-apply", what, "plan again", host=site.host)
 
 
-def restart_policy(site: Site, state: ObservedContainer, policy: str) -> None:
-    call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": 0})
+def restart_policy(site: Site, state: ObservedContainer, policy: str, retries: int = 0) -> None:
+    call(site, state, "update_container", state.id, restart_policy={"Name": policy, "MaximumRetryCount": retries})
 
 
 def _restart_policy_unless_full(site: Site, state: ObservedContainer, policy: str) -> OperationError | None:

@@ -16,7 +16,7 @@ from deployer.engine.context import ApplyContext, Site, Transports, failed
 from deployer.engine.endings import ended_since
 from deployer.engine.fanout import on_each
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
-from deployer.engine.ownership import look
+from deployer.engine.ownership import find
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, OperationError
 from deployer.values.canonical import digest
@@ -34,7 +34,10 @@ def ensure_setup(operation: EnsureSetup, site: Site) -> str:
     """OperationError `setup-failed` with what the server said, where a task cannot be done; `died-on-request`."""
     if is_done(operation, site):
         return "was so already"
-    doing = Doing(operation, site, look(site, operation.name))
+    container = find(site, operation.name, None)
+    if container is None:
+        raise _failed(operation, site, "cannot be done: its container is gone")
+    doing = Doing(operation, site, container)
     for call in operation.task.do:
         match call:
             case HttpCall():
@@ -88,7 +91,7 @@ class Doing:
 
     operation: EnsureSetup
     site: Site
-    before: ObservedContainer | None
+    before: ObservedContainer
 
     def send(self, call: HttpCall) -> None:
         operation, site = self.operation, self.site
@@ -109,7 +112,7 @@ class Doing:
         docker = site.transport.docker()
         try:
             with engine_calls(site.host):
-                id_ = docker.exec_create(name, list(call.argv), stdout=False, stderr=False)["Id"]
+                id_ = docker.exec_create(self.before.id, list(call.argv), stdout=False, stderr=False)["Id"]
                 docker.exec_start(id_, detach=True)
         except Refusal as refusal:
             raise site.refused(refusal, "run a program in", name) from None

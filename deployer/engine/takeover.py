@@ -18,6 +18,9 @@ def take_over(operation: TakeOver, site: Site) -> str:
     state = _named(operation, site)
     if state is None:
         return "was gone already"
+    if state.auto_remove:
+        what = f"container `{operation.name}` would be gone once it is stopped: it was started with `--rm`"
+        raise failed("cannot-be-kept", what, "start it without `--rm`", host=site.host)
     if state.restart_policy != "no":  # first, or the daemon brings it back
         restart_policy(site, state, "no")
     if state.status not in LIVE:
@@ -32,7 +35,7 @@ def give_back(operation: GiveBack, site: Site) -> str:
         what = f"hand-made container `{operation.name}` is gone and cannot be started again"
         raise failed("container-missing", what, "start its successor by hand", host=site.host)
     if state.restart_policy != operation.restart:
-        restart_policy(site, state, operation.restart)
+        restart_policy(site, state, operation.restart, operation.retries)
     if state.status in LIVE or not operation.ran:
         return "was so already" if state.status in LIVE else ""
     call(site, state, "start", state.id)

@@ -53,6 +53,13 @@ def claims_of_stranger(facts: HostFacts, container: ObservedContainer) -> frozen
     )
 
 
+def strangers_on(facts: HostFacts, gpus: Iterable[str]) -> tuple[ObservedContainer, ...]:
+    """Running containers of others that hold one of these GPUs."""
+    wanted = {(facts.name, "gpu", uuid) for uuid in gpus}
+    others = (c for c in facts.containers if c.recorded is None)
+    return tuple(c for c in others if claims_of_stranger(facts, c) & wanted)
+
+
 def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
     """UUIDs of GPUs named by UUID, index or `all`; what is not known stands for itself."""
     by_index = {str(gpu.index): gpu.uuid for gpu in facts.gpus}

@@ -132,7 +132,10 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
         change = _without_match(replica, items)
     else:
         change = _with_match(replica, match, live, surplus(stale, keep))
-    back = fallback(items, replica.host, claims_wanted(replica)) if match is None or not match.is_verified else None
+    back = None
+    if match is None or not match.is_verified:
+        back = fallback(items, replica.host, claims_wanted(replica))
+        back = None if back is not None and match is not None and back.container.id == match.container.id else back
     return Handover(change, new=replica, match=match, live=live, stale=stale, keep=keep, fallback=back)
 
 
@@ -168,12 +171,7 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
     if match.recorded.spec is None:
         return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
     if not match.is_live:
-        if live:
-            return _change(
-                replica, Action.REPLACE, Cause.CHANGE, Reason("revision-changed", "goes back to this revision")
-            )
-        cause = Cause.DRIFT if match.is_verified else Cause.CHANGE
-        return _change(replica, Action.START, cause, _why_down(match))
+        return _stopped_match(replica, match, live)
     if container.status in ("paused", "restarting"):
         return _change(replica, Action.START, Cause.DRIFT, _why_down(match))
     if not match.is_verified or live:
@@ -189,6 +187,17 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
     if more:
         return _change(replica, Action.UPDATE, Cause.CHANGE, SURPLUS)
     return _change(replica, Action.KEEP, Cause.NONE)
+
+
+def _stopped_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...]) -> Change:
+    """The container is there and does not run: it is started, unless another one of the replica serves meanwhile."""
+    if any(item.is_verified for item in live):
+        back = Reason("revision-changed", "goes back to this revision")
+        return _change(replica, Action.REPLACE, Cause.CHANGE, back)
+    if live:
+        return _change(replica, Action.START, Cause.DRIFT, Reason("unfinished", "an apply ended early"))
+    cause = Cause.DRIFT if match.is_verified else Cause.CHANGE
+    return _change(replica, Action.START, cause, _why_down(match))
 
 
 def _why_down(match: Found) -> Reason:

@@ -23,6 +23,7 @@ class HandMade:
     container: ObservedContainer
     restart: str
     runs: bool
+    retries: int = 0  # of the policy `on-failure`; 0: without end
 
     @property
     def host(self) -> str:
@@ -32,9 +33,15 @@ class HandMade:
     def claims(self) -> frozenset[Claim]:
         return claims_of_stranger(self.facts, self.container)
 
-    def as_it_was(self, restart: str) -> HandMade:
+    @property
+    def policy(self) -> str:
+        """As `docker run --restart` writes it."""
+        return f"{self.restart}:{self.retries}" if self.retries else self.restart
+
+    def as_it_was(self, policy: str) -> HandMade:
         """Before it was taken over: it ran, with this restart policy."""
-        return replace(self, restart=restart, runs=True)
+        restart, _, retries = policy.partition(":")
+        return replace(self, restart=restart, runs=True, retries=int(retries or 0))
 
     @property
     def may_come_back(self) -> bool:
@@ -64,7 +71,13 @@ class Takeovers:
             what = f"container `{name}` on `{host}` is not hand-made: project `{found.labelled_project}` owns it"
             self.problems.append(Diagnostic("not-hand-made", what, where, hint="remove it with that project's spec"))
             return
-        made = HandMade(facts, found, found.restart_policy, is_holding(found))
+        made = HandMade(facts, found, found.restart_policy, is_holding(found), found.restart_retries)
+        if made.runs and found.auto_remove:
+            where = self._project.where("services", service, "replaces", index)
+            what = f"container `{name}` on `{host}` cannot be kept: it was started with `--rm`"
+            hint = "start it without `--rm`, or stop it yourself and leave out `replaces`"
+            self.problems.append(Diagnostic("cannot-be-kept", what, where, hint=hint))
+            return
         self._named[service, host] = (*self._named.get((service, host), ()), made)
 
     def named(self, service: str, host: str) -> tuple[HandMade, ...]:

@@ -3,6 +3,7 @@ then. An apply that dies between the stop and the answer leaves nothing else beh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -12,14 +13,14 @@ from deployer.planning.replicas import Found
 from deployer.values.names import ReplicaKey
 
 NOTE = "took_over"  # in a container's decisions: [[id, restart policy], ...]
-POLICIES = ("no", "always", "unless-stopped", "on-failure")
+POLICY = re.compile(r"(no|always|unless-stopped|on-failure(:\d{1,4})?)\Z")
 MOST = 8
 
 
 def note(taken: Iterable[HandMade], items: Sequence[Found], host: str) -> list[list[str]]:
     """For the decisions of a successor on this host."""
     ours = [i for i in items if i.host == host and i.is_live and i.is_verified]
-    noted = {made.container.id: made.restart for made in taken if made.runs}
+    noted = {made.container.id: made.policy for made in taken if made.runs}
     noted |= {i.container.id: i.container.restart_policy for i in ours}
     noted |= _noted(items)
     return [[id_, restart] for id_, restart in noted.items()][:MOST]
@@ -34,7 +35,13 @@ def _noted(items: Sequence[Found]) -> dict[str, str]:
     for item in items:
         pairs = item.recorded.decisions.get(NOTE) if not item.is_verified else None
         for pair in pairs[:MOST] if isinstance(pairs, list) else ():
-            if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] in POLICIES:
+            if (
+                isinstance(pair, list)
+                and len(pair) == 2
+                and isinstance(pair[0], str)
+                and isinstance(pair[1], str)
+                and POLICY.match(pair[1])
+            ):
                 found.setdefault(pair[0], pair[1])
     return found
 

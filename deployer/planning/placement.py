@@ -84,6 +84,8 @@ class Placer:
         waiting.sort(key=self._hardest_first)
         for _, items in groupby(waiting, key=lambda item: item[0].name):
             self._find_all([*items])
+        for key in sorted(self.placed):  # what no new replica took over goes to one that was there
+            self._take_over(key)
 
     # --- keeping -----------------------------------------------------------------
 
@@ -143,7 +145,15 @@ class Placer:
                 self._queue(choice, key).first(self._mine.get(choice.name, {}), fits)
         if outcomes:
             self._take(outcomes[0])
+            self._take_over(key)
         return bool(outcomes)
+
+    def _take_over(self, key: ReplicaKey) -> None:
+        """It takes the place of the hand-made containers of its host, if no other replica does."""
+        placed, untaken = self.placed[key], self._untaken[key.service]
+        if placed.host in untaken:
+            untaken.remove(placed.host)
+            self.placed[key] = replace(placed, taken=self.takeovers.on(key.service, placed.host))
 
     def _in_place_of(self, choice: ServiceChoice, key: ReplicaKey) -> Placed | None:
         """Where the service takes over from hand-made containers: beside them, or else on what they hold."""
@@ -238,9 +248,6 @@ class Placer:
 
     def _take(self, placed: Placed) -> None:
         service = placed.key.service
-        if placed.host in self._untaken[service]:
-            self._untaken[service].remove(placed.host)
-            placed = replace(placed, taken=self.takeovers.on(service, placed.host))
         self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port)
         mine = self._mine.setdefault(service, {})
         mine[placed.host] = mine.get(placed.host, 0) + 1

@@ -24,7 +24,7 @@ from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
 from deployer.planning.setup import setup_questions, with_setup
 from deployer.planning.state_dir import denied_state_dirs
-from deployer.planning.takeover import taking_over
+from deployer.planning.takeover import shared_gpus, taking_over
 from deployer.planning.unread import unread_containers
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
@@ -61,7 +61,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
     questions = setup_questions(changes)
     changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
-    problems += placer.takeovers.problems
+    problems += [*placer.takeovers.problems, *shared_gpus(changes)]
     problems += left_running(project, placer.takeovers, (made for h in changes for made in h.taken))
     changes += tuple(Handover(change) for change in unknown)
     changes, entangled = selected(changes, selection)

@@ -20,6 +20,7 @@ from deployer.planning.fetching import directory_steps, image_steps
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
+from deployer.planning.takeover import beside
 from deployer.planning.undo import HostOperation, Swap, split, undo_of, undo_of_revival
 from deployer.spec.project import Project
 from deployer.values.names import RETIRING, ReplicaKey
@@ -138,7 +139,7 @@ class Rollout:
 
     def _verify(self, h: Handover, new: DesiredReplica, needs: tuple[str, ...], undo: Undo, id_: str | None) -> None:
         """Start, readiness, a real request; then the restart policy that says: verified."""
-        start = StartContainer(new.name, id_, "no")
+        start = StartContainer(new.name, id_, "no", beside=beside(h))
         last = self._add(h, new.host, "start", start, needs, undo, why=_why(h))
         last = self._add(h, new.host, "await", await_ready(new), (last,), undo, why="until the backend serves")
         last = self._prove(h, new, new.setup, last, undo)
@@ -167,11 +168,11 @@ class Rollout:
             commit = UpdateContainer(new.name, match.container.id, new.container.restart)
             self.ready[h.key] = self._add(h, new.host, "update", commit, needs, why=_why(h))
         else:
-            stops_first = h.key in self.stop_first and bool(h.taken)
-            undo = undo_of_revival(h, match, h.taken if stops_first else ())
+            stops_first = h.key in self.stop_first and bool(h.live)
+            undo = undo_of_revival(h, match, h.live if stops_first else ())
             needs = (*directory_steps(self.steps, new), *needs)
             if stops_first:
-                needs = (*needs, *self._stop_all(h, (), needs, undo))
+                needs = (*needs, *self._stop_all(h, h.live, needs, undo))
             self._verify(h, new, needs, undo, match.container.id)
         if not stops_first:
             self._stop_all(h, h.live, (self.ready[h.key],), why=ANSWERS)

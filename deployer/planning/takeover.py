@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from deployer.errors import Diagnostic, warning
+from deployer.planning.claims import strangers_on
 from deployer.planning.diff import Handover
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.owed import owed
@@ -19,11 +22,37 @@ def taking_over(handover: Handover, takeovers: Takeovers) -> Handover:
     found = replace(handover, taken=new.placed.taken, owed=owed(takeovers, handover.key, items))
     if not found.taken:
         return found
+    if change.action is Action.START and any(made.runs for made in found.taken):
+        change = replace(change, action=Action.REPLACE, cause=Cause.CHANGE)  # made anew, it notes whose place it takes
     reasons = (*(r for r in change.reasons if change.action is not Action.KEEP), *map(_reason, found.taken))
     if change.action is Action.KEEP or change.cause is Cause.DEFAULT:
         action = Action.UPDATE if handover.match is not None else change.action
         return replace(found, change=replace(change, action=action, cause=Cause.CHANGE, reasons=reasons))
     return replace(found, change=replace(change, reasons=reasons))
+
+
+def beside(handover: Handover) -> tuple[str, ...]:
+    """Ids of the strangers that its GPUs are shared with, and that it does not take over from: monitoring, mostly."""
+    new = handover.new
+    if new is None or not new.placed.gpus:
+        return ()
+    taken = {made.container.id for made in (*handover.taken, *handover.owed)}
+    return tuple(c.id for c in strangers_on(new.placed.facts, new.placed.gpus) if c.id not in taken)
+
+
+def shared_gpus(handovers: Iterable[Handover]) -> list[Diagnostic]:
+    """A warning for each replica that changes while a stranger is on its GPUs too."""
+    return [
+        warning(
+            "gpu-shared",
+            f"the GPUs of replica `{h.key}` on `{h.change.host}` are also held by container `{c.name}`",
+            hint="stop it before the apply if it needs their memory",
+        )
+        for h in handovers
+        if h.change.action not in (Action.KEEP, Action.REMOVE, Action.STOP) and h.new is not None
+        for c in strangers_on(h.new.placed.facts, h.new.placed.gpus)
+        if c.id in beside(h)
+    ]
 
 
 def _reason(made: HandMade) -> Reason:

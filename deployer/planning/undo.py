@@ -59,14 +59,13 @@ class Swap:
 def given_back(h: Handover, taken: Sequence[HandMade]) -> tuple[HostOperation, ...]:
     """Hand-made containers that are stopped in this plan, and those that an earlier apply stopped."""
     theirs = {made.container.id: made for made in (*h.owed, *taken)}
-    return tuple((m.host, GiveBack(m.container.name, i, m.restart, m.runs)) for i, m in theirs.items())
+    return tuple((m.host, GiveBack(m.container.name, i, m.restart, m.runs, m.retries)) for i, m in theirs.items())
 
 
-def undo_of_revival(h: Handover, match: Found, taken: Sequence[HandMade]) -> tuple[HostOperation, ...]:
-    """The container that was to be the right one is kept, stopped; what served before it comes back."""
-    back = given_back(h, taken)
-    if h.fallback is not None:
-        back = ((h.fallback.host, _restart(h.fallback)), *back)
+def undo_of_revival(h: Handover, match: Found, stopped: Sequence[Found]) -> tuple[HostOperation, ...]:
+    """The container that was to be the right one is kept, stopped; what served or ran before it comes back."""
+    olds = (h.fallback,) if h.fallback is not None else stopped
+    back = (*((old.host, _restart(old)) for old in olds), *given_back(h, ()))
     if not back or h.new is None or h.new.choice.service.rollout.on_failure == "stop":
         return ()
     return ((match.host, StopContainer(h.new.name, match.container.id, grace_of(h.new))), *back)
@@ -95,4 +94,4 @@ def grace_of(replica: DesiredReplica) -> float:
 def _restart(found: Found) -> StartContainer:
     """Brings a predecessor back as it was, under the name it has by then."""
     name = found.container.name.removesuffix(RETIRING)
-    return StartContainer(name, found.container.id, found.container.restart_policy)
+    return StartContainer(name, found.container.id, found.container.restart_policy, returns=True)

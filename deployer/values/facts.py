@@ -146,6 +146,8 @@ class ObservedContainer:
     started_at: str = ""  # RFC 3339
     finished_at: str = ""
     restart_policy: str = "no"
+    restart_retries: int = 0  # of `on-failure`; 0: without end
+    auto_remove: bool = False  # gone once it stops
     ports: tuple[tuple[str, int, str], ...] = ()  # (address, host port, tcp|udp), published
     gpus: tuple[str, ...] = ()  # as asked for: UUIDs, indexes, or `all`
     network: str = "bridge"

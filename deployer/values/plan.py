@@ -114,11 +114,14 @@ class CreateContainer:
 @dataclass(frozen=True, slots=True)
 class StartContainer:
     """Gives a container `restart` as restart policy and starts it; a paused one goes on, one that is in a crash loop
-    starts anew."""
+    starts anew. On its GPUs no other container may run but those that `beside` names, by id; where it `returns` to what
+    it held before, whoever is there is no reason to leave it down."""
 
     name: str
     id: str | None  # as seen at plan time; None: created by this plan
     restart: str
+    beside: tuple[str, ...] = ()
+    returns: bool = False
     op: Literal["start-container"] = "start-container"
 
 
@@ -218,6 +221,7 @@ class GiveBack:
     id: str
     restart: str
     ran: bool = True
+    retries: int = 0  # of the policy `on-failure`; 0: without end
     op: Literal["give-back"] = "give-back"
 
 

@@ -75,6 +75,7 @@ class FakeContainer:
     started_at: str = NEVER
     finished_at: str = NEVER
     policy: str = "no"
+    retries: int = 0
     log: list[tuple[str, str]] = field(default_factory=list)  # (time, line)
     files: dict[str, tuple[tarfile.TarInfo, bytes]] = field(default_factory=dict)
     process: Process | None = None
@@ -362,7 +363,7 @@ class FakeEngine:
     def inspect(self, reference: str) -> dict[str, Any]:
         with self.lock:
             c = self.find(reference)
-            policy = {"Name": c.policy, "MaximumRetryCount": 0}
+            policy = {"Name": c.policy, "MaximumRetryCount": c.retries}
             return {
                 "Id": c.id,
                 "Name": f"/{c.name}",

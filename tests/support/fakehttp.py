@@ -169,7 +169,8 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         policy = json.loads(self.body).get("RestartPolicy") or {}
         if self.server.engine.is_full:
             raise Answer(500, "Cannot update container: write .tmp-config.v2.json1: no space left on device")
-        self.server.engine.find(reference).policy = policy.get("Name") or "no"
+        container = self.server.engine.find(reference)
+        container.policy, container.retries = policy.get("Name") or "no", policy.get("MaximumRetryCount") or 0
         self.send(200, {"Warnings": None})
 
     def remove(self, reference: str) -> None:

@@ -44,3 +44,19 @@ def test_one_that_is_gone(bench: Bench) -> None:
     bench.docker.remove_container(id_)
     assert bench.perform(TakeOver("old-vllm", id_)) == "was gone already"
     assert bench.failure(GiveBack("old-vllm", id_, "always")).code == "container-missing"
+
+
+def test_one_that_docker_removes_when_it_stops_is_left_alone(bench: Bench) -> None:
+    id_ = bench.foreign("old-vllm", Cmd=["sleep", "100"], HostConfig={"AutoRemove": True})
+    bench.docker.start(id_)
+    assert bench.failure(TakeOver("old-vllm", id_)).code == "cannot-be-kept"
+    assert bench.status("old-vllm") == "running"
+
+
+def test_the_number_of_retries_comes_back_too(bench: Bench) -> None:
+    policy = {"Name": "on-failure", "MaximumRetryCount": 5}
+    id_ = bench.foreign("old-vllm", **{**SLEEP, "HostConfig": {"RestartPolicy": policy}})
+    bench.docker.start(id_)
+    bench.perform(TakeOver("old-vllm", id_))
+    bench.perform(GiveBack("old-vllm", id_, "on-failure", retries=5))
+    assert bench.state("old-vllm")["HostConfig"]["RestartPolicy"] == policy

@@ -102,3 +102,12 @@ def test_of_two_that_start_at_the_same_moment_one_goes_on(host: FakeHost, attemp
         thread.join(60)
     assert sorted(came.values()) == ["gpu-taken", "gpu-taken", "started"]
     assert len(running(host)) == 1
+
+
+def test_what_shares_the_gpu_by_plan_and_what_returns_to_it_are_no_reason(host: FakeHost) -> None:
+    first, second = created(host, "a", "GPU-aaaa"), created(host, "b", "GPU-aaaa")
+    assert start(host, "a", first) == "started"
+    shared = host.docker().inspect_container(first)["Id"]
+    assert perform(host, "b", StartContainer(second, None, "no", beside=(shared,))) == ""
+    host.docker().stop(second, timeout=0)
+    assert perform(host, "b", StartContainer(second, None, "no", returns=True)) == ""

@@ -388,3 +388,15 @@ def test_after_a_crash_and_a_failure_the_one_that_answered_serves_again(jobs: in
     scene.world.bad = lambda box: box.id not in answered
     Walk(scene.world, scene.plan({"chat": GPU | {"options": {"context_length": context}}}).steps).run()
     assert scene.world.ready("chat") == 1
+
+
+@pytest.mark.parametrize("jobs", range(3, 6))
+def test_going_back_after_a_crash_starts_what_is_there(jobs: int) -> None:
+    """The one that answered is not made anew: it is started, and whatever comes of that it is still there."""
+    scene = crashed(jobs)
+    (good,) = [box.id for box in scene.world.all_boxes if box.key.service == "chat" and box.status == "exited"]
+    found = scene.plan({"chat": GPU})
+    assert [c for c in changes_of(found)] == ["chat-0 start h1 (drift): unfinished"]
+    Walk(scene.world, found.steps).run()
+    assert [box.id for box in scene.world.all_boxes if box.status == "running"] == [good]
+    assert scene.world.ready("chat") == 1

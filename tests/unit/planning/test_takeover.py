@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import Action, Plan
+from deployer.values.plan import Action, Plan, StartContainer
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
 from tests.support.world import Stranger
@@ -164,3 +164,48 @@ def test_one_that_is_gone_is_no_matter() -> None:
     found = scene().plan({"chat": CHAT})
     assert not found.problems
     assert found.changes[0].action is Action.CREATE
+
+
+def test_one_that_docker_removes_when_it_stops_is_refused() -> None:
+    found = Scene({"h1": 0}, seen=with_others(a_stranger("old", auto_remove=True)))
+    assert problems_of(found.plan({"chat": {"placement": CPU, "replaces": ["h1:old"]}})) == [
+        "error cannot-be-kept: container `old` on `h1` cannot be kept: it was started with `--rm`"
+    ]
+
+
+@pytest.mark.parametrize("jobs", range(10))
+def test_a_stopped_service_that_takes_over_is_crash_safe_too(jobs: int) -> None:
+    here = scene()
+    here.apply({"chat": CHAT | {"replaces": []}})
+    here.apply({"chat": CHAT | {"replaces": [], "state": "stopped"}})
+    here.world.strangers["h1"] = [old()]
+    Walk(here.world, here.plan({"chat": CHAT}).steps).run(stop_after=jobs)
+    served = [box.id for box in here.world.all_boxes if box.is_verified]
+    here.world.bad = lambda box: box.id not in served
+    Walk(here.world, here.plan({"chat": CHAT}).steps).run()
+    stranger = here.world.strangers["h1"][0]
+    assert (stranger.status, stranger.restart) == ("exited", "no") if served else ("running", "always")
+
+
+def test_a_new_replica_takes_over_before_one_that_was_there() -> None:
+    here = scene(h1=2)
+    here.apply({"chat": CHAT | {"replaces": [], "port": None}})
+    here.world.strangers["h1"] = [old(gpu=1)]
+    here.apply({"chat": CHAT | {"replicas": 2, "port": None, "placement": {"gpus": 1, "hosts": ["h1"]}}})
+    assert {box.spec.gpus for box in here.world.all_boxes} == {("GPU-h1-0",), ("GPU-h1-1",)}
+    assert here.world.strangers["h1"][0].status == "exited"
+
+
+def test_monitoring_on_the_gpu_is_said_and_stands_in_no_ones_way() -> None:
+    here = scene()
+    here.apply({"chat": CHAT | {"replaces": []}})
+    here.seen = with_others(a_stranger("dcgm", gpus=("all",)))
+    found = here.plan({"chat": CHAT | {"replaces": []} | EDIT})
+    assert problems_of(found) == [
+        "warning gpu-shared: the GPUs of replica `chat-0` on `h1` are also held by container `dcgm`"
+    ]
+    starts = [s.operation for s in found.steps if isinstance(s.operation, StartContainer)]
+    assert [start.beside for start in starts] == [("id-dcgm",)]
+    backs = [o for s in found.steps for o in s.on_failure if isinstance(o, StartContainer)]
+    assert backs
+    assert all(back.returns for back in backs)
