@@ -26,7 +26,8 @@ def test_a_network_that_stays_cut_must_be_named(day: Day) -> None:
     day.start_loading(delay=15)
     with day.lab.broken("cut", HOST):
         failed = day.finish(exit=1)
-        must_name(failed, HOST, "cannot be reached", "Not all of it could be undone")
+        must_name(failed, HOST, "cannot be reached", "COULD NOT UNDO", "warning[lock-left]")
+        assert "Not all of it could be undone" in failed.out
     day.must_converge("--lock-wait", "90")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import CreateContainer, MakeDirectory, PullImage
+from deployer.values.plan import CreateContainer, MakeDirectory, PullImage, RemoveContainer
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
 from tests.support.world import Box
@@ -255,6 +255,13 @@ def test_on_failure_stop_leaves_things_as_they_are() -> None:
     after = GPU | EDIT | {"rollout": {"on_failure": "stop"}}
     found = text_of(Scene({"h1": 1}), {"chat": GPU}, {"chat": after})
     assert [line for line in found.splitlines() if "undo" in line] == ["h1/chat-0/create | undo: remove chat-0"]
+
+
+def test_what_never_answered_is_killed_at_once() -> None:
+    scene = Scene({"h1": 1})
+    scene.apply({"chat": GPU})
+    undone = [o for step in scene.plan({"chat": GPU | EDIT}).steps for o in step.on_failure]
+    assert {o.grace for o in undone if isinstance(o, RemoveContainer)} == {0.0}
 
 
 def test_a_start_of_what_is_there_undoes_nothing() -> None:
