@@ -7,8 +7,8 @@ in all releases of it and in no other. Lines that begin with `#` are comments.
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator, Mapping
-from importlib import resources
 
 from deployer.backends.base import FlagRange
 
@@ -32,8 +32,8 @@ class FlagTable(Mapping[str, FlagRange]):
 
     def _read(self) -> dict[str, FlagRange]:
         if self._ranges is None:
-            text = resources.files("deployer.backends").joinpath("flags", f"{self.name}.txt").read_text("utf-8")
-            self._ranges = parse_table(text, self._instead)
+            content = pkgutil.get_data("deployer.backends", f"flags/{self.name}.txt") or b""
+            self._ranges = parse_table(content.decode("utf-8"), self._instead)
         return self._ranges
 
 

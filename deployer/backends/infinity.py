@@ -2,7 +2,8 @@
 
 Flags were taken from infinity_emb's command line at the tags that `flags/infinity.txt` names, paths and variables from
 the wheel 0.0.77. Its lists of options take one value a model, so that what `args` repeats is one too many: defaults go
-by the environment, where `env` replaces them.
+by the environment, where `env` replaces them. Seen with the wheel 0.0.77 on a CPU: nothing listens until the model is
+warm, `/health` wants no key, all else does, and it ends within a second of SIGTERM.
 """
 
 from deployer.backends.base import Api, Backend, Flag, Images, InTemplate, Refused, SecretEnv

@@ -11,6 +11,9 @@ import yaml
 from deployer import backends
 from deployer.docker.commandline import render_docker_run
 from deployer.planning.render import RenderRequest, render_container, render_setup
+from deployer.planning.render_template import builtin_template
+from deployer.planning.render_flags import flag_problems
+from deployer.planning.render_options import version_of
 from deployer.spec.load import load
 from deployer.spec.project import Project
 from deployer.values.container import ContainerSpec
@@ -64,7 +67,18 @@ def test_docker_run(path: Path, golden: Golden) -> None:
     ready = AwaitReady(name, at, request.backend.api.health, 1.0, 1.0)
     tasks = [EnsureSetup(name, at, task) for task in render_setup(request)]
     text = render_docker_run(render_container(request), name) + setup_text(ready, tasks)
+    for program in set(request.backend.files.values()):
+        text = text.replace(builtin_template(program), f"(templates/{program})\n")
     golden.check(f"contract/backends/golden/{path.parent.name}/{path.stem}.txt", text)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_flag_is_one_that_the_version_has(path: Path) -> None:
+    request = request_of(path)
+    service = request.service.model_copy(update={"args": render_container(request).command})
+    version = version_of(service, request.image, request.backend)
+    found = {problem.code for problem in flag_problems(request.backend, version, service, None)}
+    assert found <= {"flag-taken"}  # an option may be in its place
 
 
 def test_every_case_belongs_to_a_backend_and_every_golden_to_a_case() -> None:

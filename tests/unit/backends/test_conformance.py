@@ -156,6 +156,12 @@ def test_there_is_a_golden(backend: Backend) -> None:
 
 
 @BACKENDS
+def test_people_are_told_of_it(backend: Backend) -> None:
+    page = (GOLDEN.parents[3] / "BACKENDS.md").read_text("utf-8")
+    assert f"| `{backend.name}` |" in page
+
+
+@BACKENDS
 def test_a_rendered_container_survives_its_label(backend: Backend) -> None:
     spec = rendered(backend, {"context_length": 4096, "api_key": [{"secret": "key"}]})
     assert from_data(ContainerSpec, to_data(spec)) == spec
