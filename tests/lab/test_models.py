@@ -63,3 +63,31 @@ def test_completions_must_work_beside_chat(lab: Lab, project: Project) -> None:
     assert json.loads(text)["choices"]
     status, text = lab.request("lab3", f"{replica['url']}/v1/models")
     assert "small" in text
+
+
+UNKNOWN = """
+chat:
+  model: tiny
+  backend: container
+  served_name: small
+  options: {context_length: null, max_concurrency: null, api_key: {secret: key}}
+  args: [-m, "${model.path}", --alias, small, --host, 0.0.0.0, --port, 9000, -c, 256, -np, 1, -t, 1]
+  env: {LLAMA_API_KEY: {secret: key}}
+  port: {container: 9000}
+  api: {health: /v1/health, models: /models, embeddings: none}
+"""
+
+
+def test_a_server_that_deployer_does_not_know_must_be_asked_where_the_spec_says(lab: Lab, project: Project) -> None:
+    project.environment["SERVER_KEY"] = "sk-of-a-server-that-nobody-knows"
+    secrets = "secrets: {key: {env: SERVER_KEY}}"
+    project.write(UNKNOWN, hosts="{lab1: {}}", more=secrets)
+    project.apply()
+    replica = project.replica("chat")
+    assert lab.request("lab1", f"{replica['url']}/v1/models")[0] in (200, 401)
+    assert lab.request("lab1", f"{replica['url']}/v1/completions", {"prompt": "a", "max_tokens": 1})[0] == 401
+    assert project.run("plan", "--detailed-exitcode").code == 0
+    project.edit("health: /v1/health", "health: /health")
+    assert project.run("plan", "--detailed-exitcode").code == 0, "where a server is asked makes no other container"
+    project.write(UNKNOWN.replace("served_name: small", "served_name: large"), hosts="{lab1: {}}", more=secrets)
+    must_name(project.run("verify", exit=1), "large", "small")
