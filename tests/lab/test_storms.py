@@ -20,8 +20,8 @@ pytestmark = pytest.mark.xdist_group("storm")
 
 AT_ONCE = 32  # hosts that are worked on
 OTHERS = 64  # threads at most for locks, which are renewed meanwhile
-FEW = tuple(f"lab{k}" for k in range(HOSTS // 6, HOSTS + 1, HOSTS // 6))
-SLOW = FEW[2]
+FEW = tuple(f"lab{k}" for k in range(HOSTS // 4, HOSTS + 1, HOSTS // 4))
+SLOW = FEW[1]
 ALL = tuple(f"lab{k}" for k in range(1, HOSTS + 1))
 
 
@@ -80,8 +80,8 @@ def everything(project: Project, *arguments: str) -> Watched:
     return watched
 
 
-def directly(lab: Lab) -> Counter[tuple[str, str]]:
-    return Counter({(host, f"{lab.network}.1"): 1 for host in lab.hosts})
+def directly(lab: Lab, but: str) -> Counter[tuple[str, str]]:
+    return Counter({(host, f"{lab.network}.1"): 1 for host in lab.hosts if host != but})
 
 
 def through(lab: Lab, jump: str) -> Counter[tuple[str, str]]:
@@ -90,23 +90,21 @@ def through(lab: Lab, jump: str) -> Counter[tuple[str, str]]:
     return Counter({own: 2, **{(host, there): 1 for host in lab.hosts if host != jump}})
 
 
-def other_steps(plan: Any) -> set[str]:
-    return {step["id"] for step in plan["steps"] if step["host"] != SLOW}
-
-
-def apply_while_one_stands_still(watched: Watched, others: set[str]) -> None:
-    """The slow host stands still from its first step on, until every other host is done with all of its own."""
-    began = False
+def apply_while_one_stands_still(watched: Watched, plan: Any) -> None:
+    """The slow host stands still from its first step on, until other hosts are done with all of their own."""
+    left = Counter(step["host"] for step in plan["steps"])
+    began, others_done = False, 0
     with watched.lines() as lines, ExitStack() as frozen:
         for event in map(json.loads, lines):
             if event["event"] == "step-started" and event["host"] == SLOW and not began:
                 began = True
                 frozen.enter_context(frozen_ssh(watched.project.lab, SLOW))
             if event["event"] == "step-done":
-                others.discard(event["step"])
-            if not others:
+                left[event["host"]] -= 1
+                others_done += began and event["host"] != SLOW and left[event["host"]] == 0
+            if others_done == len(FEW) - 1:
                 frozen.close()
-    assert began
+    assert others_done >= len(FEW) - 1
 
 
 @pytest.mark.parametrize("replicas", [FEW, pytest.param(ALL, marks=pytest.mark.heavy)], ids=["few", "all"])
@@ -122,19 +120,22 @@ def test_a_storm_of_hosts_must_lose_none_and_hold_up_nobody(
     assert {step["host"] for step in planned["steps"]} == set(replicas)
 
     applied = Watched(project, "apply", "-y", "--json")
-    apply_while_one_stands_still(applied, other_steps(planned))
+    apply_while_one_stands_still(applied, planned)
     applied.must_be_light()
-    assert applied.logins() == directly(storm), "one connection a host, whatever happens on it"
+    seen = applied.logins()
+    slow = seen.pop((SLOW, f"{storm.network}.1"))
+    assert seen == directly(storm, but=SLOW), "one connection a host, whatever happens on it"
+    assert slow in (1, 2), "one that stands still for a minute is given up and made anew"
     summary = json.loads(applied.out[-1])
     assert (summary["ok"], summary["problems"]) == (True, [])
 
     project.ssh_config = behind(storm, "lab1", tmp_path / "ssh_config")
-    seen = everything(project, "status", "--json")
-    found = json.loads("".join(seen.out))["services"]["chat"]["replicas"]
+    status = everything(project, "status", "--json")
+    found = json.loads("".join(status.out))["services"]["chat"]["replicas"]
     assert {(r["host"], r["state"], r["health"]) for r in found} == {(h, "running", "ready") for h in replicas}
-    assert seen.logins() == through(storm, "lab1")
+    assert status.logins() == through(storm, "lab1")
 
     destroyed = everything(project, "destroy", "-y", "--json")
     assert destroyed.logins() == through(storm, "lab1")
-    assert storm.names(*replicas[:6]) == []
+    assert storm.names(*replicas[:4]) == []
     assert refusals(storm) == {}
