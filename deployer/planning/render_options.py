@@ -109,6 +109,7 @@ def check_options(
     version = version_of(service, service.image, backend) if service.image else service.version
     found: list[Diagnostic] = []
     found.extend(_notices(project, name, backend))
+    found.extend(_format_problems(project, service, backend))
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
         if value is not None:
@@ -149,6 +150,15 @@ def _of_the_models(project: Project, name: str, backend: Backend, service: Servi
         refused = _refusals(backend, option, value, where) or own_option_refused(backend, option, where)
         category = category_in_spec(project.spec, service, index)
         yield from refused or option_of_other_kind(backend, option, category, where)
+
+
+def _format_problems(project: Project, service: Service, backend: Backend) -> Iterator[Diagnostic]:
+    """A GGUF file, by its name, for a backend that wants folders of safetensors."""
+    model = project.spec.models.get(service.model or "")
+    if model is not None and model.location.endswith(".gguf") and "gguf" not in backend.formats:
+        where = project.where("models", service.model or "", "source")
+        message = f"`{backend.name}` is not known to load GGUF files"
+        yield warning("format-unsuited", message, where, "choose `backend: llama.cpp`, or correct `source`")
 
 
 def _refusals(backend: Backend, option: str, value: Any, where: Where | None) -> tuple[Diagnostic, ...]:

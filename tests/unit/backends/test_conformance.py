@@ -46,6 +46,7 @@ VALUES: dict[str, Any] = {
     "trust_remote_code": True,
     "api_key": [{"secret": "key"}],
 }
+FOLDER = {"tiny": {"source": "file:///srv/models/tiny"}}
 BACKENDS = pytest.mark.parametrize("backend", backends.load_all(), ids=lambda b: b.name)
 
 
@@ -73,7 +74,7 @@ def least(backend: Backend) -> dict[str, Any]:
 
 
 def refusals_of(backend: Backend, options: dict[str, Any]) -> list[Diagnostic]:
-    found = check_options(project_of(least(backend) | {"options": options}), "chat", backend)
+    found = check_options(project_of(least(backend) | {"options": options}, models=FOLDER), "chat", backend)
     return [problem for problem in found if problem.code != "backend-notice"]
 
 
@@ -108,7 +109,7 @@ def test_an_option_changes_the_container_or_is_refused(backend: Backend, option:
         assert not mapping.reason.endswith(".")
     elif isinstance(mapping, SecretByHand):
         assert not refusals
-        bare = check_options(project_of({"options": {option: value}}), "chat", backend)
+        bare = check_options(project_of({"options": {option: value}}, models=FOLDER), "chat", backend)
         assert [d.code for d in bare] == ["option-refused"]
     else:
         assert isinstance(mapping, Flag | Switch | InTemplate | SecretEnv | SecretConfig)

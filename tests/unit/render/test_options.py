@@ -11,13 +11,14 @@ from deployer.errors import Severity
 from deployer.planning.render_options import check_options
 from tests.support.rendering import project_of
 
+FOLDER = {"tiny": {"source": "file:///srv/models/tiny"}}
 TEI = "ghcr.io/huggingface/text-embeddings-inference:"
 
 
 def found(service: dict[str, Any], backend: str = "vllm") -> list[tuple[str, str]]:
     chosen = backends.find(backend)
     assert chosen is not None
-    problems = check_options(project_of(service), "chat", chosen)
+    problems = check_options(project_of(service, models=FOLDER), "chat", chosen)
     assert all("chat" in d.message for d in problems)
     assert all(d.hint and not d.message.endswith(".") for d in problems)
     return [(d.code, d.severity) for d in problems]
@@ -135,6 +136,18 @@ def test_a_backend_that_nobody_maintains_is_said_to_be_that() -> None:
     assert ("flag-too-new", Severity.ERROR) in found({"options": {"lora": {"a": "/a"}}, "version": "2.0.4"}, "tgi")
 
 
+def test_a_gguf_file_is_not_for_every_backend() -> None:
+    for name, codes in (
+        ("vllm", ["format-unsuited"]),
+        ("tei", ["format-unsuited"]),
+        ("llama.cpp", []),
+        ("container", []),
+    ):
+        chosen = backends.find(name)
+        assert chosen is not None
+        assert [d.code for d in check_options(project_of({}), "chat", chosen)] == codes
+
+
 @pytest.mark.parametrize(
     ("written", "code"), [("llama-box", "backend-replaced"), ("Llama-Box", "backend-replaced"), ("llama-server", None)]
 )
@@ -152,7 +165,7 @@ def test_a_backend_of_ones_own_that_extends_what_was_replaced() -> None:
 def test_the_successor_is_named() -> None:
     chosen = backends.find("vllm")
     assert chosen is not None
-    (problem,) = check_options(project_of({"args": ["--task", "embed"]}), "chat", chosen)
+    (problem,) = check_options(project_of({"args": ["--task", "embed"]}, models=FOLDER), "chat", chosen)
     assert "0.13.0" in problem.message
     assert problem.hint == "write `--runner` and `--convert`"
 
@@ -161,7 +174,7 @@ def test_what_lacks_a_flag_says_since_when_it_is_there_and_what_needs_it() -> No
     chosen = backends.find("sglang")
     assert chosen is not None
     service = {"options": {"speculative": {"model": "d", "tokens": 4}}, "version": "v0.4.10"}
-    (problem,) = check_options(project_of(service), "chat", chosen)
+    (problem,) = check_options(project_of(service, models=FOLDER), "chat", chosen)
     assert problem.message == (
         "`sglang` v0.4.10 has no `--speculative-algorithm=STANDALONE` yet, which `speculative` needs: "
         "0.5.1 was still without it (service `chat`)"
