@@ -61,7 +61,7 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
     reader = EngineReader(transport.name, transport.engine, DOCKER_TIMEOUT)
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     try:
-        probing = pool.submit(probe_host, transport, (*question.paths, STATE_DIR, DOCKER_ROOT))
+        probing = pool.submit(probe_host, transport, question.paths, (STATE_DIR, DOCKER_ROOT))
         try:
             overview = read_overview(reader, transport.name)
         except DockerError as error:

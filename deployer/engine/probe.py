@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -71,8 +72,9 @@ def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in paths if p.startswith(("/", "~")) and "\0" not in p))
 
 
-def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True) -> bytes:
-    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`."""
+def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = ()) -> bytes:
+    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`. Of `disks` only the disk
+    under them is asked for."""
     settings = {
         "M": marker,
         "GPU": "yes" if gpus else "no",
@@ -80,11 +82,16 @@ def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True) -> byt
         "QUERIES": " ".join(",".join(fields) for fields in QUERIES),
         "APPS": ",".join(APPS),
         "TOOLS": " ".join(TOOLS),
+        "LOOKED": str(len(paths)),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
-    body = Path(__file__).with_name("probe.sh").read_text("utf-8")
-    tail = "main " + " ".join(shlex.quote(path) for path in paths) + " </dev/null 2>/dev/null\n"
-    return (head + body + tail).encode("utf-8", "surrogateescape")
+    tail = "main " + " ".join(map(shlex.quote, (*paths, *disks))) + " </dev/null 2>/dev/null\n"
+    return (head + script_body() + tail).encode("utf-8", "surrogateescape")
+
+
+@cache
+def script_body() -> str:
+    return Path(__file__).with_name("probe.sh").read_text("utf-8")
 
 
 def parse_sections(output: bytes, marker: str) -> dict[str, tuple[Section, ...]]:
@@ -99,7 +106,7 @@ def parse_sections(output: bytes, marker: str) -> dict[str, tuple[Section, ...]]
     return {name: tuple(sections) for name, sections in found.items()}
 
 
-def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
+def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = ()) -> Probed:
     """What the script of the same marker and paths answered. ValueError where it does not say the least there is."""
     sections = parse_sections(output, marker)
 
@@ -113,7 +120,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
         uname=uname,
         user=user,
         os=linux.parse_os_release(text("os")),
-        cpus=whole_number(text("cpus"), 65536) or 1,
+        cpus=linux.parse_cpus(text("cpus")) or 1,
         memory=linux.parse_meminfo(text("memory")),
         time=one_line(text("time"), 40),
         sockets=parse_sockets(text("sockets")),
@@ -125,7 +132,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str]) -> Probed:
             {name: [(s.words, s.body) for s in sections.get(name, ())] for name in ("gguf", "config")},
             paths,
         ),
-        disks=_disks(sections.get("disk", ()), paths),
+        disks=_disks(sections.get("disk", ()), (*paths, *disks)),
         state_writable=text("state").strip() == "writable",
         ephemeral_ports=linux.parse_port_range(text("ephemeral")) or (32768, 60999),
         sshd=linux.parse_sshd(text("sshd")),

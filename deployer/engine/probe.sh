@@ -1,6 +1,6 @@
 # Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
 # POSIX sh (dash, busybox ash); any tool may be missing. Only reads.
-# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS.
+# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED.
 # Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
 
 # shellcheck shell=sh disable=SC2012,SC2086,SC2088,SC2153,SC2209
@@ -34,9 +34,11 @@ host() {
     section id
     id
     section os
-    cat /etc/os-release || cat /usr/lib/os-release
+    first_lines 100 /etc/os-release || first_lines 100 /usr/lib/os-release
     section cpus
-    nproc || grep -c ^processor /proc/cpuinfo
+    while read -r name value; do
+        case $name in Cpus_allowed_list:) echo "$value" ;; esac
+    done </proc/self/status
     section memory
     first_lines 6 /proc/meminfo
     section time
@@ -93,7 +95,8 @@ sockets() {
     if has ss && owners=$(ss -Htulnpe); then
         section ss
         printf '%s\n' "$owners"
-        containers "$(printf '%s\n' "$owners" | sed -n 's/^[^"]*"[^"]*",pid=\([0-9]*\).*/\1/p')"
+        named_first
+        containers "$pids"
     elif has awk; then
         section fds
         owners=$(socket_fds "$(printf '%s\n' "$table" | awk '{ printf "%s ", $3 }')")
@@ -102,16 +105,29 @@ sockets() {
     fi
 }
 
-# containers PIDS: the containers that processes are in.
+# The process that each line of ss in $owners names first, in $pids.
+named_first() {
+    pids=
+    while IFS= read -r line; do
+        case $line in *'",pid='*) ;; *) continue ;; esac
+        rest=${line#*\",pid=}
+        pids="$pids ${rest%%[!0-9]*}"
+    done <<EOF
+$owners
+EOF
+}
+
+# containers PIDS: what says which containers processes are in.
 containers() {
     section cgroups
-    pids=$1
-    set --
-    for pid in $pids; do
-        case " $* " in *" /proc/$pid/cgroup "*) continue ;; esac
-        [ -r "/proc/$pid/cgroup" ] && set -- "$@" "/proc/$pid/cgroup"
+    seen=' '
+    for pid in $1; do
+        case $seen in *" $pid "*) continue ;; esac
+        seen="$seen$pid "
+        while IFS= read -r line; do
+            [ ${#line} -lt 64 ] || printf '%s\n' "/proc/$pid/cgroup:$line" # as long as an id is
+        done <"/proc/$pid/cgroup"
     done
-    [ $# = 0 ] || grep -HoE '[0-9a-f]{64}' "$@"
 }
 
 # The nearest of a path and its parents that is there, in $there.
@@ -159,13 +175,18 @@ model() {
     esac
 }
 
-# look NUMBER PATH: kind and size; the real path and a directory's entries, each ended by NUL; the disk under it.
-look() {
-    path=$2
+# In $path.
+expanded() {
+    path=$1
     case $path in
         '~') path=$HOME ;;
         '~/'*) path=$HOME/${path#'~/'} ;;
     esac
+}
+
+# look NUMBER PATH: kind and size; the real path and a directory's entries, each ended by NUL.
+look() {
+    expanded "$2"
     size=
     nearest "$path"
     if [ ! -e "$path" ]; then
@@ -183,12 +204,31 @@ look() {
     if [ -e "$path" ]; then printf '%s\0' "$(readlink -f "$path")"; fi
     if [ "$kind" = directory ]; then entries "$path"; fi
     model "$1" "$path" "$kind"
-    section disk "$1"
-    if [ "$there" != "$looked" ]; then
-        looked=$there
-        disk=$(df -P -k "$there")
+}
+
+# The disks under all paths, by one df; each by its own where that fails for one of them.
+disks() {
+    for asked; do
+        expanded "$asked"
+        nearest "$path"
+        shift
+        set -- "$@" "$there"
+    done
+    number=0
+    if table=$(df -P -k "$@"); then
+        while IFS= read -r line; do
+            [ $number = 0 ] || { section disk $((number - 1)) && printf '%s\n' "$line"; }
+            number=$((number + 1))
+        done <<EOF
+$table
+EOF
+        return
     fi
-    printf '%s\n' "$disk"
+    for there; do
+        section disk $number
+        df -P -k "$there"
+        number=$((number + 1))
+    done
 }
 
 state() {
@@ -288,21 +328,26 @@ gpus() {
             case $word in 56[5-9].* | 5[7-9]?.* | [6-9]??.* | [1-9]???.*) richest=$QUERIES ;; esac
         done
     fi
-    if smi=$(command -v nvidia-smi); then nvidia "$smi"; else other_gpus; fi
+    if smi=$(command -v nvidia-smi); then
+        timed=no
+        ! timeout 5 true || timed=yes
+        nvidia "$smi"
+    else
+        other_gpus
+    fi
 }
 
 main() {
-    looked=
-    timed=no
-    ! timeout 5 true || timed=yes
     host
     sshd_settings
     sockets
     number=0
     for asked; do
+        [ $number -lt "$LOOKED" ] || break
         look "$number" "$asked"
         number=$((number + 1))
     done
+    [ $# = 0 ] || disks "$@"
     state
     [ "$GPU" = no ] || gpus
     section end

@@ -23,29 +23,33 @@ NVML_TIMEOUT = 30.0
 DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last one: WSL
 
 
-def probe_host(transport: Transport, paths: tuple[str, ...]) -> Probed:
-    """All that the probe says. HostError when the host cannot run it or is no Linux."""
+def probe_host(transport: Transport, paths: tuple[str, ...], disks: tuple[str, ...] = ()) -> Probed:
+    """All that the probe says; of `disks` only the disk under them. HostError when the host cannot run it or is no
+    Linux."""
     gpu = local_gpus() if transport.host.connection == "local" else None
     asked = asked_paths(paths)
     try:
-        probed = _probe(transport, asked, TIMEOUT, gpus=gpu is None)
+        probed = _probe(transport, asked, disks, TIMEOUT, gpus=gpu is None)
     except HostError as error:
         if gpu is not None or error.diagnostic.code != "command-timeout":
             raise
         gpu = GpuFacts(problem="nvidia-smi hangs", source="nvidia-smi")
-        probed = _probe(transport, asked, PLAIN_TIMEOUT, gpus=False)
+        probed = _probe(transport, asked, disks, PLAIN_TIMEOUT, gpus=False)
     if probed.uname.system != "Linux":
         raise _unusable(transport.name, "not-linux", f"it runs {probed.uname.system}", "use a Linux host")
     return probed if gpu is None else replace(probed, gpu=gpu)
 
 
-def _probe(transport: Transport, paths: tuple[str, ...], timeout: float, *, gpus: bool) -> Probed:
+def _probe(
+    transport: Transport, paths: tuple[str, ...], disks: tuple[str, ...], timeout: float, *, gpus: bool
+) -> Probed:
     marker = secrets.token_hex(16)
     began = time.time()
-    done = transport.run(["sh", "-s"], stdin=probe_script(marker, paths, gpus=gpus), timeout=timeout)
+    script = probe_script(marker, paths, gpus=gpus, disks=disks)
+    done = transport.run(["sh", "-s"], stdin=script, timeout=timeout)
     ended = time.time()
     try:
-        probed = parse_probe(done.stdout, marker, paths)
+        probed = parse_probe(done.stdout, marker, paths, disks)
         return replace(probed, clock_skew=clock_skew(probed.time, began, ended))
     except ValueError as error:
         said = tuple(one_line(line) for line in lines(decoded(done.stderr[-4096:]), 6) if line.strip())

@@ -13,7 +13,8 @@ from deployer.formats.text import lines, one_line, whole_number
 IDENTITY = re.compile(r"uid=(\d{1,10})(?:\(([^)]*)\))? gid=(\d{1,10})")
 FILESYSTEM = re.compile(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-)\s+(/.*)\Z")
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:([0-9a-f]{64})\Z")
+CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:(.*)\Z")
+CPU_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 SSHD_SETTINGS = (
     "maxsessions", "maxstartups", "allowtcpforwarding", "allowstreamlocalforwarding", "disableforwarding",
 )  # fmt: skip
@@ -86,6 +87,17 @@ def parse_identity(text: str) -> UserIdentity | None:
     return UserIdentity(int(match[1]), int(match[3]), one_line(match[2] or match[1]))
 
 
+def parse_cpus(text: str) -> int:
+    """How many a list such as `0-3,8` names (man proc, Cpus_allowed_list)."""
+    found: set[int] = set()
+    for part in text.strip()[:8192].split(","):
+        match = CPU_RANGE.fullmatch(part.strip())
+        if match is not None:
+            first, last = int(match[1]), int(match[2] or match[1])
+            found.update(range(first, min(last, 65535) + 1))
+    return len(found)
+
+
 def parse_meminfo(text: str) -> tuple[int, int]:
     """Total and available bytes of /proc/meminfo; 0 where it does not say. Kernels before 3.14 lack MemAvailable."""
     found: dict[str, int] = {}
@@ -133,10 +145,12 @@ def container_ids(text: str) -> tuple[str, ...]:
 
 
 def parse_cgroups(text: str) -> dict[int, tuple[str, ...]]:
-    """pid -> container ids, of lines `/proc/PID/cgroup:ID`; the outermost first where they are nested."""
+    """pid -> container ids, of lines `/proc/PID/cgroup:` with a line of that file; the outermost first where they are
+    nested."""
     found: dict[int, dict[str, None]] = {}
     for line in lines(text, 20_000):
-        match = CGROUP.match(line)
+        match = CGROUP.match(line[:8192])
         if match is not None:
-            found.setdefault(int(match[1]), {})[match[2]] = None
+            for found_id in CONTAINER_ID.findall(match[2]):
+                found.setdefault(int(match[1]), {})[found_id] = None
     return {pid: tuple(ids) for pid, ids in found.items()}

@@ -159,3 +159,11 @@ def test_lines_are_ended_by_newlines_alone() -> None:
 @pytest.mark.parametrize(("said", "number"), [("7\n", 7), ("-1", None), ("²", None), ("1" * 30, None), ("", None)])
 def test_whole_numbers(said: str, number: int | None) -> None:
     assert whole_number(said) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("0-3\n", 4), ("0", 1), ("0-1,4,8-9", 5), ("", 0), ("all", 0), ("3-1", 0), ("0-99999", 65536), ("0-1,x,5", 3)],
+)
+def test_cpus(text: str, cpus: int) -> None:
+    assert linux.parse_cpus(text) == cpus
