@@ -42,6 +42,9 @@ storm: $(VENV)/.installed # a container on each of 100 hosts; about 6 GB of memo
 heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab
 
+bench: $(VENV)/.installed # deployer beside fabric, pyinfra and Ansible, on eight hosts of the lab; root
+	$(BIN)/python -m tests.bench
+
 golden: $(VENV)/.installed
 	$(BIN)/python -m pytest $(FAST) --update-golden
 

@@ -1,0 +1,113 @@
+"""The programs that are measured together, and what each is to reach."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench.measure import Goal, Program
+
+if TYPE_CHECKING:
+    from labkit.hosts import Lab
+
+PROGRAMS = Path("tests/bench/programs")
+DEPLOYER = str(Path(sys.executable).with_name("deployer"))
+GENERATED = (100, 1000, 10_000)
+
+
+def start() -> list[Program]:
+    click = [sys.executable, str(PROGRAMS / "bare_click.py")]
+    return [
+        Program("bare click --version", [*click, "--version"]),
+        Program("deployer --version", [DEPLOYER, "--version"], (Goal(1.5, "bare click --version"),)),
+        Program("bare click --help", [*click, "--help"]),
+        Program("deployer --help", [DEPLOYER, "--help"], (Goal(1.5, "bare click --help"),)),
+    ]
+
+
+def planning(sizes: Sequence[int], build: Path) -> list[Program]:
+    found = []
+    for hosts in sizes:
+        folder = build / f"recorded-{hosts}"
+        subprocess.run([sys.executable, "-m", "tests.bench.recorded", str(hosts), str(folder)], check=True)
+        goals = (Goal(5.0),) if hosts == 1000 else ()
+        argv = [DEPLOYER, "plan", "-f", str(folder / "deploy.yaml"), "--facts"]
+        found += [
+            Program(f"{hosts} hosts, {hosts // 2} services, {what}", [*argv, str(folder / f"{what}.json")], goals)
+            for what in ("new", "noop")
+        ]
+    return found
+
+
+def cold_apply(lab: Lab, peers: Path, folder: Path) -> list[Program]:
+    from tests.bench.hosts import reset
+
+    clean = partial(reset, lab)
+    spec = ours(lab, folder)
+    apply = [DEPLOYER, "apply", "-y", "-f", spec, "--ssh-config", str(lab.ssh_config)]
+    return [
+        Program("deployer apply", apply, (Goal(0.5, "pyinfra"), Goal(0.15, "ansible")), clean),
+        Program("pyinfra", pyinfra(lab, peers, folder, "-y"), before=clean),
+        Program("ansible", ansible(lab, peers, folder), before=clean, environment=ansible_settings(peers)),
+    ]
+
+
+def no_op(lab: Lab, peers: Path, folder: Path) -> list[Program]:
+    """Every program's own work is done before, beside each other's: none of them finds something to do."""
+    from tests.bench.hosts import reset
+
+    config = str(lab.ssh_config)
+    plan = [DEPLOYER, "plan", "--detailed-exitcode", "-f", ours(lab, folder), "--ssh-config", config]
+    fabric = [sys.executable, str(PROGRAMS / "bare_fabric.py"), config, *lab.hosts]
+    dry = pyinfra(lab, peers, folder, "--dry")
+    goals = (Goal(1.5, "bare fabric"), Goal(0.7, "pyinfra --dry"))
+    done: list[str] = []
+
+    def applied_by(name: str, argv: list[str]) -> None:
+        if done[-1:] != [name]:
+            reset(lab)
+            subprocess.run(argv, check=True, capture_output=True)
+            done.append(name)
+
+    apply = [DEPLOYER, "apply", "-y", "-f", ours(lab, folder), "--ssh-config", config]
+    return [
+        Program("bare fabric", fabric),
+        Program("deployer plan", plan, goals, partial(applied_by, "deployer", apply)),
+        Program("pyinfra --dry", dry, before=partial(applied_by, "pyinfra", pyinfra(lab, peers, folder, "-y"))),
+    ]
+
+
+def ours(lab: Lab, folder: Path) -> str:
+    """The spec, with this lab's hosts in an inventory."""
+    for name in ("deploy.yaml", "chat.jinja"):
+        (folder / name).write_bytes((PROGRAMS / name).read_bytes())
+    (folder / "hosts.yaml").write_text("".join(["hosts:\n", *(f"  {host}: {{}}\n" for host in lab.hosts)]))
+    spec = folder / "deploy.yaml"
+    spec.write_text(spec.read_text() + "inventory: hosts.yaml\n")
+    return str(spec)
+
+
+def pyinfra(lab: Lab, peers: Path, folder: Path, how: str) -> list[str]:
+    inventory = folder / "inventory.py"
+    data = {"ssh_config_file": str(lab.ssh_config), "ssh_known_hosts_file": str(lab.directory / "known_hosts")}
+    inventory.write_text(f"lab = ([{', '.join(map(repr, lab.hosts))}], {data!r})\n")
+    return [str(peers / "pyinfra"), how, str(inventory), str(PROGRAMS / "pyinfra_deploy.py")]
+
+
+def ansible(lab: Lab, peers: Path, folder: Path) -> list[str]:
+    inventory = folder / "inventory.ini"
+    variables = f"ansible_ssh_common_args='-F {lab.ssh_config}'\nansible_python_interpreter={peers / 'python'}\n"
+    inventory.write_text("[lab]\n" + "".join(f"{host}\n" for host in lab.hosts) + f"[lab:vars]\n{variables}")
+    return [str(peers / "ansible-playbook"), "-i", str(inventory), str(PROGRAMS / "playbook.yaml")]
+
+
+def ansible_settings(peers: Path) -> dict[str, str]:
+    """As those who care for speed set them (docs.ansible.com, playbook strategies and SSH pipelining)."""
+    return {
+        "ANSIBLE_FORKS": "8", "ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOWS": "1",
+        "ANSIBLE_COLLECTIONS_PATH": str(peers.parent.parent / "collections"),
+    }  # fmt: skip

@@ -1,0 +1,107 @@
+"""Runs programs as whole processes, in turn, and notes what each run took. Asserts nothing about time."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TIMEOUT = 900.0  # seconds
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most so many times the seconds of another program, or at most so many seconds."""
+
+    most: float
+    of: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """`before` is not measured. `expect`: exit codes of a run that went well."""
+
+    name: str
+    argv: Sequence[str]
+    goals: tuple[Goal, ...] = ()
+    before: Callable[[], object] = lambda: None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    expect: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds on the clock, and of the processor in the process with all that it waited for."""
+
+    wall: float
+    cpu: float
+    failure: str | None = None
+
+
+@dataclass
+class Result:
+    program: Program
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(run.wall for run in self.runs)
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(run.cpu for run in self.runs)
+
+    @property
+    def failures(self) -> list[str]:
+        return [run.failure for run in self.runs if run.failure is not None]
+
+
+def measured(programs: Sequence[Program], times: int, folder: Path) -> list[Result]:
+    """Each program so many times, one after the other and then all again; a first round warms the caches up."""
+    results = [Result(program) for program in programs]
+    for number in range(times + 1):
+        for result in results:
+            run = run_once(result.program, folder)
+            if number or run.failure:
+                result.runs.append(run)
+    return results
+
+
+def run_once(program: Program, folder: Path) -> Run:
+    try:
+        program.before()
+    except subprocess.CalledProcessError as error:
+        return Run(
+            0.0, 0.0, f"before {program.name}: {error}\n{(error.stdout or b'').decode('utf-8', 'replace')[-2000:]}"
+        )
+    output = folder / "output.txt"
+    environment = {**os.environ, **program.environment}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # who installs a program has its bytecode
+    with output.open("wb") as out:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            program.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
+        status, cpu = ended(process)
+        wall = time.monotonic() - began
+    if status in program.expect:
+        return Run(wall, cpu)
+    said = output.read_bytes()[-2000:].decode("utf-8", "replace")
+    return Run(wall, cpu, f"{program.name}: exit code {status}\n{said}")
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Waits for the end; the exit code and the processor's seconds. A program that hangs is killed."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG if time.monotonic() < deadline else 0)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage.ru_utime + usage.ru_stime
+        if time.monotonic() >= deadline - 0.05:
+            process.kill()
+        time.sleep(0.002)
