@@ -37,7 +37,7 @@ def test_port_and_gpu_must_be_taken_over_and_the_old_one_kept(lab: Lab, project:
     project.write(CHAT, hosts="{lab1: {}}")
     planned = project.plan("--detailed-exitcode", exit=2)
     (change,) = changes(planned)
-    assert {r["code"] for r in change["reasons"]} == {"new", "replaces"}
+    assert {"new", "replaces"} <= {r["code"] for r in change["reasons"]}
     assert planned["rollout"]["downtime"], "the plan must say that nothing answers for a while"
     assert "old-vllm" in project.run("plan").out
     project.apply()
