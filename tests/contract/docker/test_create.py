@@ -47,7 +47,8 @@ def engine() -> Iterator[docker.APIClient]:
         with io.BytesIO() as empty:
             tarfile.open(fileobj=empty, mode="w").close()
             repository, _, tag = IMAGE.partition(":")
-            client.import_image_from_data(empty.getvalue(), repository=repository, tag=tag)
+            command = ['CMD ["/serve"]']  # as images have whose server needs no arguments
+            client.import_image_from_data(empty.getvalue(), repository=repository, tag=tag, changes=command)
         client.address = address
         yield client
         client.close()
