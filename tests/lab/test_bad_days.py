@@ -77,6 +77,7 @@ def test_a_docker_that_restarts_during_the_pull_must_cost_nothing(day: Day) -> N
     day.must_serve()
 
 
+@pytest.mark.heavy  # as long as a Docker that is away is waited for
 def test_a_docker_that_stays_away_must_be_named(day: Day) -> None:
     day.start_pulling()
     with day.lab.broken("kill-docker", HOST):
