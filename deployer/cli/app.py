@@ -78,6 +78,7 @@ def run_process(argv: list[str]) -> NoReturn:
     """Runs one command line as this process: SIGTERM is taken as Ctrl-C, and an interrupted one waits for nothing."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     gc.set_threshold(NEW_OBJECTS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # or it reads what every installed package is, for some
     _end(run(argv))
 
 

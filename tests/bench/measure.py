@@ -49,11 +49,12 @@ class Result:
 
     @property
     def wall(self) -> float:
-        return statistics.median(run.wall for run in self.runs)
+        """0 where no run went well."""
+        return statistics.median([run.wall for run in self.runs if run.failure is None] or [0.0])
 
     @property
     def cpu(self) -> float:
-        return statistics.median(run.cpu for run in self.runs)
+        return statistics.median([run.cpu for run in self.runs if run.failure is None] or [0.0])
 
     @property
     def failures(self) -> list[str]:
@@ -75,9 +76,8 @@ def run_once(program: Program, folder: Path) -> Run:
     try:
         program.before()
     except subprocess.CalledProcessError as error:
-        return Run(
-            0.0, 0.0, f"before {program.name}: {error}\n{(error.stdout or b'').decode('utf-8', 'replace')[-2000:]}"
-        )
+        said = ((error.stdout or b"") + (error.stderr or b""))[-2000:].decode("utf-8", "replace")
+        return Run(0.0, 0.0, f"before {program.name}: {error}\n{said}")
     output = folder / "output.txt"
     environment = {**os.environ, **program.environment}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # who installs a program has its bytecode

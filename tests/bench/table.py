@@ -33,7 +33,8 @@ def table(title: str, results: Sequence[Result]) -> str:
 def rows_of(result: Result, others: Mapping[str, Result]) -> Iterable[tuple[str, ...]]:
     goals: Sequence[Goal | None] = result.program.goals or (None,)
     for number, goal in enumerate(goals):
-        shown = (result.program.name, seconds(result.wall), seconds(result.cpu)) if number == 0 else ("", "", "")
+        ran = (seconds(result.wall), seconds(result.cpu)) if result.wall else ("failed", "")
+        shown = (result.program.name, *ran) if number == 0 else ("", "", "")
         yield (*shown, *compared(result, goal, others))
 
 
@@ -44,7 +45,10 @@ def compared(result: Result, goal: Goal | None, others: Mapping[str, Result]) ->
         return "", f"at most {goal.most:g} s: {met(result.wall <= goal.most)}"
     if goal.of not in others:
         return "", ""
-    ratio = result.wall / others[goal.of].wall
+    other = others[goal.of]
+    if not (result.wall and other.wall):
+        return "", f"at most {goal.most:g} of {goal.of}: a program failed"
+    ratio = result.wall / other.wall
     return f"{ratio:.2f}", f"at most {goal.most:g} of {goal.of}: {met(ratio <= goal.most)}"
 
 

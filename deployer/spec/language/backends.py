@@ -1,7 +1,5 @@
 """`backends`: pins and extensions of the built-in backends."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field

@@ -1,7 +1,5 @@
 """What all sections share: the strict base model, sizes, durations, scalars, and the mark for keys not built yet."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Self

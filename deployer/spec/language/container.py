@@ -1,9 +1,7 @@
 """`container`: the options of `docker run`, all of them reachable."""
 
-from __future__ import annotations
-
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -50,7 +48,7 @@ class ShippedFileOptions(Section):
     gid: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def one_content(self) -> ShippedFileOptions:
+    def one_content(self) -> Self:
         if (self.path is None) == (self.content is None):
             raise ValueError("a file has exactly one of `path` and `content`")
         return self

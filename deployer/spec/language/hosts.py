@@ -1,7 +1,5 @@
 """`hosts`, `groups` and inventories."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator

@@ -1,7 +1,5 @@
 """`models`: weights and where they come from."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, field_validator

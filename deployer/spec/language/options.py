@@ -1,7 +1,5 @@
 """`options`: backend-neutral settings. Each backend maps every one to its own flag or refuses it with a reason."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,8 +1,6 @@
 """deploy.yaml as a whole: the project, its secrets, registries and policy."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -22,7 +20,7 @@ class SecretSource(Section):
     hosts: dict[str, Text] | Texts | None = Field(None, description="only ever sent to these hosts")
 
     @model_validator(mode="after")
-    def one_source(self) -> SecretSource:
+    def one_source(self) -> Self:
         if sum(s is not None for s in (self.env, self.file, self.command)) != 1:
             raise ValueError("a secret has exactly one of `env`, `file` and `command`")
         return self

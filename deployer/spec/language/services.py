@@ -1,8 +1,6 @@
 """`services`, `profiles`: what must answer, on which backend, where, and how it is changed."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -156,18 +154,18 @@ class Service(Section):
     nim: Annotated[Nim | None, NotYet("leave it out")] = None
 
     @model_validator(mode="after")
-    def has_a_model(self) -> Service:
+    def has_a_model(self) -> Self:
         if self.model is not None and self.models:
             raise ValueError("`model` and `models` exclude each other")
         if self.models and self.served_name:
             raise ValueError("`served_name` is for one `model`; give each of `models` its own")
         return self
 
-    def each(self) -> tuple[Service, ...]:
+    def each(self) -> tuple[Self, ...]:
         """The service as it would be with each of its models alone; itself where it has one."""
         return tuple(self._alone(served) for served in self.models) or (self,)
 
-    def _alone(self, served: ServedModel) -> Service:
+    def _alone(self, served: ServedModel) -> Self:
         own = {name: value for name, value in served.options if value is not None}
         options = self.options.model_copy(update=own) if own else self.options
         update = {"model": served.model, "models": (), "served_name": served.served_name, "options": options}

@@ -15,7 +15,7 @@ ASK = '{"model": "tiny", "messages": [{"role": "user", "content": "What is the c
 
 if not host.get_fact(File, path=MODEL):
     raise SystemExit(f"{MODEL} is not there")
-owner, _ = host.get_fact(Port, port=18080)
+owner, _ = host.get_fact(Port, port=18080) or (None, None)
 if owner not in (None, "docker-proxy"):
     raise SystemExit(f"port 18080 is held by {owner}")
 
