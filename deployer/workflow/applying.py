@@ -19,6 +19,7 @@ from deployer.engine.project_record import write_records
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
 from deployer.planning.dropped import records_to_write
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
+from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
 from deployer.workflow.closing import Closing
 from deployer.workflow.looking import speaking
@@ -56,7 +57,7 @@ def _locked(session: Session, planned: Planned, holder: Holder, orders: Orders) 
 
 
 def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases, apply_id: str) -> ApplyResult:
-    """The steps, and where all were done a last look at the hosts."""
+    """The steps, and where all were done a last look at their hosts."""
     spec = session.project.spec
     not_undone: list[StepUndone] = []
 
@@ -72,9 +73,15 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
     if not result.is_ok:
         return result
     orders.report(Note("looking at the hosts once more"))
-    after = session.plan(destroy=planned.destroy)
+    after = session.plan(destroy=planned.destroy, known=untouched(planned))
     found = mismatches(after.plan)
     return replace(result, problems=found or _remember(session, after, apply_id, context.completing))
+
+
+def untouched(planned: Planned) -> ObservedState:
+    """What is known of the hosts that no step was for."""
+    touched = {step.host for step in planned.plan.steps}
+    return ObservedState({name: host for name, host in planned.observed.hosts.items() if name not in touched})
 
 
 def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:

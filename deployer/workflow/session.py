@@ -87,17 +87,23 @@ class Session:
     ) -> None:
         self.fleet.close()
 
-    def observe(self) -> ObservedState:
-        """All hosts but those in maintenance or lost, at once; one that cannot be asked is a value that says why."""
+    def observe(self, known: ObservedState | None = None) -> ObservedState:
+        """All hosts but those in maintenance or lost, at once; one that cannot be asked is a value that says why.
+
+        Hosts that are `known` are not looked at again.
+        """
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
         from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import questions
+        from deployer.values.facts import ObservedState
 
+        seen = known.hosts if known is not None else {}
         paths = questions(self.project)
-        asked = {name: Question(paths[name]) for name in hosts_to_ask(self.project.spec)}
+        asked = {name: Question(paths[name]) for name in hosts_to_ask(self.project.spec) if name not in seen}
         hosts = Spoken(self.fleet, self._report)
-        return observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
+        found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
+        return ObservedState({**seen, **found.hosts})
 
     def diagnose(self) -> Diagnosis:
         """Looks at the hosts and checks what they are and have; changes nothing."""
@@ -105,14 +111,16 @@ class Session:
 
         return diagnose(self.project, self.observe())
 
-    def plan(self, *, destroy: bool = False, then: ObservedState | None = None) -> Planned:
+    def plan(
+        self, *, destroy: bool = False, then: ObservedState | None = None, known: ObservedState | None = None
+    ) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing. `then`: what an earlier plan was made from,
-        which stands although weights arrived since."""
+        which stands although weights arrived since. `known`: hosts that need no look."""
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
         chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
-        looking = begun(self.observe)
+        looking = begun(lambda: self.observe(known))
         from deployer.engine.resolve import resolve
         from deployer.planning.ahead import prepare
         from deployer.planning.arrivals import without_arrivals

@@ -49,7 +49,9 @@ def cold_apply(lab: Lab, peers: Path, folder: Path) -> list[Program]:
     clean = partial(reset, lab)
     spec = ours(lab, folder)
     apply = [DEPLOYER, "apply", "-y", "-f", spec, "--ssh-config", str(lab.ssh_config)]
+    least = [sys.executable, str(PROGRAMS / "bare_docker.py"), str(lab.ssh_config), *lab.hosts]
     return [
+        Program("bare docker run", least, before=clean),
         Program("deployer apply", apply, (Goal(0.5, "pyinfra"), Goal(0.15, "ansible")), clean),
         Program("pyinfra", pyinfra(lab, peers, folder, "-y"), before=clean),
         Program("ansible", ansible(lab, peers, folder), before=clean, environment=ansible_settings(peers)),

@@ -10,12 +10,16 @@ from dataclasses import replace
 import pytest
 
 from deployer.engine.interrupt import InterruptFlag
-from deployer.errors import InterruptedByUser, RefusedError
+from deployer.errors import Diagnostic, InterruptedByUser, RefusedError
 from deployer.values.events import Event, Note
+from deployer.values.facts import ObservedState, Unreachable
 from deployer.values.plan import Action, Cause, HostUse, Plan
-from deployer.workflow.applying import mismatches, new_apply_id, refuse_moved
+from deployer.values.resolved import Resolved
+from deployer.workflow.applying import mismatches, new_apply_id, refuse_moved, untouched
 from deployer.workflow.orders import Orders
+from deployer.workflow.session import Planned
 from deployer.workflow.signals import interrupts
+from tests.support.planning import project_of
 from tests.unit.view.plans import a_plan, creation, impossible
 
 
@@ -54,6 +58,16 @@ def test_the_evidence_names_both_sides() -> None:
 def test_an_apply_that_left_something_to_do_has_failed() -> None:
     assert [d.code for d in mismatches(creation())] == ["not-as-planned"]
     assert [d.code for d in mismatches(impossible())] == ["no-placement"]
+
+
+def test_hosts_that_no_step_was_for_are_not_looked_at_again() -> None:
+    facts = {
+        name: Unreachable(name, Diagnostic("dark", "no answer", host=name)) for name in ("gpu-a", "gpu-b", "gpu-c")
+    }
+    steps = {step.host for step in creation().steps}
+    planned = Planned(project_of({}), ObservedState(facts), Resolved(), creation())
+    assert steps == {"gpu-a"}
+    assert set(untouched(planned).hosts) == {"gpu-b", "gpu-c"}
 
 
 def test_what_is_kept_or_waits_is_no_mismatch() -> None:
