@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+from dataclasses import replace
 
 from deployer.errors import Diagnostic, DockerError, HostError, UnreachableError
 
@@ -55,6 +56,13 @@ def unreachable(host: str, target: str, cause: str, hint: str | None = None) -> 
             hint=hint or f"check that the host is up and that `ssh {host} true` works",
         )
     )
+
+
+def behind(host: str, error: HostError) -> HostError:
+    """What is wrong with its jump host, said of the host behind."""
+    found = error.diagnostic
+    message = f"host `{host}` cannot be reached through its jump host: {found.message}"
+    return type(error)(replace(found, message=message, host=host))
 
 
 def connection_lost(host: str, target: str, cause: str) -> UnreachableError:

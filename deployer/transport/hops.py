@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.asking import Jump, ask
 from deployer.transport.base import ConnectOptions
-from deployer.transport.link import MAX_JUMPS
+from deployer.transport.failures import behind
+from deployer.transport.link import JUMP_FAILS_FOR, MAX_JUMPS
 from deployer.transport.master import Goal, Master, known_hosts_options, literal, options_for_all
 from deployer.transport.masterprocess import Passage
 from deployer.transport.sshconfig import resolve, resolve_alias
@@ -38,7 +39,10 @@ class Hops:
             raise HostError(Diagnostic("bad-address", f"host `{name}` has more than {MAX_JUMPS} jump hosts", host=name))
         if jumps and self._is_open(ssh, name, jumps[-1]):
             return ["-J", ",".join(map(written, jumps))]
-        return self._through(name, host, jumps) if jumps else []
+        try:
+            return self._through(name, host, jumps) if jumps else []
+        except HostError as error:
+            raise behind(name, error) from error
 
     def _is_open(self, ssh: str, name: str, jump: Jump) -> bool:
         """Has the user a connection to it already? It may have taken a password or a token that we do not have."""
@@ -61,7 +65,7 @@ class Hops:
                 def start(ssh: str) -> Passage:
                     return Passage([ssh, *self._options_of(name, host, jumps)], address)
 
-                self._masters[key] = Master(Goal(address, address, start), self._options)
+                self._masters[key] = Master(Goal(address, address, start), self._options, JUMP_FAILS_FOR)
             return self._masters[key]
 
     def _options_of(self, name: str, host: Host, jumps: tuple[Jump, ...]) -> list[str]:

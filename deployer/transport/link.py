@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import AuthenticationError, Diagnostic, HostError, UnreachableError
 from deployer.transport.asking import Jump
 from deployer.transport.base import ConnectOptions
-from deployer.transport.failures import cause_of, connection_lost, one_line, unreachable
+from deployer.transport.failures import behind, cause_of, connection_lost, one_line, unreachable
 from deployer.transport.sshconfig import Endpoint, resolve_alias
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 3.0  # seconds before another attempt, doubled for each further one
 MAX_JUMPS = 8
+JUMP_FAILS_FOR = 5.0  # seconds: a hundred hosts behind a dead jump host do not wait for it one after the other
 
 
 class Dropped(Exception):
@@ -35,18 +37,43 @@ class Way:
     jumps: Jumps
 
 
-class Link:
-    """The connection to one endpoint. `host` is whom errors name."""
+class Failures:
+    """Of one connection that many wait for: who waited while it failed, or comes a moment later, fails with it."""
 
-    def __init__(self, host: str, way: Way, options: ConnectOptions) -> None:
+    def __init__(self, last_for: float) -> None:
+        self.count = 0
+        self._last_for = last_for
+        self._last: tuple[float, HostError] | None = None
+
+    def check(self, seen: int) -> None:
+        """Raises the last failure where it is not too old, or was noted since `seen` was the count."""
+        if self._last is not None:
+            when, error = self._last
+            if self.count != seen or time.monotonic() - when < self._last_for:
+                raise error
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        self._last = None
+        try:
+            yield
+        except HostError as error:
+            self._last = time.monotonic(), error
+            self.count += 1
+            raise
+
+
+class Link:
+    """The connection to one endpoint. `host` is whom errors name; a failure counts for `fails_for` seconds."""
+
+    def __init__(self, host: str, way: Way, options: ConnectOptions, fails_for: float = 0.0) -> None:
         self.host = host
         self._way = way
         self._options = options
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._connection: Any = None
-        self._failure: HostError | None = None
-        self._tries = 0
+        self._failures = Failures(fails_for)
         self._closed = threading.Event()
         self.target = "its address"
 
@@ -55,23 +82,16 @@ class Link:
         session = self._session
         if session is not None and session.is_active():
             return session
-        before = self._tries
+        seen = self._failures.count
         with self._lock:
             if self._session is not None and self._session.is_active():
                 return self._session
-            if self._failure is not None and self._tries != before:
-                raise self._failure
+            self._failures.check(seen)
             return self._connect()
 
     def _connect(self) -> Session:
-        self._failure = None
-        try:
+        with self._failures.noted():
             self._session = self._open()
-        except HostError as error:
-            self._failure = error
-            raise
-        finally:
-            self._tries += 1
         if self._closed.is_set():  # meanwhile, by another thread
             self.drop()
             raise self._ended()
@@ -178,6 +198,9 @@ class Jumps:
         link = self._link(host, endpoint, tuple(before), last)
         try:
             session = link.session()
+        except HostError as error:
+            raise behind(host, error) from error
+        try:
             return session.open_stream("direct-tcpip", timeout, target=(endpoint.hostname, endpoint.port))
         except ChannelRefused as error:
             cause = f"jump host `{last.address}` says: {one_line(error.words) or 'connection failed'}"
@@ -185,14 +208,14 @@ class Jumps:
         except TimeoutError as error:
             raise unreachable(host, endpoint.target, f"no answer through jump host `{last.address}`") from error
         except ConnectionGone as error:
-            raise link.lost() from error
+            raise behind(host, link.lost()) from error
 
     def _link(self, host: str, behind: Endpoint, before: tuple[Jump, ...], last: Jump) -> Link:
         key = (before, last, behind.own_key, behind.known_hosts)
         with self._lock:
             if key not in self._links:
                 way = Way(lambda: self._endpoint(host, behind, before, last), self)
-                self._links[key] = Link(f"{last.address}", way, self._options)
+                self._links[key] = Link(f"{last.address}", way, self._options, JUMP_FAILS_FOR)
             return self._links[key]
 
     def _endpoint(self, host: str, behind: Endpoint, before: tuple[Jump, ...], last: Jump) -> Endpoint:

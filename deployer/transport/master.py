@@ -14,7 +14,7 @@ from deployer.transport.asking import Jump
 from deployer.transport.base import ConnectOptions
 from deployer.transport.complaints import failure, is_dropped
 from deployer.transport.failures import connection_lost
-from deployer.transport.link import pause_before
+from deployer.transport.link import Failures, pause_before
 from deployer.transport.masterprocess import MasterProcess
 from deployer.transport.sshconfig import check_address
 
@@ -40,33 +40,24 @@ class Goal(Generic[P]):
 
 
 class Master(Generic[P]):
-    """The one connection of the system's ssh to a host or jump host."""
+    """The one connection of the system's ssh to a host or jump host; a failure counts for `fails_for` seconds."""
 
-    def __init__(self, goal: Goal[P], options: ConnectOptions) -> None:
+    def __init__(self, goal: Goal[P], options: ConnectOptions, fails_for: float = 0.0) -> None:
         self._goal = goal
         self._options = options
         self._lock = threading.Lock()
         self._running: P | None = None
-        self._failure: HostError | None = None
-        self._tries = 0
+        self._failures = Failures(fails_for)
         self._closed = threading.Event()
 
     def running(self) -> P:
         """Threads that waited for a connection that failed fail with it, instead of one by one."""
-        before = self._tries
+        seen = self._failures.count
         with self._lock:
-            if self._running is not None and self._running.is_alive:
-                return self._running
-            if self._failure is not None and self._tries != before:
-                raise self._failure
-            self._failure = None
-            try:
-                self._running = self._start()
-            except HostError as error:
-                self._failure = error
-                raise
-            finally:
-                self._tries += 1
+            if self._running is None or not self._running.is_alive:
+                self._failures.check(seen)
+                with self._failures.noted():
+                    self._running = self._start()
             return self._running
 
     def _start(self) -> P:

@@ -110,6 +110,24 @@ def test_one_that_never_speaks_holds_up_no_other(
     assert done == dict.fromkeys(others, 0)
 
 
+@pytest.mark.parametrize("connection", ["ssh", "openssh"])
+def test_a_jump_host_that_is_down_is_waited_for_once(host_of: HostOf, sshd: rig.Sshd, connection: str) -> None:
+    """Two hosts at a time would wait for it one after the other; every host says that it is behind it."""
+    proxy = rig.Proxy(sshd.port, drops=1000)
+    try:
+        jump = f"root@127.0.0.1:{proxy.port}"
+        hosts = {f"h{n}": host_of(sshd, jump=jump, connection=connection) for n in range(12)}
+        with Fleet(hosts, ConnectOptions(ssh_config="/dev/null", attempts=1)) as fleet:
+            done = fleet.map(hosts, true, limit=2)
+        assert proxy.accepted == 1
+    finally:
+        proxy.close()
+    for name, failed in done.items():
+        assert isinstance(failed, UnreachableError)
+        assert failed.diagnostic.host == name
+        assert f"host `{name}` cannot be reached through its jump host" in failed.diagnostic.message
+
+
 FEW_FILES = f"""
 import resource, sys
 from deployer.spec.language import Host
