@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.hosts import BUSYBOX, LABELLED, LLAMA, PRIVATE_LLAMA, STAND_IN, Lab
+from labkit.warm import WARM, is_shared
 
 HEAD = f"""\
 version: 1
@@ -97,10 +98,15 @@ class Project:
 
     def run(self, *arguments: str, exit: int | None = 0, timeout: float = 120) -> Run:
         """Runs the command line to its end; `exit`: the code it must end with (None: any)."""
-        done = subprocess.run(
-            self.argv(*arguments), cwd=self.folder, env=self.full_environment(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        environment = self.full_environment()
+        argv = self.argv(*arguments)
+        if is_shared(environment):
+            done = WARM.run(argv[3:], self.folder, environment, timeout)
+        else:
+            done = subprocess.run(
+                argv, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=timeout, check=False,
+            )  # fmt: skip
         return self.checked(Run(arguments, done.returncode, done.stdout, done.stderr), exit)
 
     def checked(self, run: Run, exit: int | None) -> Run:
