@@ -31,6 +31,7 @@ class Warm:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # kept, since it runs as long as this one does
 
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
@@ -51,7 +52,7 @@ class Warm:
             with theirs:
                 argv = [sys.executable, "-m", "labkit.warm", str(theirs.fileno())]
                 path = os.pathsep.join((str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
-                subprocess.Popen(
+                self._process = subprocess.Popen(
                     argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
                 )
             self._control = ours
