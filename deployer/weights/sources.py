@@ -1,0 +1,32 @@
+"""Asks a model's source what it has. One function; each kind of source has a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployer.errors import Diagnostic, OperationError
+from deployer.spec.language import Model
+from deployer.values.weights import Listing
+from deployer.weights.access import Access
+
+HUBS = ("hf", "modelscope")
+
+
+def list_source(model: Model, accesses: Mapping[str, Access]) -> Listing:
+    """All files of the model at the commit that its revision means now. OperationError where that cannot be said."""
+    source = model.source[0]
+    match model.scheme:
+        case "hf":
+            from deployer.weights.huggingface import list_huggingface
+
+            return list_huggingface(source, model.revision, accesses["hf"])
+        case "modelscope":
+            from deployer.weights.modelscope import list_modelscope
+
+            return list_modelscope(source, model.revision, accesses["modelscope"])
+        case "https":
+            from deployer.weights.https import list_https
+
+            return list_https(source, model.revision)
+        case _:
+            raise OperationError(Diagnostic("bad-source", f"`{source}` is not fetched by deployer"))
