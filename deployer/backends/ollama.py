@@ -4,7 +4,7 @@ What a service is given is a model derived for it: named as served, with its opt
 it on disk, so it is there again after a restart; `ollama.setup.yaml.j2` says what is missing.
 """
 
-from deployer.backends.base import Api, Backend, Images, InTemplate, Refused
+from deployer.backends.base import FILES, Api, Backend, Images, InTemplate, Refused
 
 FROM_MODEL = "the model has it decided; take another one"
 WHAT_IT_NEEDS = "it takes what weights and context need; lower `context_length`"
@@ -19,7 +19,7 @@ BACKEND = Backend(
     api=Api(health="/api/version"),
     template="ollama.yaml.j2",
     setup="ollama.setup.yaml.j2",
-    sources=("ollama", "file"),
+    sources=("ollama", *FILES),
     names="tagged",
     options={
         "context_length": InTemplate(per_model=True),

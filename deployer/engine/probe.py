@@ -65,6 +65,7 @@ class Probed:
     distribution: tuple[str, ...] = ()
     tools: Mapping[str, bool] = field(default_factory=dict)
     clock_skew: int | None = None
+    folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -72,9 +73,20 @@ def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in paths if p.startswith(("/", "~")) and "\0" not in p))
 
 
-def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = ()) -> bytes:
-    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`. Of `disks` only the disk
-    under them is asked for."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a host is asked beyond the usual. Of `disks` only the disk under them; of `folders` their files' sizes and
+    times."""
+
+    paths: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
+def probe_script(
+    marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = (), folders: Sequence[str] = ()
+) -> bytes:
+    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`."""
     settings = {
         "M": marker,
         "GPU": "yes" if gpus else "no",
@@ -85,6 +97,7 @@ def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True, disks:
         "LOOKED": str(len(paths)),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    head += f"folders() {{ {'stamps ' + ' '.join(map(shlex.quote, folders)) if folders else ':'}; }}\n"
     tail = "main " + " ".join(map(shlex.quote, (*paths, *disks))) + " </dev/null 2>/dev/null\n"
     return (head + script_body() + tail).encode("utf-8", "surrogateescape")
 
@@ -106,7 +119,9 @@ def parse_sections(output: bytes, marker: str) -> dict[str, tuple[Section, ...]]
     return {name: tuple(sections) for name, sections in found.items()}
 
 
-def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = ()) -> Probed:
+def parse_probe(
+    output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = (), folders: Sequence[str] = ()
+) -> Probed:
     """What the script of the same marker and paths answered. ValueError where it does not say the least there is."""
     sections = parse_sections(output, marker)
 
@@ -141,7 +156,21 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequenc
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
+        folders=_folders(text("folders"), folders),
     )
+
+
+def _folders(text: str, folders: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Lines of SIZE TIME PATH; whatever else stands there is somebody's name with a newline."""
+    found: dict[str, dict[str, tuple[int, int]]] = {folder: {} for folder in folders}
+    for line in text.split("\n"):
+        size, _, rest = line.partition(" ")
+        time, _, path = rest.partition(" ")
+        folder, _, name = path.rpartition("/")
+        stamp = whole_number(size), whole_number(time)
+        if folder in found and name and stamp[0] is not None and stamp[1] is not None:
+            found[folder][one_line(name, 300)] = (stamp[0], stamp[1])
+    return found
 
 
 def _tools(sections: Mapping[str, tuple[Section, ...]]) -> dict[str, bool]:

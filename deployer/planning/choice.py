@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 
 from deployer import backends
 from deployer.backends.base import Backend
@@ -13,23 +14,31 @@ from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
 from deployer.planning.served import Served, served_by
+from deployer.planning.weights import manifest_of, path_fact
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts
+from deployer.values.facts import HostFacts, PathFact
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Reason
+from deployer.values.resolved import Unresolved
+from deployer.values.weights import Listing, Manifest
 
 LLM = "llm"
+NOT_ASKED = Unresolved("no hub was asked", "write deploy.lock with `deployer lock`, or plan with hosts")
 DECIDED, NOTHING_TELLS = "decided before", "nothing tells"
 NO_BACKEND_HINT = "name one with `backend`, or correct the model's `source` or `category`"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The hosts that gave facts, and which of them a selector means."""
+    """The hosts that gave facts, which of them a selector means, and what the models' sources have."""
 
     facts: Mapping[str, HostFacts]
     index: HostIndex
+    listings: Mapping[str, Listing | Unresolved] = field(default_factory=dict)
+
+    def listing(self, model: Model) -> Listing | Unresolved:
+        return self.listings.get(model.reference, NOT_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class ServiceChoice:
     draft: Model | None = None  # of speculative decoding
     overrides: tuple[int, ...] = ()  # that are in `service`, by their place in the list
     others: tuple[tuple[Model, str], ...] = ()  # its models after the first, with their categories
+    manifests: Mapping[Model, Manifest | Unresolved] = field(default_factory=dict)  # of those that are fetched
 
     @property
     def served(self) -> tuple[Served, ...]:
@@ -98,7 +108,30 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
     others = tuple((one.model, one.category[0]) for one in known[1:])
     model = known[0].model
-    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, why_category, draft, others=others)
+    manifests = _manifests(project, name, backend, seen, [one.model for one in known] + ([draft] if draft else []))
+    if isinstance(manifests, Diagnostic):
+        return manifests
+    return ServiceChoice(
+        name, service, model, backend, chosen, pin, category, why, why_category, draft, (), others, manifests
+    )
+
+
+def _manifests(
+    project: Project, name: str, backend: Backend, seen: Seen, models: Iterable[Model]
+) -> dict[Model, Manifest | Unresolved] | Diagnostic:
+    """The files of each model that is fetched; why there are none is no error where a host still has what it ran."""
+    found: dict[Model, Manifest | Unresolved] = {}
+    for model in models:
+        if not model.is_fetched:
+            continue
+        listing = seen.listing(model)
+        made = manifest_of(model, listing, backend.formats) if isinstance(listing, Listing) else listing
+        if isinstance(made, Diagnostic):
+            named = next((n for n, m in project.spec.models.items() if m.source == model.source), "")
+            where = project.where("models", named, "source") or project.where("services", name)
+            return replace(made, where=where, message=f"{made.message} (service `{name}`)")
+        found[model] = made
+    return found
 
 
 def _each_known(project: Project, service: Service, seen: Seen, found: tuple[Found, ...]) -> tuple[_Known, ...] | None:
@@ -164,9 +197,7 @@ class _Known:
 
 
 def _what_is_known(project: Project, service: Service, model: Model, seen: Seen, found: tuple[Found, ...]) -> _Known:
-    meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
-    paths = (facts.paths.get(model.location) for facts in meant)
-    path = next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
+    path = _path_of(service, model, seen)
     standing = [item.recorded.decisions for item in found if _stands(project, model, item)]
     names = {str(decisions["backend"]) for decisions in standing}
     categories = {str(decisions.get("category", LLM)) for decisions in standing}
@@ -178,6 +209,16 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
         category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
     format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
     return _Known(service.model or "", model, format_, category, decided)
+
+
+def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
+    """What is known of the model's files, before any host is chosen."""
+    if model.is_fetched:
+        listing = seen.listing(model)
+        return path_fact(model, listing) if isinstance(listing, Listing) else None
+    meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
+    paths = (facts.paths.get(model.location) for facts in meant)
+    return next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
 
 
 def _stands(project: Project, model: Model, item: Found) -> bool:

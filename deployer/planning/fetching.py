@@ -1,12 +1,14 @@
-"""What a replica needs on its host before anything is stopped for it: image and directories."""
+"""What a replica needs on its host before anything is stopped for it: image, weights and directories."""
 
 from __future__ import annotations
 
+from deployer.planning.cached import bytes_missing, cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.steplist import StepList
+from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.images import parse_image, registry_of
-from deployer.values.plan import MakeDirectory, PullImage
+from deployer.values.plan import FetchWeights, MakeDirectory, PullImage, Step
 
 
 def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
@@ -17,6 +19,23 @@ def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
         return ()
     operation = PullImage(image, registry_of(image))
     return (steps.shared(id_, new.host, operation, f"replica `{new.key}` runs it"),)
+
+
+def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
+    """The fetch of each model that the host does not have whole, shared by all replicas of the host."""
+    placed, host = new.placed, project.spec.hosts[new.host]
+    found = []
+    for model in (placed.model, *placed.others, placed.draft):
+        manifest = model.cached.files if model is not None and model.cached is not None else None
+        if manifest is None or is_whole(manifest, host, placed.facts):
+            continue
+        id_ = f"{new.host}/weights/{manifest.id}"
+        if id_ not in steps.steps:
+            missing = bytes_missing(manifest, host, placed.facts)
+            operation = FetchWeights(cache_of(host), manifest)
+            steps.add(Step(id_, new.host, operation, why=f"replica `{new.key}` serves it", bytes=missing))
+        found.append(id_)
+    return tuple(found)
 
 
 def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
-    seen = Seen(facts, HostIndex(project.spec))
+    seen = Seen(facts, HostIndex(project.spec), resolved.listings)
     choices = _choices(project, seen, found, problems)
     unknown = _unknown(project, here, choices, found)
     placer = Placer(project, seen, found)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 
+from deployer.planning.cached import folders_asked
 from deployer.planning.hosts import hosts_named
 from deployer.planning.models import split_parts
+from deployer.spec.language import Model
 from deployer.spec.project import Project
 
 MAX_PATHS = 2000  # a host
@@ -23,6 +25,19 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
         for name in hosts_named(project.spec, service.placement.hosts):
             wanted[name] |= paths
     return {name: tuple(sorted(p for p in paths if "${" not in p))[:MAX_PATHS] for name, paths in wanted.items()}
+
+
+def folders(project: Project) -> dict[str, tuple[str, ...]]:
+    """For each host of the spec the folders of its cache that tell which weights are there."""
+    spec = project.spec
+    used: dict[str, list[Model]] = {name: [] for name in spec.hosts}
+    for service in spec.services.values():
+        speculative = service.options.speculative
+        names = (*(alone.model for alone in service.each()), speculative.model if speculative else None)
+        models = [spec.models[name] for name in names if name in spec.models]
+        for host in hosts_named(spec, service.placement.hosts):
+            used[host] += models
+    return {name: folders_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in used.items()}
 
 
 def _paths(project: Project, name: str | None) -> set[str]:

@@ -34,6 +34,7 @@ ABOUT = (
     "*.md",
 )
 CODE = "*.py"
+WEIGHTS = (".safetensors", ".gguf")
 VARIANT = re.compile(r"\.(?:fp16|fp32|bf16|non_ema)(?=\.|-\d{5}-of-)")
 PREFERRED = "q4_k_m"  # of several GGUF quantizations, as llama.cpp's own `-hf` prefers it
 PROJECTOR = "mmproj"
@@ -41,9 +42,7 @@ PROJECTOR = "mmproj"
 
 def chosen_files(model: Model, listing: Listing, formats: Sequence[str]) -> tuple[WeightFile, ...] | Diagnostic:
     """What the spec includes, or by default what the formats need; sorted. Never a pickle unasked."""
-    offered = [f for f in listing.files if not _matches(f.path, model.exclude)]
-    if model.include:
-        offered = [f for f in offered if _matches(f.path, model.include)]
+    offered = [f for f in listing.files if _is_included(model, f)]
     pickles = [f for f in offered if _matches(f.path, PICKLES)]
     if not model.allow_pickle:
         offered = [f for f in offered if f not in pickles]
@@ -76,12 +75,16 @@ def code_of(manifest: Manifest) -> tuple[str, ...]:
     return tuple(f.path for f in manifest.files if fnmatchcase(f.path, CODE))
 
 
-def path_fact(listing: Listing) -> PathFact:
+def path_fact(model: Model, listing: Listing) -> PathFact:
     """A listing as if it were a directory of a host, for what reads formats and categories off those."""
-    names = dict.fromkeys(f.path.split("/")[0] for f in listing.files)
-    return PathFact(
-        listing.source, "directory", entries=tuple(names), architectures=listing.architectures, pooling=listing.pooling
-    )
+    about = dict.fromkeys(f.path.split("/")[0] for f in listing.files if not f.path.endswith(WEIGHTS))
+    weights = [f.path for f in listing.files if f.path.endswith(WEIGHTS) and _is_included(model, f)]
+    entries = (*about, *weights)
+    return PathFact(listing.source, "directory", None, entries, None, None, listing.architectures, listing.pooling)
+
+
+def _is_included(model: Model, file: WeightFile) -> bool:
+    return (not model.include or _matches(file.path, model.include)) and not _matches(file.path, model.exclude)
 
 
 def first_part(manifest: Manifest) -> tuple[str, ...]:
@@ -154,7 +157,7 @@ def _nothing(model: Model, pickles: Sequence[WeightFile], formats: Sequence[str]
 
 def _is_weights(file: WeightFile, model: Model) -> bool:
     is_pickle = model.allow_pickle and _matches(file.path, PICKLES)
-    return is_pickle or bool(model.include) or file.path.endswith((".safetensors", ".gguf"))
+    return is_pickle or bool(model.include) or file.path.endswith(WEIGHTS)
 
 
 def _is_gguf(file: WeightFile) -> bool:

@@ -33,7 +33,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec = session.project.spec
     holder = Holder(spec.project, new_apply_id(), who_applies())
     with _locked(session, planned, holder, orders) as leases:
-        again = session.plan(destroy=planned.destroy, then=planned.observed)
+        again = session.plan(destroy=planned.destroy, then=planned)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again)
         refuse_moved(planned.plan, again.plan)
@@ -67,7 +67,8 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         orders.report(event)
 
     known = {host: facts.gpus for host, facts in planned.observed.reachable.items()}
-    context = ApplyContext(spec.project, spec.id, apply_id, session.secrets, spec.registries, leases.fence, gpus=known)
+    secrets = session.secrets
+    context = ApplyContext(spec.project, spec.id, apply_id, secrets, spec.registries, leases.fence, spec.hubs, known)
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
     result = ApplyResult(apply_id, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:

@@ -20,7 +20,7 @@ def check_support(checked: Checked) -> None:
     for name, model in checked.spec.models.items():
         if len(model.source) > 1:
             _refuse(checked, ("models", name, "source"), "name one source", "several sources of a model")
-        elif model.scheme != "file" and not _is_served(model.scheme):
+        elif model.scheme != "file" and not model.is_fetched and not _is_served(model.scheme):
             instead = "put the weights on the host and write `source: file:///path/on/the/host`"
             _refuse(checked, ("models", name, "source"), instead, f"`{model.scheme}://`")
     for name, service in checked.spec.services.items():

@@ -60,6 +60,13 @@ class Host(Section):
     state: Literal["active", "drain", "maintenance", "lost"] = "active"
     proxy: Annotated[Proxy | None, NotYet("set the proxy in the host's Docker daemon")] = None
 
+    @field_validator("cache_dir", mode="after")
+    @classmethod
+    def absolute(cls, value: str) -> str:
+        if not value.startswith("/"):
+            raise ValueError(f"`{value}` is not absolute; write it as `/srv/hf`")
+        return value
+
     @field_validator("ports", mode="after")
     @classmethod
     def ordered(cls, value: str) -> str:

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from deployer.spec.language.base import Section, Text, Texts
 
+FETCHED = ("hf", "modelscope", "https")  # deployer brings the files into the hosts' caches
 SCHEMES = ("hf", "modelscope", "ngc", "ollama", "https", "file", "local", "builtin")
 Category = Literal["llm", "embedding", "reranker", "speech-to-text", "text-to-speech", "image"]
 
@@ -39,6 +40,15 @@ class Model(Section):
     @property
     def scheme(self) -> str:
         return self.source[0].partition("://")[0]
+
+    @property
+    def is_fetched(self) -> bool:
+        return self.scheme in FETCHED
+
+    @property
+    def reference(self) -> str:
+        """What is looked up for it; models that differ in what they include share that."""
+        return f"{self.source[0]}@{self.revision or ''}"
 
     @property
     def location(self) -> str:

@@ -146,7 +146,7 @@ NOT_YET = [
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    nim: {profile: x}\n", "nim", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
-    ("hubs: {hf: {endpoint: x}}\n", "hubs", "file://"),
+    ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
     ("policy: {deny: [latest-tag]}\n", "deny", "leave it out"),
     ("profiles: {p: {nim: {}}}\n", "nim", "leave it out"),
@@ -178,11 +178,16 @@ def test_host_keys_that_are_not_built_yet(key, value):
     assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
 
 
-@pytest.mark.parametrize("scheme", ["hf", "modelscope", "ngc", "https", "local"])
-def test_only_weights_on_the_host_yet(scheme):
+@pytest.mark.parametrize("scheme", ["ngc", "local"])
+def test_sources_that_are_not_built_yet(scheme):
     problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
     assert problem.code == "not-supported-yet"
     assert "put the weights on the host" in problem.hint
+
+
+@pytest.mark.parametrize("scheme", ["hf", "modelscope", "https"])
+def test_weights_that_are_fetched(scheme):
+    assert codes(BASE.replace("file://", f"{scheme}://") + "services: {}\n") == []
 
 
 def test_several_sources_of_a_model():

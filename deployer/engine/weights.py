@@ -1,0 +1,25 @@
+"""Performs the fetch of weights into a host's cache: with the hub's token, followed byte by byte."""
+
+from __future__ import annotations
+
+from deployer.engine.context import Site
+from deployer.engine.hubs import token_of
+from deployer.values.plan import FetchWeights
+from deployer.weights.script import Job
+from deployer.weights.transfer import fetch
+
+WAITING = {"waiting": "another fetch of it runs on the host", "checking": "what is there is being read"}
+
+
+def fetch_weights(operation: FetchWeights, site: Site) -> str:
+    manifest = operation.manifest
+    token = token_of(site.context.hubs, manifest.source.partition("://")[0])
+    secret = site.context.secrets.value(token.secret, site.host) if token is not None else None
+
+    def follow(word: str, count: int) -> None:
+        site.watch.pause(0)
+        site.watch.progress(count, manifest.size, WAITING.get(word, ""))
+
+    site.watch.pause(0)
+    came = fetch(site.transport, Job(operation.cache_dir, manifest, secret), follow)
+    return "" if came else "was there already"
