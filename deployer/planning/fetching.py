@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from deployer.errors import Diagnostic, Severity
+from deployer.formats.text import one_line
 from deployer.planning.cached import bytes_missing, cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.steplist import StepList
+from deployer.planning.weights import code_of
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.images import parse_image, registry_of
@@ -36,6 +41,17 @@ def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tupl
             steps.add(Step(id_, new.host, operation, why=f"replica `{new.key}` serves it", bytes=missing))
         found.append(id_)
     return tuple(found)
+
+
+def code_warnings(steps: Iterable[Step]) -> Iterator[Diagnostic]:
+    """Programs that come with a model, by name: nobody has read them."""
+    fetched = {s.operation.manifest.id: s.operation.manifest for s in steps if isinstance(s.operation, FetchWeights)}
+    for manifest in fetched.values():
+        if found := code_of(manifest):
+            message = f"{manifest.source} brings programs, which `trust_remote_code` would run"
+            hint = 'read them, or leave them out with `exclude: ["*.py"]`'
+            names = tuple(one_line(name, 100) for name in found[:10])
+            yield Diagnostic("model-has-code", message, None, names, hint, Severity.WARNING)
 
 
 def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:

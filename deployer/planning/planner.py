@@ -11,7 +11,9 @@ from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.desired import DesiredReplica, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
+from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
+from deployer.planning.fetching import code_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
@@ -101,6 +103,7 @@ def _assemble(
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
     problems += unread_containers(observed.reachable)
+    problems += [*full_disks(project, observed, steps), *code_warnings(steps)]
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,

@@ -25,9 +25,9 @@ class GpuSelection(Section):
 
 
 class Reserve(Section):
-    memory: Size | None = None
-    gpu_memory: Size | None = None
-    disk: Size | None = None
+    memory: Annotated[Size | None, NotYet("leave it out")] = None
+    gpu_memory: Annotated[Size | None, NotYet("leave it out")] = None
+    disk: Size | None = Field(None, description="to stay free where weights are fetched to")
 
 
 class Proxy(Section):
@@ -53,7 +53,7 @@ class Host(Section):
     gpus: GpuSelection = GpuSelection.usual()
     cache_dir: str = "/var/lib/deployer/cache"
     model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
-    reserve: Annotated[Reserve | None, NotYet("leave it out")] = None
+    reserve: Reserve | None = None
     ports: Annotated[str, Field(pattern=r"^\d{1,5}-\d{1,5}$", description="host ports deployer may pick")] = (
         "20000-31999"
     )

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from deployer.planning.cached import bytes_missing
+from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
+from deployer.values.facts import Disk, ObservedState
 from deployer.values.plan import Action, CreateContainer, FetchWeights, Plan, Step
 from deployer.values.resolved import Resolved, Unresolved
 from deployer.values.weights import Listing, Manifest, WeightFile
@@ -142,6 +144,28 @@ def test_what_was_lost_of_the_cache_is_fetched_for_what_is_made_anew(world: Worl
     assert [step.bytes for step in fetches(plan)] == [1000]
 
 
+@pytest.mark.parametrize(("free", "reserve", "fits"), [(100, 0, True), (70, 10, False), (60, 0, False)])
+def test_a_disk_that_is_too_small_is_said_before_anything_is_done(
+    world: World, free: int, reserve: int, fits: bool
+) -> None:
+    hosts = {"h1": {"reserve": {"disk": f"{reserve}m"}}}
+    small = project_of({"chat": {"backend": None}}, hosts, models={"m": {"source": SOURCE}})
+    facts = replace(
+        world.facts("h1", ()),
+        disks=(Disk(CACHE, "/var", 10 << 30, free << 20), Disk("/var/lib/docker", "/var", 10 << 30, free << 20)),
+    )
+    plan = planned(small, ObservedState({"h1": facts}), resolved(listing()))
+    assert errors_of(plan) == ([] if fits else ["disk-too-small"])
+    if reserve:
+        problem = next(p for p in plan.problems if p.code == "disk-too-small")
+        assert problem.evidence == (
+            "70.0 MiB are free on `/var`",
+            f"0.0 MiB of {SOURCE} are missing",
+            "image ghcr.io/ggml-org/llama.cpp:server comes on top",
+            "10.0 MiB are to stay free (`reserve.disk`)",
+        )
+
+
 def test_what_is_there_already_counts(world: World) -> None:
     facts = world.facts("h1", ())
     host = project().spec.hosts["h1"]
@@ -152,3 +176,13 @@ def test_what_is_there_already_counts(world: World) -> None:
     assert bytes_missing(manifest, host, replace(facts, folders={blobs: there})) == 500
     wrong = {"1" * 64: (999, 1), "2" * 64 + ".part": (2500, 1)}
     assert bytes_missing(manifest, host, replace(facts, folders={blobs: wrong})) == 3000
+
+
+def test_programs_that_come_with_a_model_are_named(world: World) -> None:
+    files = (WeightFile("modeling_x.py", 10, git="3" * 40), WeightFile("model.safetensors", 500, sha256="4" * 64))
+    services = {"chat": {"backend": "vllm", "image": "vllm/vllm:v0.11.0", "replicas": 2}}
+    plan = plan_for(project(services), world, resolved(listing(files=files)))
+    (said,) = [problem for problem in plan.problems if problem.code == "model-has-code"]
+    assert said.evidence == ("modeling_x.py",)
+    left_out = plan_for(project(services, exclude=["*.py"]), world, resolved(listing(files=files)))
+    assert not [problem for problem in left_out.problems if problem.code == "model-has-code"]
