@@ -22,6 +22,7 @@ COMMANDS = {
     "render": "Print the exact `docker run` of each replica.",
     "facts": "Print everything observed on the hosts, as JSON.",
     "doctor": "Check that the hosts have what they need.",
+    "lock": "Write down which commit of each model is meant, and the hash of every file.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",

@@ -12,7 +12,8 @@ from deployer.values.resolved import Unresolved
 from deployer.values.secrets import SecretRef
 from deployer.values.weights import Listing
 from deployer.weights.access import ENDPOINTS, Access, endpoint_of
-from deployer.weights.sources import list_source
+from deployer.weights.hashing import with_hashes
+from deployer.weights.sources import list_source, with_urls
 
 
 def token_of(hubs: object, hub: str) -> SecretRef | None:
@@ -27,18 +28,30 @@ class Hubs:
     store: SecretStore
     environment: Mapping[str, str]
 
-    def listing(self, model: Model) -> Listing | Unresolved:
-        """What the model's source has; why it cannot be said is a value."""
+    def listing(self, model: Model, locked: Listing | None = None) -> Listing | Unresolved:
+        """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
         try:
-            accesses = {hub: self._access(hub) for hub in ENDPOINTS if hub == model.scheme}
-            return list_source(model, accesses)
+            if locked is not None:
+                return with_urls(locked, {hub: Access(self._endpoint(hub)) for hub in ENDPOINTS})
+            return list_source(model, self._accesses(model))
         except OperationError as error:
             found = error.diagnostic
             said = "; ".join((found.message, *found.evidence[:1]))
             return Unresolved(self.store.redactor.redact(said), found.hint)
 
+    def hashed(self, model: Model) -> Listing:
+        """What the model's source has, with the SHA-256 of every file. OperationError."""
+        accesses = self._accesses(model)
+        return with_hashes(list_source(model, accesses), accesses.get(model.scheme))
+
+    def _accesses(self, model: Model) -> dict[str, Access]:
+        return {hub: self._access(hub) for hub in ENDPOINTS if hub == model.scheme}
+
+    def _endpoint(self, hub: str) -> str:
+        return endpoint_of(hub, getattr(self.spec.hubs, hub).endpoint, self.environment)
+
     def _access(self, hub: str) -> Access:
-        endpoint = endpoint_of(hub, getattr(self.spec.hubs, hub).endpoint, self.environment)
+        endpoint = self._endpoint(hub)
         token = token_of(self.spec.hubs, hub)
         if token is None:
             return Access(endpoint)

@@ -31,10 +31,13 @@ def resolve(
     if not names and not models:
         return Resolved()
     hubs = Hubs(project.spec, store, environment or {})
+    locked = project.lock.listings()
     standing = {name: found for name, found in (known or {}).items() if isinstance(found, Listing)}
     with ThreadPoolExecutor(min(AT_ONCE, len(names) + len(models))) as pool:
         found = pool.map(partial(_fingerprint, project.spec, store), names)
-        listed = pool.map(lambda model: standing.get(model.reference) or hubs.listing(model), models)
+        listed = pool.map(
+            lambda model: standing.get(model.reference) or hubs.listing(model, locked.get(model.reference)), models
+        )
         references = (model.reference for model in models)
         return Resolved(dict(zip(names, found, strict=True)), listings=dict(zip(references, listed, strict=True)))
 

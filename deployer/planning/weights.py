@@ -52,7 +52,7 @@ def chosen_files(model: Model, listing: Listing, formats: Sequence[str]) -> tupl
             return chosen
     else:
         chosen = offered if model.include else _of_transformers(offered)
-    if not any(_is_weights(f, model) for f in chosen):
+    if not any(_is_weights(f, model, formats) for f in chosen):
         return _nothing(model, pickles, formats)
     return tuple(sorted(chosen, key=lambda f: f.path))
 
@@ -155,9 +155,10 @@ def _nothing(model: Model, pickles: Sequence[WeightFile], formats: Sequence[str]
     return Diagnostic("no-weights", message, hint="correct `source`, `include` or `backend`")
 
 
-def _is_weights(file: WeightFile, model: Model) -> bool:
+def _is_weights(file: WeightFile, model: Model, formats: Sequence[str]) -> bool:
     is_pickle = model.allow_pickle and _matches(file.path, PICKLES)
-    return is_pickle or bool(model.include) or file.path.endswith(WEIGHTS)
+    suffixes = tuple(f".{known}" for known in formats) or WEIGHTS
+    return is_pickle or bool(model.include) or file.path.endswith(suffixes)
 
 
 def _is_gguf(file: WeightFile) -> bool:

@@ -32,7 +32,7 @@ class WeightFile:
     @property
     def blob(self) -> str:
         """The name of its content in a cache, as huggingface_hub names blobs."""
-        return self.sha256 or self.git or digest(["tag", self.tag, self.path, self.size])
+        return self.git or self.sha256 or digest(["tag", self.tag, self.path, self.size])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from deployer.formats.text import whole_number
@@ -26,6 +27,15 @@ def list_https(source: str, revision: str | None) -> Listing:
     files = tuple(_file(source, part, hashed[1] if hashed else None) for part in parts)
     commit = digest([[file.path, file.size, file.blob] for file in files])[:40]
     return Listing(source, revision or "", commit, files, pinned=hashed is not None)
+
+
+def with_https_urls(listing: Listing) -> Listing:
+    """Of a file or of the parts of a split one, which have their own names."""
+    parts = split_parts(urlsplit(listing.source).path)
+    urls = {
+        unquote(posixpath.basename(part)): urlunsplit(urlsplit(listing.source)._replace(path=part)) for part in parts
+    }
+    return replace(listing, files=tuple(replace(f, url=urls.get(f.path, "")) for f in listing.files))
 
 
 def _file(source: str, path: str, sha256: str | None) -> WeightFile:

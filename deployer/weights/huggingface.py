@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -30,20 +31,19 @@ def list_huggingface(source: str, revision: str | None, access: Access) -> Listi
     siblings = info.siblings or []
     if len(siblings) > MOST_FILES:
         raise failure("bad-listing", f"`{source}` has {len(siblings)} files", f"at most {MOST_FILES} are taken")
-    base = f"{access.endpoint}/{name}/resolve/{commit}/"
-    files = tuple(_file(sibling, base, source) for sibling in siblings)
-    return Listing(
-        source,
-        revision or "main",
-        commit,
-        files,
-        _architectures(info),
-        _pooling(info),
-        pinned=revision is not None and COMMIT.match(revision) is not None,
-    )
+    files = tuple(_file(sibling, source) for sibling in siblings)
+    pinned = revision is not None and COMMIT.match(revision) is not None
+    found = Listing(source, revision or "main", commit, files, _architectures(info), _pooling(info), pinned)
+    return with_huggingface_urls(found, access)
 
 
-def _file(sibling: Any, base: str, source: str) -> WeightFile:
+def with_huggingface_urls(listing: Listing, access: Access) -> Listing:
+    base = f"{access.endpoint}/{listing.source.removeprefix('hf://')}/resolve/{listing.commit}/"
+    files = (replace(f, url=base + quote(f.path, safe="/", errors="replace")) for f in listing.files)
+    return replace(listing, files=tuple(files))
+
+
+def _file(sibling: Any, source: str) -> WeightFile:
     path, lfs = str(sibling.rfilename), sibling.lfs
     digest = str(lfs.sha256) if lfs is not None else None
     blob = str(sibling.blob_id or "")
@@ -53,8 +53,7 @@ def _file(sibling: Any, base: str, source: str) -> WeightFile:
         raise failure(
             "bad-listing", f"the hub gives no hash for `{one_line(path)}` of `{source}`", "try another endpoint"
         )
-    url = base + quote(path, safe="/", errors="replace")
-    return WeightFile(path, size, digest if is_known else None, None if is_known else blob, url=url)
+    return WeightFile(path, size, digest if is_known else None, None if is_known else blob)
 
 
 def _architectures(info: Any) -> tuple[str, ...]:

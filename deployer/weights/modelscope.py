@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -31,28 +32,35 @@ def list_modelscope(source: str, revision: str | None, access: Access) -> Listin
     if answer.status in (401, 403, 404):
         hint = "correct `source` and `revision`; of a private model set `hubs: {modelscope: {token: ...}}`"
         raise failure("unknown-model-source", f"`{source}` at revision `{wanted}` is not at {access.endpoint}", hint)
-    files = _files(parse_answer(answer, source), f"{base}?Revision={quote(wanted, safe='')}&FilePath=", source)
+    files = _files(parse_answer(answer, source), source)
     is_commit = COMMIT.match(wanted) is not None
     commit = wanted if is_commit else digest(sorted([f.path, f.sha256] for f in files))[:40]
-    return Listing(source, wanted, commit, files, pinned=is_commit)
+    return with_modelscope_urls(Listing(source, wanted, commit, files, pinned=is_commit), access)
 
 
-def _files(said: Any, base: str, source: str) -> tuple[WeightFile, ...]:
+def with_modelscope_urls(listing: Listing, access: Access) -> Listing:
+    name, revision = listing.source.removeprefix("modelscope://"), quote(listing.revision, safe="")
+    base = f"{access.endpoint}/api/v1/models/{quote(name)}/repo?Revision={revision}&FilePath="
+    files = (replace(f, url=base + quote(f.path, safe="", errors="replace")) for f in listing.files)
+    return replace(listing, files=tuple(files))
+
+
+def _files(said: Any, source: str) -> tuple[WeightFile, ...]:
     data = said.get("Data") if isinstance(said, dict) else None
     listed = data.get("Files") if isinstance(data, dict) else None
     if not isinstance(listed, list) or len(listed) > MOST_FILES:
         raise failure("bad-listing", f"ModelScope gives no list of the files of `{source}`", "try again later")
-    return tuple(_file(entry, base, source) for entry in listed if not _is_folder(entry))
+    return tuple(_file(entry, source) for entry in listed if not _is_folder(entry))
 
 
 def _is_folder(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get("Type") == "tree"
 
 
-def _file(entry: Any, base: str, source: str) -> WeightFile:
+def _file(entry: Any, source: str) -> WeightFile:
     path = entry.get("Path") if isinstance(entry, dict) else None
     digest_ = entry.get("Sha256") if isinstance(entry, dict) else None
     if not isinstance(path, str) or not isinstance(digest_, str) or SHA256.match(digest_) is None:
         raise failure("bad-listing", f"ModelScope gives no hash for `{one_line(str(path))}` of `{source}`")
     size = checked_size(entry.get("Size"), path, source)
-    return WeightFile(path, size, digest_, url=base + quote(path, safe="", errors="replace"))
+    return WeightFile(path, size, digest_)

@@ -9,8 +9,6 @@ from deployer.spec.language import Model
 from deployer.values.weights import Listing
 from deployer.weights.access import Access
 
-HUBS = ("hf", "modelscope")
-
 
 def list_source(model: Model, accesses: Mapping[str, Access]) -> Listing:
     """All files of the model at the commit that its revision means now. OperationError where that cannot be said."""
@@ -30,3 +28,20 @@ def list_source(model: Model, accesses: Mapping[str, Access]) -> Listing:
             return list_https(source, model.revision)
         case _:
             raise OperationError(Diagnostic("bad-source", f"`{source}` is not fetched by deployer"))
+
+
+def with_urls(listing: Listing, accesses: Mapping[str, Access]) -> Listing:
+    """A listing of deploy.lock, with the places its files are fetched from today."""
+    match listing.source.partition("://")[0]:
+        case "hf":
+            from deployer.weights.huggingface import with_huggingface_urls
+
+            return with_huggingface_urls(listing, accesses["hf"])
+        case "modelscope":
+            from deployer.weights.modelscope import with_modelscope_urls
+
+            return with_modelscope_urls(listing, accesses["modelscope"])
+        case _:
+            from deployer.weights.https import with_https_urls
+
+            return with_https_urls(listing)
