@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "Show what runs, service by service.",
     "verify": "Send every replica a real request and judge the answer.",
     "query": "Ask a service something and print the answer as it comes.",
+    "cache": "Show, check, tidy up and fill the hosts' caches of weights.",
     "logs": "Show the log of a service's containers.",
 }
 INTERRUPTED = 130

@@ -32,12 +32,16 @@ class Hubs:
         """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
         try:
             if locked is not None:
-                return with_urls(locked, {hub: Access(self._endpoint(hub)) for hub in ENDPOINTS})
+                return self.located(locked)
             return list_source(model, self._accesses(model))
         except OperationError as error:
             found = error.diagnostic
             said = "; ".join((found.message, *found.evidence[:1]))
             return Unresolved(self.store.redactor.redact(said), found.hint)
+
+    def located(self, listing: Listing) -> Listing:
+        """With the places where its files are found today."""
+        return with_urls(listing, {hub: Access(self._endpoint(hub)) for hub in ENDPOINTS})
 
     def hashed(self, model: Model) -> Listing:
         """What the model's source has, with the SHA-256 of every file. OperationError."""

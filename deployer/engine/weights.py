@@ -18,6 +18,8 @@ def fetch_weights(operation: FetchWeights, site: Site) -> str:
 
     def follow(word: str, count: int) -> None:
         site.watch.pause(0)
+        if word == "wrong":
+            return
         site.watch.progress(count, manifest.size, WAITING.get(word, ""))
 
     site.watch.pause(0)

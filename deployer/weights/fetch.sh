@@ -2,7 +2,7 @@
 # Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT TOKEN WORKERS STALL TRIES, and two functions:
 #   item NUMBER   sets blob size kind hash url of one content, NUMBER from 1 to COUNT
 #   links         calls `link PATH TARGET` for each file of the snapshot
-# Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, at the end `whole FETCHED` or
+# Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, at the end `whole FETCHED` or
 # `failed CODE NUMBER WORDS`. TOKEN goes to curl on its stdin: it is in no argv, no environment and no file.
 
 # shellcheck shell=sh disable=SC2015,SC2086,SC2153,SC2154
@@ -108,6 +108,7 @@ judge() {
 fetch() {
     part=$blobs/$blob.part
     if is_whole; then return 0; fi
+    [ ! -f "$blobs/$blob" ] || printf 'wrong %s\n' "$number"
     rm -f -- "$blobs/$blob" "$work/$number.checking"
     tries=0 wrong=0
     while :; do

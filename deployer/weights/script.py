@@ -60,13 +60,19 @@ def script_body() -> str:
 
 def manifest_text(manifest: Manifest) -> str:
     """What is kept on a host of a manifest that is there whole."""
-    files = [{"path": f.path, "size": f.size, "blob": f.blob, **_hash(f)} for f in manifest.files]
+    files = [{"path": f.path, "size": f.size, "blob": f.blob, **_told_apart(f)} for f in manifest.files]
     about = {"source": manifest.source, "revision": manifest.revision, "commit": manifest.commit}
     return json.dumps({"format": 1, **about, "folder": manifest.folder, "files": files}, ensure_ascii=True)
 
 
 def _hash(file: WeightFile) -> dict[str, str]:
     return {"sha256": file.sha256} if file.sha256 else {"git": file.git} if file.git else {}
+
+
+def _told_apart(file: WeightFile) -> dict[str, str]:
+    """All that a file's blob is named by, so that whoever reads the manifest finds it again."""
+    known = {"sha256": file.sha256, "git": file.git, "tag": file.tag}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _items(contents: tuple[WeightFile, ...]) -> Iterator[str]:
