@@ -8,7 +8,7 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 
-FILES = ("file", "hf", "modelscope", "https")  # schemes of models that a backend is given as files
+FILES = ("file", "hf", "modelscope", "https", "local")  # schemes of models that a backend is given as files
 
 
 @dataclass(frozen=True, slots=True)

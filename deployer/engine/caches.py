@@ -73,4 +73,5 @@ def _job(cache_dir: str, manifest: Manifest, hubs: Hubs, host: str) -> Job:
     listing = hubs.located(Listing(manifest.source, manifest.revision, manifest.commit, manifest.files))
     hub = token_of(hubs.spec.hubs, manifest.source.partition("://")[0])
     token = hubs.store.value(hub.secret, host) if hub is not None else None
-    return Job(cache_dir, Manifest(manifest.source, manifest.revision, manifest.commit, listing.files), token)
+    found = Manifest(manifest.source, manifest.revision, manifest.commit, listing.files)
+    return Job(cache_dir, found, token, pushed=manifest.source.startswith("local://"))

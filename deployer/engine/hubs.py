@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from deployer.dataclass import dataclass
 from deployer.engine.secrets import SecretStore
@@ -27,13 +28,14 @@ class Hubs:
     spec: DeploySpec
     store: SecretStore
     environment: Mapping[str, str]
+    folder: Path = Path()
 
     def listing(self, model: Model, locked: Listing | None = None) -> Listing | Unresolved:
         """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
         try:
             if locked is not None:
                 return self.located(locked)
-            return list_source(model, self._accesses(model))
+            return list_source(model, self._accesses(model), self.folder)
         except OperationError as error:
             found = error.diagnostic
             said = "; ".join((found.message, *found.evidence[:1]))
@@ -46,7 +48,7 @@ class Hubs:
     def hashed(self, model: Model) -> Listing:
         """What the model's source has, with the SHA-256 of every file. OperationError."""
         accesses = self._accesses(model)
-        return with_hashes(list_source(model, accesses), accesses.get(model.scheme))
+        return with_hashes(list_source(model, accesses, self.folder), accesses.get(model.scheme))
 
     def _accesses(self, model: Model) -> dict[str, Access]:
         return {hub: self._access(hub) for hub in ENDPOINTS if hub == model.scheme}

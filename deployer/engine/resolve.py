@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from deployer.engine.hubs import Hubs
 from deployer.engine.secrets import SecretStore
@@ -30,7 +31,7 @@ def resolve(
     names, models = used_secrets(project.spec), used_models(project.spec)
     if not names and not models:
         return Resolved()
-    hubs = Hubs(project.spec, store, environment or {})
+    hubs = Hubs(project.spec, store, environment or {}, Path(project.path).parent)
     locked = project.lock.listings()
     standing = {name: found for name, found in (known or {}).items() if isinstance(found, Listing)}
     with ThreadPoolExecutor(min(AT_ONCE, len(names) + len(models))) as pool:

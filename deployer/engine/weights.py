@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployer.engine.context import Site
 from deployer.engine.hubs import token_of
 from deployer.values.plan import FetchWeights
+from deployer.weights.push import push
 from deployer.weights.script import Job
 from deployer.weights.transfer import fetch
 
@@ -14,7 +15,8 @@ WAITING = {"waiting": "another fetch of it runs on the host", "checking": "what 
 def fetch_weights(operation: FetchWeights, site: Site) -> str:
     manifest = operation.manifest
     token = token_of(site.context.hubs, manifest.source.partition("://")[0])
-    secret = site.context.secrets.value(token.secret, site.host) if token is not None else None
+    goes_to = site.host if operation.by == "host" else None
+    secret = site.context.secrets.value(token.secret, goes_to) if token is not None else None
 
     def follow(word: str, count: int) -> None:
         site.watch.pause(0)
@@ -23,5 +25,6 @@ def fetch_weights(operation: FetchWeights, site: Site) -> str:
         site.watch.progress(count, manifest.size, WAITING.get(word, ""))
 
     site.watch.pause(0)
-    came = fetch(site.transport, Job(operation.cache_dir, manifest, secret), follow)
+    job = Job(operation.cache_dir, manifest, secret)
+    came = (fetch if operation.by == "host" else push)(site.transport, job, follow)
     return "" if came else "was there already"

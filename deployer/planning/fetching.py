@@ -37,7 +37,8 @@ def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tupl
         id_ = f"{new.host}/weights/{manifest.id}"
         if id_ not in steps.steps:
             missing = bytes_missing(manifest, host, placed.facts)
-            operation = FetchWeights(cache_of(host), manifest)
+            by = "controller" if manifest.source.startswith("local://") else host.fetch
+            operation = FetchWeights(cache_of(host), manifest, by)
             steps.add(Step(id_, new.host, operation, why=f"replica `{new.key}` serves it", bytes=missing))
         found.append(id_)
     return tuple(found)

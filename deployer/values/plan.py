@@ -94,10 +94,12 @@ class PullImage:
 
 @dataclass(frozen=True, slots=True)
 class FetchWeights:
-    """All files of a manifest into the host's cache, each checked; what is there and right stays."""
+    """All files of a manifest into the host's cache, each checked; what is there and right stays. `by`: the host gets
+    them itself, or the controller brings them."""
 
     cache_dir: str
     manifest: Manifest
+    by: Literal["host", "controller"] = "host"
     op: Literal["fetch-weights"] = "fetch-weights"
 
 

@@ -20,7 +20,8 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 @dataclass(frozen=True, slots=True)
 class WeightFile:
     """One file of a model. `sha256` is that of its content, `git` the id of git's blob of it, `tag` whatever else its
-    source tells contents apart by: a source gives one of them. `url`: where a host gets it, empty where it cannot."""
+    source tells contents apart by: a source gives one of them. `url`: where it is fetched from, an absolute path of the
+    controller's own disk too."""
 
     path: str
     size: int
@@ -32,7 +33,8 @@ class WeightFile:
     @property
     def blob(self) -> str:
         """The name of its content in a cache, as huggingface_hub names blobs."""
-        return self.git or self.sha256 or digest(["tag", self.tag, self.path, self.size])
+        tagged = digest(["tag", self.tag, self.path, self.size]) if self.tag is not None else None
+        return self.git or tagged or self.sha256 or digest(["size", self.path, self.size])
 
 
 @dataclass(frozen=True, slots=True)

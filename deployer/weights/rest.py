@@ -36,12 +36,16 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
         return again
 
 
+def opener() -> urllib.request.OpenerDirector:
+    """Follows redirects with the care that a token needs."""
+    return urllib.request.build_opener(_SameHostOnly())
+
+
 def ask(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, most: int = MOST) -> Answer:
     """Any status is an answer. OperationError `hub-unreachable` where none comes."""
-    opener = urllib.request.build_opener(_SameHostOnly())
     request = urllib.request.Request(url, method=method, headers={"User-Agent": "deployer", **(headers or {})})
     try:
-        with opener.open(request, timeout=TIMEOUT) as response:
+        with opener().open(request, timeout=TIMEOUT) as response:
             body = response.read(most + 1) if method != "HEAD" else b""
             found = {key.lower(): value for key, value in response.headers.items()}
             answer = Answer(response.status, found, body, response.url)

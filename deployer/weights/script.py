@@ -22,13 +22,15 @@ REF_PARTS = ("", ".", "..")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`token` goes with every request to the first host of a URL, and to no other."""
+    """`token` goes with every request to the first host of a URL, and to no other. `pushed`: the controller brought
+    all contents; nothing is fetched."""
 
     cache_dir: str
     manifest: Manifest
     token: Secret | None = None
     stall: int = STALL
     tries: int = TRIES
+    pushed: bool = False
 
 
 def fetch_script(job: Job) -> bytes:
@@ -45,6 +47,7 @@ def fetch_script(job: Job) -> bytes:
         "COUNT": str(len(contents)),
         "TOKEN": _for_config(job.token.reveal()) if job.token is not None else "",
         "WORKERS": str(WORKERS),
+        "PUSHED": "yes" if job.pushed else "",
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Model
@@ -10,8 +11,9 @@ from deployer.values.weights import Listing
 from deployer.weights.access import Access
 
 
-def list_source(model: Model, accesses: Mapping[str, Access]) -> Listing:
-    """All files of the model at the commit that its revision means now. OperationError where that cannot be said."""
+def list_source(model: Model, accesses: Mapping[str, Access], folder: Path = Path()) -> Listing:
+    """All files of the model at the commit that its revision means now. OperationError where that cannot be said.
+    `folder`: of the spec, for paths on the controller."""
     source = model.source[0]
     match model.scheme:
         case "hf":
@@ -26,6 +28,10 @@ def list_source(model: Model, accesses: Mapping[str, Access]) -> Listing:
             from deployer.weights.https import list_https
 
             return list_https(source, model.revision)
+        case "local":
+            from deployer.weights.local import list_local
+
+            return list_local(source, folder)
         case _:
             raise OperationError(Diagnostic("bad-source", f"`{source}` is not fetched by deployer"))
 
@@ -41,6 +47,8 @@ def with_urls(listing: Listing, accesses: Mapping[str, Access]) -> Listing:
             from deployer.weights.modelscope import with_modelscope_urls
 
             return with_modelscope_urls(listing, accesses["modelscope"])
+        case "local":
+            return listing
         case _:
             from deployer.weights.https import with_https_urls
 

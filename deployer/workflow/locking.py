@@ -10,6 +10,7 @@ from deployer.errors import Diagnostic, OperationError, RefusedError, SpecError
 from deployer.values.lock import Lock, LockedModel, LockedNow
 
 if TYPE_CHECKING:
+    from deployer.spec.language import Model
     from deployer.spec.project import Project
     from deployer.values.weights import Listing
     from deployer.workflow.inputs import Inputs
@@ -31,11 +32,16 @@ def read_lock(inputs: Inputs, read: Read) -> Lock:
     return parse_lock(text, path)
 
 
+def is_locked(model: Model) -> bool:
+    """What is on a disk is what it is: only what others may change is locked."""
+    return model.is_fetched and model.scheme != "local"
+
+
 def refuse_unlocked(project: Project, path: str) -> None:
     """RefusedError naming each model that the lock does not hold as the spec asks for it."""
     held = project.lock.listings()
     missing = [
-        name for name, model in sorted(project.spec.models.items()) if model.is_fetched and model.reference not in held
+        name for name, model in sorted(project.spec.models.items()) if is_locked(model) and model.reference not in held
     ]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
@@ -53,7 +59,7 @@ def lock(inputs: Inputs, upgrade: tuple[str, ...] = ()) -> LockedNow:
     from deployer.workflow.inputs import load
 
     project = load(inputs)
-    models = {name: model for name, model in sorted(project.spec.models.items()) if model.is_fetched}
+    models = {name: model for name, model in sorted(project.spec.models.items()) if is_locked(model)}
     unknown = [name for name in upgrade if name not in models]
     if unknown:
         hint = "it has " + ", ".join(f"`{name}`" for name in models) if models else "no model is fetched by deployer"

@@ -52,6 +52,9 @@ class Host(Section):
     vars: dict[str, Text] = Field(default_factory=dict)
     gpus: GpuSelection = GpuSelection.usual()
     cache_dir: str = "/var/lib/deployer/cache"
+    fetch: Literal["host", "controller"] = Field(
+        "host", description="who gets weights from their sources: the host, or deployer, which brings them to it"
+    )
     model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
     reserve: Reserve | None = None
     ports: Annotated[str, Field(pattern=r"^\d{1,5}-\d{1,5}$", description="host ports deployer may pick")] = (

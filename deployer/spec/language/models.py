@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from deployer.spec.language.base import Section, Text, Texts
 
-FETCHED = ("hf", "modelscope", "https")  # deployer brings the files into the hosts' caches
+FETCHED = ("hf", "modelscope", "https", "local")  # deployer brings the files into the hosts' caches
 SCHEMES = ("hf", "modelscope", "ngc", "ollama", "https", "file", "local", "builtin")
 Category = Literal["llm", "embedding", "reranker", "speech-to-text", "text-to-speech", "image"]
 

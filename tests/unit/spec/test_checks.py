@@ -178,14 +178,14 @@ def test_host_keys_that_are_not_built_yet(key, value):
     assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
 
 
-@pytest.mark.parametrize("scheme", ["ngc", "local"])
+@pytest.mark.parametrize("scheme", ["ngc"])
 def test_sources_that_are_not_built_yet(scheme):
     problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
     assert problem.code == "not-supported-yet"
     assert "put the weights on the host" in problem.hint
 
 
-@pytest.mark.parametrize("scheme", ["hf", "modelscope", "https"])
+@pytest.mark.parametrize("scheme", ["hf", "modelscope", "https", "local"])
 def test_weights_that_are_fetched(scheme):
     assert codes(BASE.replace("file://", f"{scheme}://") + "services: {}\n") == []
 
