@@ -6,6 +6,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import field
+from functools import lru_cache
 
 from deployer.dataclass import dataclass
 from deployer.values.canonical import digest
@@ -63,8 +64,7 @@ class Manifest:
     @property
     def id(self) -> str:
         """Tells file sets apart: what one backend takes of a commit is never another's whole."""
-        files = [[file.path, file.size, file.blob] for file in self.files]
-        return digest([self.source, self.commit, sorted(files)])[:ID_LENGTH]
+        return _id_of(self)
 
     @property
     def folder(self) -> str:
@@ -78,6 +78,13 @@ class Manifest:
     @property
     def size(self) -> int:
         return sum({file.blob: file.size for file in self.files}.values())
+
+
+@lru_cache(maxsize=1024)
+def _id_of(manifest: Manifest) -> str:
+    """Kept: a placement asks for it once a host."""
+    files = [[file.path, file.size, file.blob] for file in manifest.files]
+    return digest([manifest.source, manifest.commit, sorted(files)])[:ID_LENGTH]
 
 
 def folder_of(source: str) -> str:
