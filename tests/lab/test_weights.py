@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from labkit import models
@@ -56,6 +57,17 @@ def test_a_model_must_be_fetched_once_and_served_from_the_cache(lab: Lab, projec
     assert [(m["Source"], m["RW"]) for m in inspected["Mounts"]] == [(ROOT, False)]
     hub.repos[NAME].push({FILE: b"GGUF of tomorrow"})
     project.must_be_settled()
+    (blob,) = lab.sh(HOST, f"ls -d {ROOT}/blobs/*").split()
+    lab.sh(
+        HOST, f"cp -p {blob} /run/old; printf x | dd of={blob} bs=1 seek=1000 conv=notrunc; touch -r /run/old {blob}"
+    )
+    (checked,) = project.run("cache", "verify", "--json").json()["models"]
+    assert (checked["ok"], checked["wrong"]) == (True, [FILE])
+    assert hub.served == {FILE: 2 * models.tiny_gguf().stat().st_size}
+    lab.sh(HOST, f"cmp {blob} /run/old && rm /run/old")
+    (model,) = project.run("cache", "ls", "--json").json()["hosts"][HOST]["models"]
+    assert (model["state"], model["users"]) == ("whole", sorted(lab.names(HOST)))
+    assert project.run("cache", "prune", "-y", "--json").json()["removed"] == []
     hub.close()
     project.must_be_settled()
 
@@ -77,6 +89,21 @@ def test_a_fetch_must_go_on_where_it_was_killed(lab: Lab, project: Project, hub:
     must_answer(lab, project)
     whole = len(EXTRA) + models.tiny_gguf().stat().st_size
     assert whole <= hub.total <= whole + kills * 2 * 262_144, "what was on the way, and no more"
+
+
+def test_two_projects_at_once_must_fetch_a_model_once(lab: Lab, project: Project, hub: Hub, tmp_path: Path) -> None:
+    other = Project(lab, tmp_path / "other")
+    other.folder.mkdir()
+    hub.faults.rate = 200_000
+    for one in (project, other):
+        write(one, hub)
+    other.edit("project: lab", "project: other")
+    running = [one.start("apply", "-y") for one in (project, other)]
+    for one, process in zip((project, other), running, strict=True):
+        one.finish(process, "apply", "-y")
+        must_answer(lab, one)
+    assert hub.served == {FILE: models.tiny_gguf().stat().st_size}
+    other.destroy()
 
 
 def test_a_disk_that_is_or_becomes_too_small_must_be_said(lab: Lab, project: Project, hub: Hub) -> None:

@@ -202,14 +202,15 @@ def test_every_shell_can(hub: Hub, tmp_path: Path, shell: str) -> None:
     is_whole(tmp_path, wanted.manifest)
 
 
-def test_killed_at_any_moment_it_goes_on_from_there(hub: Hub, tmp_path: Path) -> None:
-    """Ten kills of the whole process group: nothing is fetched twice but what was on the way."""
+@pytest.mark.parametrize("most", [10, pytest.param(60, marks=pytest.mark.heavy)])
+def test_killed_at_any_moment_it_goes_on_from_there(hub: Hub, tmp_path: Path, most: int) -> None:
+    """Kills of the whole process group: nothing is fetched twice but what was on the way."""
     chance = random.Random(7)
     hub.repo("org/name", FILES)
-    hub.faults.rate = 500_000
+    hub.faults.rate = 500_000 if most == 10 else 100_000
     wanted = job(hub, tmp_path)
     kills = 0
-    while kills < 10:
+    while kills < most:
         process = subprocess.Popen(
             ["sh", "-s"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
