@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.docker.calls import Refusal, engine_calls
-from deployer.engine.hubs import Hubs, token_of
+from deployer.engine.hubs import Hubs, tokens_for
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError
 from deployer.transport.base import Transport
@@ -71,7 +71,6 @@ def check(transport: Transport, cache_dir: str, kept: KeptManifest, hubs: Hubs, 
 def _job(cache_dir: str, manifest: Manifest, hubs: Hubs, host: str) -> Job:
     """With the places where its files are found today."""
     listing = hubs.located(Listing(manifest.source, manifest.revision, manifest.commit, manifest.files))
-    hub = token_of(hubs.spec.hubs, manifest.source.partition("://")[0])
-    token = hubs.store.value(hub.secret, host) if hub is not None else None
+    tokens = tokens_for(hubs.spec.hubs, hubs.store, host)
     found = Manifest(manifest.source, manifest.revision, manifest.commit, listing.files)
-    return Job(cache_dir, found, token, pushed=manifest.source.startswith("local://"))
+    return Job(cache_dir, found, tokens, pushed=manifest.source.startswith("local://"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deployer.dataclass import dataclass
@@ -10,17 +10,31 @@ from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError
 from deployer.spec.language import DeploySpec, Model
 from deployer.values.resolved import Unresolved
-from deployer.values.secrets import SecretRef
-from deployer.values.weights import Listing
+from deployer.values.secrets import Secret, SecretRef
+from deployer.values.weights import Listing, Manifest
 from deployer.weights.access import ENDPOINTS, Access, endpoint_of
 from deployer.weights.hashing import with_hashes
-from deployer.weights.sources import list_source, with_urls
+from deployer.weights.mirrors import list_mirrored, with_mirrors
+from deployer.weights.sources import with_urls
 
 
 def token_of(hubs: object, hub: str) -> SecretRef | None:
     """The secret that a hub's token is."""
     found = getattr(getattr(hubs, hub, None), "token", None)
     return found if isinstance(found, SecretRef) else None
+
+
+def tokens_for(
+    hubs: object, store: SecretStore, host: str | None, wanted: Iterable[str] = tuple(ENDPOINTS)
+) -> dict[str, Secret]:
+    """The tokens of these hubs, for a host to be given them (None: they stay on the controller). OperationError."""
+    named = {hub: token_of(hubs, hub) for hub in wanted}
+    return {hub: store.value(token.secret, host) for hub, token in named.items() if token is not None}
+
+
+def hubs_of(manifest: Manifest) -> tuple[str, ...]:
+    """Those that its files may come from."""
+    return tuple(sorted({manifest.hub, *(place.hub for file in manifest.files for place in file.others)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +48,8 @@ class Hubs:
         """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
         try:
             if locked is not None:
-                return self.located(locked)
-            return list_source(model, self._accesses(model), self.folder)
+                return with_mirrors(self.located(locked), model, self._accesses(model))
+            return list_mirrored(model, self._accesses(model), self.folder)
         except OperationError as error:
             found = error.diagnostic
             said = "; ".join((found.message, *found.evidence[:1]))
@@ -48,10 +62,12 @@ class Hubs:
     def hashed(self, model: Model) -> Listing:
         """What the model's source has, with the SHA-256 of every file. OperationError."""
         accesses = self._accesses(model)
-        return with_hashes(list_source(model, accesses, self.folder), accesses.get(model.scheme))
+        listing = list_mirrored(model, accesses, self.folder)
+        return with_hashes(listing, accesses.get((listing.origin or listing.source).partition("://")[0]))
 
     def _accesses(self, model: Model) -> dict[str, Access]:
-        return {hub: self._access(hub) for hub in ENDPOINTS if hub == model.scheme}
+        schemes = {source.partition("://")[0] for source in model.source}
+        return {hub: self._access(hub) for hub in ENDPOINTS if hub in schemes}
 
     def _endpoint(self, hub: str) -> str:
         return endpoint_of(hub, getattr(self.spec.hubs, hub).endpoint, self.environment)

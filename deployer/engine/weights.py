@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployer.engine.context import Site
-from deployer.engine.hubs import token_of
+from deployer.engine.hubs import hubs_of, tokens_for
 from deployer.values.plan import FetchWeights
 from deployer.weights.push import push
 from deployer.weights.script import Job
@@ -14,9 +14,8 @@ WAITING = {"waiting": "another fetch of it runs on the host", "checking": "what 
 
 def fetch_weights(operation: FetchWeights, site: Site) -> str:
     manifest = operation.manifest
-    token = token_of(site.context.hubs, manifest.source.partition("://")[0])
     goes_to = site.host if operation.by == "host" else None
-    secret = site.context.secrets.value(token.secret, goes_to) if token is not None else None
+    tokens = tokens_for(site.context.hubs, site.context.secrets, goes_to, hubs_of(manifest))
 
     def follow(word: str, count: int) -> None:
         site.watch.pause(0)
@@ -25,6 +24,6 @@ def fetch_weights(operation: FetchWeights, site: Site) -> str:
         site.watch.progress(count, manifest.size, WAITING.get(word, ""))
 
     site.watch.pause(0)
-    job = Job(operation.cache_dir, manifest, secret)
+    job = Job(operation.cache_dir, manifest, tokens)
     came = (fetch if operation.by == "host" else push)(site.transport, job, follow)
     return "" if came else "was there already"

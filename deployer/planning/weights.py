@@ -67,7 +67,7 @@ def manifest_of(model: Model, listing: Listing, formats: Sequence[str]) -> Manif
         message = f"{model.source[0]} has files whose names cannot be used"
         hint = "leave them out with `exclude`, if the model is to be trusted at all"
         return Diagnostic("hostile-names", message, evidence=tuple(refused[:10]), hint=hint)
-    return Manifest(listing.source, listing.revision, listing.commit, chosen)
+    return Manifest(listing.source, listing.revision, listing.commit, chosen, listing.origin)
 
 
 def code_of(manifest: Manifest) -> tuple[str, ...]:

@@ -19,6 +19,14 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where else the same bytes are; `hub`: whose token goes there."""
+
+    url: str
+    hub: str
+
+
+@dataclass(frozen=True, slots=True)
 class WeightFile:
     """One file of a model. `sha256` is that of its content, `git` the id of git's blob of it, `tag` whatever else its
     source tells contents apart by: a source gives one of them. `url`: where it is fetched from, an absolute path of the
@@ -30,6 +38,7 @@ class WeightFile:
     git: str | None = None
     tag: str | None = None
     url: str = ""
+    others: tuple[Place, ...] = ()
 
     @property
     def blob(self) -> str:
@@ -40,7 +49,8 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All that a source has of a model at one commit. `architectures`, `pooling`: as of `facts.PathFact`. `pinned`:
+    """All that a source has of a model at one commit. `origin`: which of several sources said so, where it is not the
+    first, under whose name the model is kept. `architectures`, `pooling`: as of `facts.PathFact`. `pinned`:
     that commit was asked for, by the spec or by deploy.lock."""
 
     source: str
@@ -50,6 +60,7 @@ class Listing:
     architectures: tuple[str, ...] = ()
     pooling: int | None = None
     pinned: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,12 @@ class Manifest:
     revision: str
     commit: str
     files: tuple[WeightFile, ...] = field(default=())
+    origin: str = ""  # as of the listing
+
+    @property
+    def hub(self) -> str:
+        """Whose files' `url` it is."""
+        return (self.origin or self.source).partition("://")[0]
 
     @property
     def id(self) -> str:

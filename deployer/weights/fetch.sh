@@ -1,6 +1,7 @@
 # Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
-# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT TOKEN WORKERS STALL TRIES PUSHED, and two functions:
-#   item NUMBER   sets blob size kind hash url of one content, NUMBER from 1 to COUNT
+# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT WORKERS STALL TRIES PUSHED, and three functions:
+#   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
+#   token KEY     sets TOKEN, for the url of that key
 #   links         calls `link PATH TARGET` for each file of the snapshot
 # Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, at the end `whole FETCHED` or
 # `failed CODE NUMBER WORDS`. TOKEN goes to curl on its stdin: it is in no argv, no environment and no file.
@@ -63,6 +64,20 @@ is_whole() {
 }
 note() { printf '%s %s\n' "$blob" "$(stamp "$blobs/$blob")" >>"$seen"; }
 
+# The next place of this content, where the part goes on; false after the last.
+next_place() {
+    [ -n "$urls" ] || return 1
+    url=${urls%% *}
+    token "${keys%% *}"
+    case $urls in
+        *' '*) urls=${urls#* } keys=${keys#* } ;;
+        *) urls='' keys='' ;;
+    esac
+    tries=0 wrong=0 switched=yes
+}
+# This place does not have it: CODE NUMBER WORDS, if no other one is left.
+lost() { next_place || failed "$@"; }
+
 # curl, going on where the part ends. In $code its exit code, in $status that of HTTP.
 transfer() {
     {
@@ -92,12 +107,12 @@ judge() {
             [ "$(space)" -lt 16777216 ] || failed cannot-write "$number" "$(words)"
             failed disk-full "$number" "$(words)"
             ;;
-        60 | 77 | 35 | 58 | 59 | 91) [ "$code" = 35 ] || failed bad-certificate "$number" "$(words)" ;;
+        60 | 77 | 35 | 58 | 59 | 91) [ "$code" = 35 ] || lost bad-certificate "$number" "$(words)" ;;
         22)
             case $status in
                 416) rm -f -- "$part" ;;
-                401 | 403 | 407) failed denied "$number" "$status" ;;
-                404 | 410 | 400) failed gone "$number" "$status" ;;
+                401 | 403 | 407) lost denied "$number" "$status" ;;
+                404 | 410 | 400) lost gone "$number" "$status" ;;
             esac
             ;;
         127) failed no-curl "$number" "curl is not there" ;;
@@ -111,7 +126,9 @@ fetch() {
     [ ! -f "$blobs/$blob" ] || printf 'wrong %s\n' "$number"
     rm -f -- "$blobs/$blob" "$work/$number.checking"
     tries=0 wrong=0
+    [ -n "$PUSHED" ] || [ "$size" = 0 ] || next_place || failed gone "$number" "it has no URL"
     while :; do
+        switched=
         had=$(bytes "$part")
         if [ "$had" -gt "$size" ]; then
             rm -f -- "$part"
@@ -125,9 +142,10 @@ fetch() {
             if [ "$have" -lt "$size" ] && [ "$code" = 0 ]; then wrong=$((wrong + 1)); fi
             if [ "$have" -ne "$size" ]; then
                 [ "$code" = 0 ] || judge
+                [ -z "$switched" ] || continue
                 if [ "$have" -gt "$had" ]; then tries=0; else tries=$((tries + 1)); fi
-                [ $wrong -lt 3 ] || failed wrong-size "$number" "$have bytes came"
-                [ $tries -lt "$TRIES" ] || failed stalled "$number" "$(words)"
+                [ $wrong -lt 3 ] || lost wrong-size "$number" "$have bytes came"
+                [ $tries -lt "$TRIES" ] || lost stalled "$number" "$(words)"
                 [ ! -e "$work/failing" ] || exit 1
                 sleep $((tries < 4 ? tries * tries : 15))
                 continue
@@ -142,7 +160,8 @@ fetch() {
         fi
         rm -f -- "$part"
         wrong=$((wrong + 1))
-        [ -z "$PUSHED" ] && [ $wrong -lt 2 ] || failed wrong-hash "$number" "its hash is not ${hash}"
+        [ -z "$PUSHED" ] || failed wrong-hash "$number" "its hash is not ${hash}"
+        [ $wrong -lt 2 ] || lost wrong-hash "$number" "its hash is not ${hash}"
     done
 }
 

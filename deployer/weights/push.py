@@ -16,7 +16,7 @@ from deployer.errors import Diagnostic, OperationError
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport
 from deployer.values.secrets import Secret
-from deployer.values.weights import Manifest, WeightFile
+from deployer.values.weights import Manifest, Place, WeightFile
 from deployer.weights.access import TIMEOUT, failure, unreachable
 from deployer.weights.rest import opener
 from deployer.weights.script import Job
@@ -40,7 +40,7 @@ def push(transport: Transport, job: Job, follow: Follow) -> int:
         for now in _bring(transport, job, file, min(have, file.size)):
             follow("progress", done + now)
         done, brought = done + file.size, brought + file.size - min(have, file.size)
-    checked = replace(job, manifest=_with_hashes(job.manifest), token=None, pushed=True)
+    checked = replace(job, manifest=_with_hashes(job.manifest), tokens={}, pushed=True)
     fetch(transport, checked, follow)
     return brought
 
@@ -72,11 +72,11 @@ def _state(transport: Transport, job: Job, contents: tuple[WeightFile, ...]) -> 
 
 def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Iterator[int]:
     """Bytes that are on the host, after each chunk."""
-    silent = 0
+    silent, places = 0, [Place(file.url, job.manifest.hub), *file.others]
     while have < file.size:
         before = have
         try:
-            with closing(_pieces(file, have, job.token)) as pieces:
+            with closing(_pieces(file, have, places[0].url, job.tokens.get(places[0].hub))) as pieces:
                 for piece in pieces:
                     now = _append(transport, job, file, have, piece)
                     yield now
@@ -86,8 +86,10 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
                     have = now
         except (OSError, http.client.HTTPException) as error:
             silent = silent + 1 if have == before else 0
+            if silent >= TRIES and len(places) == 1:
+                raise unreachable(file.path, one_line(places[0].url, 100), error) from None
             if silent >= TRIES:
-                raise unreachable(file.path, one_line(file.url, 100), error) from None
+                places, silent = places[1:], 0  # the next one goes on from here
             continue
         silent = silent + 1 if have == before else 0
         if silent >= TRIES:
@@ -95,7 +97,7 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
             raise failure("wrong-size", message, "plan again; if it stays, try another mirror")
 
 
-def _pieces(file: WeightFile, first: int, token: Secret | None) -> Generator[bytes, None, None]:
+def _pieces(file: WeightFile, first: int, url: str, token: Secret | None) -> Generator[bytes, None, None]:
     """The content from byte `first` on, in chunks. OSError or HTTPException where its source breaks off."""
     if file.url.startswith("/"):
         with Path(file.url).open("rb") as content:
@@ -104,7 +106,7 @@ def _pieces(file: WeightFile, first: int, token: Secret | None) -> Generator[byt
         return
     headers = {"Range": f"bytes={first}-"} if first else {}
     headers |= {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
-    request = urllib.request.Request(file.url, headers={"User-Agent": "deployer", **headers})
+    request = urllib.request.Request(url, headers={"User-Agent": "deployer", **headers})
     with opener().open(request, timeout=TIMEOUT) as response:
         if first and response.status != 206:
             _skip(response.read, first)

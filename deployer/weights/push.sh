@@ -2,7 +2,7 @@
 #   state BLOB...   says `BLOB PART` for each: bytes of its part, or of itself
 #   append          stdin goes behind the first OFFSET bytes of BLOB's part; says how many there are then
 
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2153,SC2154
 
 LC_ALL=C
 export LC_ALL

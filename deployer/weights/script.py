@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 
 from deployer.dataclass import dataclass
 from deployer.formats.hub_names import refused_names
 from deployer.values.secrets import Secret
-from deployer.values.weights import COMMIT, Manifest, WeightFile, blobs_of
+from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_of
 
 WORKERS = 4  # files at once
 STALL = 30  # seconds with less than 1 KiB/s after which a transfer is begun anew where it was
@@ -22,12 +23,12 @@ REF_PARTS = ("", ".", "..")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`token` goes with every request to the first host of a URL, and to no other. `pushed`: the controller brought
-    all contents; nothing is fetched."""
+    """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
+    controller brought all contents; nothing is fetched."""
 
     cache_dir: str
     manifest: Manifest
-    token: Secret | None = None
+    tokens: Mapping[str, Secret] = field(default_factory=dict)
     stall: int = STALL
     tries: int = TRIES
     pushed: bool = False
@@ -45,14 +46,16 @@ def fetch_script(job: Job) -> bytes:
         "REF": _ref(job.manifest),
         "MANIFEST": manifest_text(job.manifest),
         "COUNT": str(len(contents)),
-        "TOKEN": _for_config(job.token.reveal()) if job.token is not None else "",
         "WORKERS": str(WORKERS),
         "PUSHED": "yes" if job.pushed else "",
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    lines += ["item() {", "case $1 in", *_items(contents), "esac", "}", "links() {", ":", *_links(job.manifest), "}"]
+    tokens = sorted(job.tokens)
+    lines += ["item() {", "case $1 in", *_items(job.manifest.hub, contents, tokens), "esac", "}"]
+    lines += ["token() {", "case $1 in", *_tokens(job, tokens), "*) TOKEN= ;;", "esac", "}"]
+    lines += ["links() {", ":", *_links(job.manifest), "}"]
     return ("\n".join(lines) + "\n" + script_body() + "\nmain </dev/null\n").encode("utf-8", "surrogateescape")
 
 
@@ -78,10 +81,24 @@ def _told_apart(file: WeightFile) -> dict[str, str]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _items(contents: tuple[WeightFile, ...]) -> Iterator[str]:
+def _tokens(job: Job, hubs: Sequence[str]) -> Iterator[str]:
+    for number, hub in enumerate(hubs, 1):
+        yield f"{number}) TOKEN={shlex.quote(_for_config(job.tokens[hub].reveal()))} ;;"
+
+
+def _items(hub: str, contents: tuple[WeightFile, ...], hubs: Sequence[str]) -> Iterator[str]:
+    """`keys`: for each of `urls` the number of its token, 0 for none."""
     for number, file in enumerate(contents, 1):
         kind, value = next(iter(_hash(file).items()), ("none", ""))
-        said = {"blob": file.blob, "size": str(file.size), "kind": kind, "hash": value, "url": _for_config(file.url)}
+        places = [place for place in (Place(file.url, hub), *file.others) if place.url]
+        said = {
+            "blob": file.blob,
+            "size": str(file.size),
+            "kind": kind,
+            "hash": value,
+            "urls": " ".join(_for_config(place.url).replace(" ", "%20") for place in places),
+            "keys": " ".join(str(hubs.index(place.hub) + 1 if place.hub in hubs else 0) for place in places),
+        }
         yield f"{number}) " + " ".join(f"{name}={shlex.quote(text)}" for name, text in said.items()) + " ;;"
 
 

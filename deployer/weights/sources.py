@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.errors import Diagnostic, OperationError
@@ -38,6 +39,11 @@ def list_source(model: Model, accesses: Mapping[str, Access], folder: Path = Pat
 
 def with_urls(listing: Listing, accesses: Mapping[str, Access]) -> Listing:
     """A listing of deploy.lock, with the places its files are fetched from today."""
+    said = replace(listing, source=listing.origin or listing.source)
+    return replace(listing, files=_located(said, accesses).files)
+
+
+def _located(listing: Listing, accesses: Mapping[str, Access]) -> Listing:
     match listing.source.partition("://")[0]:
         case "hf":
             from deployer.weights.huggingface import with_huggingface_urls

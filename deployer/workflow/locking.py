@@ -79,7 +79,7 @@ def lock(inputs: Inputs, upgrade: tuple[str, ...] = ()) -> LockedNow:
 
 
 def _without_urls(listing: Listing) -> Listing:
-    return replace(listing, files=tuple(replace(f, url="") for f in listing.files), pinned=True)
+    return replace(listing, files=tuple(replace(f, url="", others=()) for f in listing.files), pinned=True)
 
 
 def _write(path: str, made: Lock) -> None:

@@ -98,6 +98,7 @@ def test_two_projects_at_once_must_fetch_a_model_once(lab: Lab, project: Project
     for one in (project, other):
         write(one, hub)
     other.edit("project: lab", "project: other")
+    other.edit(f"{{{HOST}: {{}}}}", f"{{{HOST}: {{ports: 21000-21100}}}}")
     running = [one.start("apply", "-y") for one in (project, other)]
     for one, process in zip((project, other), running, strict=True):
         one.finish(process, "apply", "-y")

@@ -66,6 +66,8 @@ class Faults:
     stall: set[str] = field(default_factory=set)
     statuses: list[int] = field(default_factory=list)
     ignore_ranges: bool = False
+    dies_after_drop: bool = False  # no file is given any more
+    is_dead: bool = False
 
 
 class Hub:
@@ -243,7 +245,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, path: str, data: bytes, headers: dict[str, str] | None = None) -> None:
         with self.hub.lock:
-            status = self.hub.faults.statuses.pop(0) if self.hub.faults.statuses and self.command != "HEAD" else 0
+            status = 503 if self.hub.faults.is_dead else 0
+            if self.hub.faults.statuses and self.command != "HEAD":
+                status = self.hub.faults.statuses.pop(0)
         if status:
             self._error(status, "")
             return
@@ -289,15 +293,17 @@ class Handler(BaseHTTPRequestHandler):
         while name in self.hub.faults.stall:
             time.sleep(0.05)
         if limit < len(data):
+            self.hub.faults.is_dead = self.hub.faults.dies_after_drop
             self.close_connection = True
             self.connection.close()
 
     def _limit(self, size: int) -> int:
         with self.hub.lock:
-            if self.hub.faults.drop_after is None or not self.hub.faults.drops:
+            after = self.hub.faults.drop_after
+            if after is None or size <= after or not self.hub.faults.drops:
                 return size
             self.hub.faults.drops -= 1
-            return self.hub.faults.drop_after
+            return after
 
 
 def _sibling(path: str, data: bytes) -> dict[str, Any]:

@@ -45,10 +45,16 @@ class Model(Section):
     def is_fetched(self) -> bool:
         return self.scheme in FETCHED
 
+    def each(self) -> "tuple[Model, ...]":
+        """The model from each of its sources alone. Only the first knows its revision by that name."""
+        first, *others = self.source
+        alone = (self.model_copy(update={"source": (source,), "revision": None}) for source in others)
+        return (self.model_copy(update={"source": (first,)}), *alone)
+
     @property
     def reference(self) -> str:
         """What is looked up for it; models that differ in what they include share that."""
-        return f"{self.source[0]}@{self.revision or ''}"
+        return f"{' '.join(self.source)}@{self.revision or ''}"
 
     @property
     def location(self) -> str:

@@ -44,7 +44,7 @@ def manifest_of(hub: Hub, name: str = "org/name", token: str | None = None) -> M
 
 def job(hub: Hub, cache: Path, token: str | None = None, **settings: int) -> Job:
     values = {"stall": 2, "tries": 2, **settings}
-    return Job(str(cache), manifest_of(hub, token=token), Secret(token) if token else None, **values)
+    return Job(str(cache), manifest_of(hub, token=token), {"hf": Secret(token)} if token else {}, **values)
 
 
 def silent(word: str, count: int) -> None:

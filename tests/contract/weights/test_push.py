@@ -136,7 +136,7 @@ def test_a_hub_is_read_by_the_controller_through_drops_and_with_its_token(
     hub.faults.drop_after, hub.faults.drops = 120_000, 2
     found = list_huggingface("hf://org/name", None, Access(hub.url, Secret("hf_secret")))
     manifest = Manifest(found.source, found.revision, found.commit, found.files)
-    push(host, Job(str(tmp_path), manifest, Secret("hf_secret")), silent)
+    push(host, Job(str(tmp_path), manifest, {"hf": Secret("hf_secret")}), silent)
     is_whole(tmp_path, manifest)
     assert not [path for path, _ in hub.tokens if path.startswith("/lfs/")]
     assert hub.total <= sum(map(len, FILES.values())) + 2 * 120_000

@@ -193,6 +193,9 @@ def test_weights_that_are_fetched(scheme):
 def test_several_sources_of_a_model():
     text = BASE.replace("{source: file:///srv/models/tiny.gguf}", "{source: ['file:///a', 'file:///b']}")
     assert codes(text + "services: {}\n") == ["not-supported-yet"]
+    assert (
+        codes(text.replace("file:///a", "hf://a/b").replace("file:///b", "modelscope://a/b") + "services: {}\n") == []
+    )
 
 
 def test_defaults_written_out_are_no_use_of_a_key():
