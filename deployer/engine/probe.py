@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.dataclass import dataclass
+from deployer.engine.probe_folders import parse_folders
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
 from deployer.engine.project_record import parse_record
@@ -156,21 +157,8 @@ def parse_probe(
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
-        folders=_folders(text("folders"), folders),
+        folders=parse_folders(text("folders"), folders),
     )
-
-
-def _folders(text: str, folders: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Lines of SIZE TIME PATH; whatever else stands there is somebody's name with a newline."""
-    found: dict[str, dict[str, tuple[int, int]]] = {folder: {} for folder in folders}
-    for line in text.split("\n"):
-        size, _, rest = line.partition(" ")
-        time, _, path = rest.partition(" ")
-        folder, _, name = path.rpartition("/")
-        stamp = whole_number(size), whole_number(time)
-        if folder in found and name and stamp[0] is not None and stamp[1] is not None:
-            found[folder][one_line(name, 300)] = (stamp[0], stamp[1])
-    return found
 
 
 def _tools(sections: Mapping[str, tuple[Section, ...]]) -> dict[str, bool]:
