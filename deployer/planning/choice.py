@@ -83,9 +83,13 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     """Settles backend and category of one service. The spec wins, then what was decided before, then the format."""
     service = project.spec.services[name]
     where = project.where("services", name)
-    known = _each_known(project, service, seen, tuple(found))
+    items = tuple(found)
+    known = _each_known(project, service, seen, items)
     if known is None:
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
+    unresolved = _unresolved(project, name, seen, known, items)
+    if unresolved is not None:
+        return unresolved
     chosen, why = known[0].backend(service.backend)
     if chosen is None:
         where = project.where("services", name, "model") or where
@@ -114,6 +118,21 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     return ServiceChoice(
         name, service, model, backend, chosen, pin, category, why, why_category, draft, (), others, manifests
     )
+
+
+def _unresolved(
+    project: Project, name: str, seen: Seen, known: Iterable[_Known], found: Iterable[Found]
+) -> Diagnostic | None:
+    """A model whose files nobody could say, where no replica has been given any either."""
+    if any(item.recorded.decisions.get("cached") for item in found):
+        return None
+    for one in known:
+        listing = seen.listing(one.model) if one.model.is_fetched else None
+        if isinstance(listing, Unresolved):
+            message = f"the files of `{one.model.source[0]}` are not known (service `{name}`): {listing.reason}"
+            where = project.where("models", one.name, "source") or project.where("services", name)
+            return Diagnostic("weights-unresolved", message, where, hint=listing.hint)
+    return None
 
 
 def _manifests(

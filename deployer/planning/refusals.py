@@ -47,6 +47,8 @@ def _hint(refusals: Mapping[str, str]) -> str:
         return "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
     if "not there" in reasons or "not on host" in reasons:
         return "put the model on the hosts, or correct its `source`"
+    if "are not known" in reasons:
+        return "see why the model's source does not answer, or write deploy.lock with `deployer lock` once it does"
     if "GPU" in reasons:
         return "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
     return "change `placement`, lower `replicas`, or add a host"

@@ -126,12 +126,21 @@ def test_without_the_hub_what_runs_runs_on(world: World) -> None:
     more = project({"chat": {"backend": None, "replicas": 2}})
     plan = plan_for(more, world, resolved(gone))
     assert errors_of(plan) == ["no-placement"]
-    assert "the hub does not answer" in json.dumps([problem.evidence for problem in plan.problems])
+    (problem,) = [problem for problem in plan.problems if problem.code == "no-placement"]
+    assert "the hub does not answer" in json.dumps(problem.evidence)
+    assert "deployer lock" in (problem.hint or "")
 
 
 def test_without_the_hub_nothing_new_is_placed(world: World) -> None:
-    plan = plan_for(project({"chat": {"backend": "llama.cpp"}}), world, resolved(Unresolved("the hub does not answer")))
-    assert errors_of(plan) == ["no-placement"]
+    gone = Unresolved("the hub does not answer", "look at the network")
+    for backend in ("llama.cpp", None):
+        plan = plan_for(project({"chat": {"backend": backend}}), world, resolved(gone))
+        assert errors_of(plan) == ["weights-unresolved"]
+        (problem,) = [problem for problem in plan.problems if problem.code == "weights-unresolved"]
+        assert (problem.message, problem.hint) == (
+            f"the files of `{SOURCE}` are not known (service `chat`): the hub does not answer",
+            "look at the network",
+        )
 
 
 def test_what_was_lost_of_the_cache_is_fetched_for_what_is_made_anew(world: World) -> None:
