@@ -1,5 +1,5 @@
 # Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
-# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT WORKERS STALL TRIES PUSHED, and three functions:
+# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PUSHED, and three functions:
 #   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
 #   token KEY     sets TOKEN, for the url of that key
 #   links         calls `link PATH TARGET` for each file of the snapshot
@@ -165,41 +165,48 @@ fetch() {
     done
 }
 
+# Without a process of its own: there may be thousands.
+taken() {
+    set -C
+    { true >"$work/$number.taken"; } 2>/dev/null
+    set -- $?
+    set +C
+    return "$1"
+}
+
 # Takes one content after the other that nobody took yet.
 worker() {
     trap - EXIT
     number=1
     while [ "$number" -le "$COUNT" ]; do
-        if mkdir "$work/$number" 2>/dev/null; then
+        if taken; then
             [ ! -e "$work/failing" ] || exit 1
             item "$number"
             began=$(bytes "$blobs/$blob.part")
             code=0
             fetch
             rm -f -- "$work/$number.checking"
-            true >"$work/$number.done"
+            echo "$size" >>"$work/sizes"
         fi
         number=$((number + 1))
     done
 }
 
-# All bytes that are there, in $total; in $checks whether something that was there is being read.
+# All bytes that are there, in $total; in $checks `checking` where something that was there is being read. Called each
+# second: it looks at what arrives, not at all files.
 measure() {
     total=0 checks=
-    n=1
+    while read -r bytes; do total=$((total + bytes)); done <"$work/sizes"
+    for checking in "$work"/*.checking; do
+        [ ! -e "$checking" ] || checks=checking
+    done
     set --
-    while [ $n -le "$COUNT" ]; do
-        item $n
-        if [ -e "$work/$n.done" ]; then
-            total=$((total + size))
-        elif [ -f "$blobs/$blob.part" ]; then
-            set -- "$@" "$blobs/$blob.part"
-        fi
-        [ ! -e "$work/$n.checking" ] || checks=checking
-        n=$((n + 1))
+    for part in "$blobs"/*.part; do
+        name=${part##*/}
+        case $BLOBS in *" ${name%.part} "*) [ ! -f "$part" ] || set -- "$@" "$part" ;; esac
     done
     if [ $# != 0 ]; then
-        for size in $(stat -c %s -- "$@" 2>/dev/null); do total=$((total + size)); done
+        for bytes in $(stat -c %s -- "$@" 2>/dev/null); do total=$((total + bytes)); done
     fi
 }
 
@@ -247,6 +254,7 @@ main() {
     [ -w "$blobs" ] && [ -w "$CACHE/manifests" ] || give_up no-folder "$blobs: Permission denied"
     pids=
     work=$(mktemp -d "${TMPDIR:-/tmp}/deployer-fetch.XXXXXX") || give_up no-folder "${TMPDIR:-/tmp} cannot be written"
+    true >"$work/sizes"
     trap cleaned EXIT
     trap 'exit 130' HUP INT TERM PIPE
     take_lock
@@ -274,8 +282,9 @@ is_working() {
 finish() {
     if [ ! -e "$work/failed" ]; then
         wait $pids
-        set -- "$work"/*.done
-        [ $# = "$COUNT" ] || [ -e "$work/failed" ] || (failed ended 0 "a part of the fetch was killed")
+        count=0
+        while read -r _; do count=$((count + 1)); done <"$work/sizes"
+        [ $count = "$COUNT" ] || [ -e "$work/failed" ] || (failed ended 0 "a part of the fetch was killed")
     fi
     if [ ! -e "$work/failed" ]; then
         (

@@ -46,6 +46,7 @@ def fetch_script(job: Job) -> bytes:
         "REF": _ref(job.manifest),
         "MANIFEST": manifest_text(job.manifest),
         "COUNT": str(len(contents)),
+        "BLOBS": f" {' '.join(file.blob for file in contents)} ",
         "WORKERS": str(WORKERS),
         "PUSHED": "yes" if job.pushed else "",
         "STALL": str(job.stall),
