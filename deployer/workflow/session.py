@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deployer.values.checks import Diagnosis
     from deployer.values.events import ApplyResult
     from deployer.values.facts import ObservedState
+    from deployer.values.history import Applied
     from deployer.values.plan import Plan
     from deployer.values.resolved import Resolved
     from deployer.workflow.orders import Orders
@@ -159,6 +160,13 @@ class Session:
         from deployer.workflow.applying import settle
 
         return settle(self, planned)
+
+    def history(self) -> tuple[tuple[Applied, ...], tuple[Diagnostic, ...]]:
+        """What was applied, the last one first, and what is wrong with hosts whose journal cannot be read."""
+        from deployer.engine.history import read_history
+        from deployer.planning.presence import hosts_to_ask
+
+        return read_history(self.fleet, hosts_to_ask(self.project.spec), self.project.spec.project)
 
     def health(self, planned: Planned) -> Mapping[str, str]:
         """What each running replica says of itself just now, by the name of its container."""
