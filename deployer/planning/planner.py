@@ -16,6 +16,7 @@ from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
+from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url
 from deployer.planning.render_options import check_options
@@ -50,6 +51,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     problems += placer.problems
     desired = _desired(project, resolved, placer, found, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
+    problems += breaches(project, desired.values())
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}

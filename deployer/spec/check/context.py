@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where, warning
 from deployer.spec.inventory import Withheld
-from deployer.spec.language import DeploySpec
+from deployer.spec.language import DeploySpec, Rule
 from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.suggestions import suggestion
@@ -48,6 +48,13 @@ class Checked:
 
     def warn(self, code: str, message: str, path: KeyPath, hint: str) -> None:
         self.problems.add(warning(code, message, self.where(path), hint))
+
+    def breach(self, rule: Rule, message: str, path: KeyPath, hint: str) -> None:
+        """An error or a warning as the spec's policy has it; nothing where it has none."""
+        if rule in self.spec.policy.deny:
+            self.error(rule, f"{message}, which the policy denies", path, hint)
+        elif rule in self.spec.policy.warn:
+            self.warn(rule, message, path, hint)
 
     def unknown(self, what: str, name: str, known: Collection[str], path: KeyPath) -> None:
         """An error: nothing of this kind has that name."""
