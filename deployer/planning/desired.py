@@ -9,7 +9,7 @@ from typing import Any
 from deployer import __version__
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.decisions import check_image, decisions_of, edits_since, image_of
+from deployer.planning.decisions import Written, check_image, decisions_of, edits_since, image_of
 from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
 from deployer.planning.render import render_container, render_setup
@@ -65,11 +65,19 @@ class DesiredReplica:
         return self.placed.choice
 
 
-def desired_replica(
-    project: Project, resolved: Resolved, placed: Placed, found: Mapping[ReplicaKey, tuple[Found, ...]]
-) -> DesiredReplica:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What all replicas of a project are made from. `found`: what there is of them."""
+
+    written: Written
+    resolved: Resolved
+    found: Mapping[ReplicaKey, tuple[Found, ...]]
+
+
+def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
-    choice, here = placed.choice, current(found, placed.key)
+    written, found = wanted.written, wanted.found
+    project, choice, here = written.project, placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
     image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
     check_image(project, choice, image)
@@ -100,9 +108,9 @@ def desired_replica(
         recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
-        decisions={**decisions_of(project, placed, image, why_image), **({NOTE: noted} if noted else {})},
-        secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
-        edited=edits_since(project, choice, here) if here is not None else (),
+        decisions={**decisions_of(written, placed, image, why_image), **({NOTE: noted} if noted else {})},
+        secrets={name: _fingerprint(wanted.resolved, name) for name in container.secret_names},
+        edited=edits_since(written, choice, here) if here is not None else (),
         setup=render_setup(request),
     )
 

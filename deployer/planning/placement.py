@@ -16,6 +16,7 @@ from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
+from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
 from deployer.planning.refusals import no_placement
@@ -65,7 +66,8 @@ class Placer:
         self.takeovers = Takeovers(project, seen.facts)
         self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
-        self._candidates: dict[tuple[tuple[str, ...], str, int | None], Candidates] = {}
+        self._candidates: dict[tuple[object, str, int | None], Candidates] = {}
+        self._queued: dict[str, list[Candidates]] = {}  # by host, those that have it
         self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
         self._by_host: dict[str, list[Found]] = {}
@@ -166,12 +168,14 @@ class Placer:
         return None
 
     def _queue(self, choice: ServiceChoice, key: ReplicaKey) -> Candidates:
-        names = self._index.named(choice.service.placement.hosts)
-        strategy, wanted = choice.service.placement.strategy, gpus_wanted(choice, key.index)
-        kind = (names, strategy, wanted)
+        placement, wanted = choice.service.placement, gpus_wanted(choice, key.index)
+        kind = (selector_key(placement.hosts), placement.strategy, wanted)
         if kind not in self._candidates:
-            ledgers = (self._ledgers[name] for name in names if name in self._ledgers)
-            self._candidates[kind] = Candidates(ledgers, strategy == "spread", wanted)
+            names = [name for name in self._index.named(placement.hosts) if name in self._ledgers]
+            ledgers = (self._ledgers[name] for name in names)
+            self._candidates[kind] = Candidates(ledgers, placement.strategy == "spread", wanted)
+            for name in names:
+                self._queued.setdefault(name, []).append(self._candidates[kind])
         return self._candidates[kind]
 
     def _try(
@@ -251,7 +255,7 @@ class Placer:
         self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port)
         mine = self._mine.setdefault(service, {})
         mine[placed.host] = mine.get(placed.host, 0) + 1
-        for candidates in self._candidates.values():
+        for candidates in self._queued.get(placed.host, ()):
             candidates.changed(placed.host)
         self.placed[placed.key] = placed
 

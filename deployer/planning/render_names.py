@@ -53,7 +53,7 @@ def placed_service(request: RenderRequest) -> Service:
 def _placed_fields(section: S, keys: tuple[str, ...], names: Mapping[str, str]) -> S:
     kept = {key for kind, key in READ_AT_LOAD if isinstance(section, kind)}
     update = {}
-    for key in keys:
+    for key in (key for key in keys if key in section.model_fields_set):  # no default holds a name
         old = getattr(section, key)
         new = old if key in kept else _placed(old, names)
         if new is not old:

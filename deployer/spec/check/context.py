@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where, warning
 from deployer.spec.inventory import Withheld
+from deployer.spec.labels import LabelIndex
 from deployer.spec.language import DeploySpec
 from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath, Node
@@ -19,7 +21,7 @@ from deployer.spec.suggestions import suggestion
 ENOUGH = 200  # problems after which suggestions are no longer worked out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """`root`: everything that was written, merged, also what validation left out of `spec`."""
 
@@ -29,11 +31,20 @@ class Checked:
     known_backends: Mapping[str, str]
     problems: Problems
     withheld: Withheld = field(default_factory=Withheld)
+    selections: dict[object, frozenset[str]] = field(default_factory=dict)  # hosts, by what selects them
 
-    def names(self, section: str) -> tuple[str, ...]:
-        """The names under a section, also of entries that are wrong in themselves."""
+    def names(self, section: str) -> Set[str]:
+        """The names under a section in their order, also of entries that are wrong in themselves."""
         node = self.root.at(section)
-        return tuple(node.map) if node is not None else ()
+        return node.map.keys() if node is not None else frozenset()
+
+    @cached_property
+    def hosts_and_groups(self) -> frozenset[str]:
+        return frozenset({*self.names("hosts"), *self.names("groups")})
+
+    @cached_property
+    def labels(self) -> LabelIndex:
+        return LabelIndex(self.spec.hosts)
 
     def where(self, path: KeyPath) -> Where:
         """The place of a key, or of the nearest part of its path that was written."""
