@@ -12,7 +12,8 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.decisions import Written, check_image, decisions_of, edits_since, image_of
 from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
-from deployer.planning.render import render_container, render_setup
+from deployer.planning.render import render_setup
+from deployer.planning.render_alike import Renderer
 from deployer.planning.render_request import Placed as RenderPlaced
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
@@ -72,6 +73,7 @@ class Wanted:
     written: Written
     resolved: Resolved
     found: Mapping[ReplicaKey, tuple[Found, ...]]
+    renderer: Renderer = field(default_factory=Renderer)
 
 
 def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
@@ -97,7 +99,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         others=tuple((facts, category) for facts, (_, category) in zip(placed.others, choice.others, strict=True)),
         overrides=choice.overrides,
     )
-    container = render_container(request)
+    container = wanted.renderer.container(request)
     text = canonical_json(to_data(container))
     noted = note(placed.taken, found.get(placed.key, ()), placed.host)
     revision = digest_of(text)[:REVISION_LENGTH]

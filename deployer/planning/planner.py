@@ -59,7 +59,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     made = [
         keep_protected(h, protected) for h in handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     ]
-    changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
+    changes = tuple(_drained(h, project) for h in made)
     questions = setup_questions(changes)
     changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
     problems += [*placer.takeovers.problems, *shared_gpus(changes)]
@@ -80,6 +80,11 @@ def plan_destroy(project: Project, observed: ObservedState, selection: Selection
     removals, entangled = selected(tuple(map(_destroyed, gone)), selection)
     problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
+
+
+def _drained(handover: Handover, project: Project) -> Handover:
+    change = said_of_draining(handover.change, project.spec)
+    return handover if change is handover.change else replace(handover, change=change)
 
 
 def _destroyed(handover: Handover) -> Handover:

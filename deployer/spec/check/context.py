@@ -73,13 +73,15 @@ class Checked:
 
 def walk_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Every value of a validated model that was written, by path."""
-    yield path, value
-    if isinstance(value, BaseModel):
-        for name in value.model_fields_set:
-            yield from walk_values(getattr(value, name), (*path, name))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from walk_values(item, (*path, key))
-    elif isinstance(value, tuple | list):
-        for index, item in enumerate(value):
-            yield from walk_values(item, (*path, index))
+    pending = [(path, value)]
+    while pending:
+        path, value = pending.pop()
+        yield path, value
+        inner: list[tuple[str | int, Any]] = []
+        if isinstance(value, BaseModel):
+            inner = [(name, getattr(value, name)) for name in value.model_fields_set]
+        elif isinstance(value, dict):
+            inner = [*value.items()]
+        elif isinstance(value, (tuple, list)):
+            inner = [*enumerate(value)]
+        pending += [((*path, key), item) for key, item in reversed(inner)]
