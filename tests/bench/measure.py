@@ -77,12 +77,14 @@ class Result:
 
 
 def measured(programs: Sequence[Program], times: int, folder: Path) -> list[Result]:
-    """Each program so many times, one after the other and then all again; a first round warms the caches up."""
+    """Each program so many times, one after the other and then all again; where they run several times, a first round
+    warms the caches up."""
     results = [Result(program) for program in programs]
-    for number in range(times + 1):
+    warming = 1 if times > 1 else 0
+    for number in range(warming + times):
         for result in results:
             run = run_once(result.program, folder)
-            if number or run.failure:
+            if number >= warming or run.failure:
                 result.runs.append(run)
     return results
 
