@@ -9,7 +9,7 @@ from typing import Any
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
-from deployer.planning.hosts import is_named
+from deployer.planning.hosts import HostIndex
 from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image
 from deployer.planning.replicas import Found
@@ -57,10 +57,10 @@ def _image_inputs(placed: Placed) -> str:
 
 
 class Written:
-    """What people wrote, as digests, each made once."""
+    """What people wrote: as digests, each made once, and which hosts they meant."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(self, project: Project, index: HostIndex) -> None:
+        self.project, self.index = project, index
         self._services: dict[str, str] = {}
         self._hosts: dict[str, str] = {}
 
@@ -124,7 +124,7 @@ def edits_since(written: Written, choice: ServiceChoice, here: Found) -> tuple[s
     edits = []
     if here.recorded.decisions.get("inputs") != written.service(choice.name):
         edits.append("the spec was edited")
-    if not is_named(written.project.spec, choice.service.placement.hosts, here.host):
+    if here.host not in written.index.members(choice.service.placement.hosts):
         edits.append(f"host `{here.host}` is not selected any more")
     elif here.recorded.decisions.get("host_inputs") != written.host(here.host):
         edits.append(f"host `{here.host}` was edited")

@@ -27,20 +27,6 @@ def hosts_named(spec: DeploySpec, selector: Selector) -> tuple[str, ...]:
     return tuple(sorted(meant & set(spec.hosts)))
 
 
-def is_named(spec: DeploySpec, selector: Selector, name: str) -> bool:
-    """Whether `hosts_named` has this host, without looking at the others."""
-    host = spec.hosts.get(name)
-    if host is None:
-        return False
-    if isinstance(selector, Mapping):
-        return all(host.labels.get(label) == value for label, value in selector.items())
-    if selector is None or name in selector:
-        return True
-    return any(
-        name in spec.groups[entry].hosts for entry in selector if entry in spec.groups and entry not in spec.hosts
-    )
-
-
 def selector_key(selector: Selector) -> object:
     """Equal for selectors that mean the same hosts by the same words; can be a key of a dict."""
     return frozenset(selector.items()) if isinstance(selector, Mapping) else selector

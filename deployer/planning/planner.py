@@ -49,7 +49,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += placer.problems
-    desired = _desired(Wanted(Written(project), resolved, found), placer, problems)
+    desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}

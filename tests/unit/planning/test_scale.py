@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from types import FrameType
 from typing import Any
@@ -69,9 +70,13 @@ def partly_dark(hosts: int) -> ObservedState:
     return ObservedState({name: Unreachable(name, why) if name.endswith("7") else host for name, host in seen})
 
 
+def without_models(hosts: int) -> ObservedState:
+    return ObservedState({name: replace(host, paths={}) for name, host in empty(hosts).reachable.items()})
+
+
 @pytest.mark.parametrize(
     ("seen", "edited", "services"),
-    [(empty, False, None), (deployed, False, None), (deployed, True, None), (partly_dark, False, None),
+    [(empty, False, None), (without_models, False, None), (deployed, False, None), (deployed, True, None), (partly_dark, False, None),
      (empty, False, 10), (deployed, True, 10)],
 )  # fmt: skip
 def test_a_plan_is_linear_in_hosts(seen: Callable[[int], ObservedState], edited: bool, services: int | None) -> None:
