@@ -76,8 +76,8 @@ def without_models(hosts: int) -> ObservedState:
 
 @pytest.mark.parametrize(
     ("seen", "edited", "services"),
-    [(empty, False, None), (without_models, False, None), (deployed, False, None), (deployed, True, None), (partly_dark, False, None),
-     (empty, False, 10), (deployed, True, 10)],
+    [(empty, False, None), (deployed, False, None), (deployed, True, None), (partly_dark, False, None),
+     (without_models, False, None), (empty, False, 10), (deployed, True, 10)],
 )  # fmt: skip
 def test_a_plan_is_linear_in_hosts(seen: Callable[[int], ObservedState], edited: bool, services: int | None) -> None:
     def prepared(hosts: int) -> Callable[[], object]:
