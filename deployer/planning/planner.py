@@ -9,7 +9,8 @@ from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
-from deployer.planning.desired import DesiredReplica, desired_replica
+from deployer.planning.decisions import Written
+from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.handmade import left_running
@@ -45,11 +46,11 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
     seen = Seen(facts, HostIndex(project.spec))
     choices = _choices(project, seen, found, problems)
-    unknown = _unknown(project, here, choices, found)
+    unknown = _unknown(here.hiding_places(project.spec, seen.index), here, choices, found)
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += placer.problems
-    desired = _desired(project, resolved, placer, found, problems)
+    desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
     failed = set(project.spec.services) - set(choices)
@@ -60,7 +61,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     made = [
         keep_protected(h, protected) for h in handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     ]
-    changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
+    changes = tuple(_drained(h, project) for h in made)
     questions = setup_questions(changes)
     changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
     problems += [*placer.takeovers.problems, *shared_gpus(changes)]
@@ -81,6 +82,11 @@ def plan_destroy(project: Project, observed: ObservedState, selection: Selection
     removals, entangled = selected(tuple(map(_destroyed, gone)), selection)
     problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
+
+
+def _drained(handover: Handover, project: Project) -> Handover:
+    change = said_of_draining(handover.change, project.spec)
+    return handover if change is handover.change else replace(handover, change=change)
 
 
 def _destroyed(handover: Handover) -> Handover:
@@ -125,13 +131,12 @@ def _not_said(project: Project, problems: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def _unknown(
-    project: Project,
+    hidden: Mapping[str, str],
     here: Presence,
     choices: Mapping[str, ServiceChoice],
     found: Mapping[ReplicaKey, tuple[Found, ...]],
 ) -> tuple[Change, ...]:
     """Replicas that nobody saw and that may run on a host nobody can look at: never created elsewhere."""
-    hidden = {name: host for name in choices if (host := here.hiding_place(project.spec, name)) is not None}
     return tuple(
         left_alone(key, hidden[name], here.dark[hidden[name]])
         for name, choice in choices.items()
@@ -167,20 +172,14 @@ def _check_options(project: Project, choice: ServiceChoice) -> tuple[Diagnostic,
     return tuple(dict.fromkeys(found))
 
 
-def _desired(
-    project: Project,
-    resolved: Resolved,
-    placer: Placer,
-    found: Mapping[ReplicaKey, tuple[Found, ...]],
-    problems: list[Diagnostic],
-) -> dict[ReplicaKey, DesiredReplica]:
+def _desired(wanted: Wanted, placer: Placer, problems: list[Diagnostic]) -> dict[ReplicaKey, DesiredReplica]:
     desired: dict[ReplicaKey, DesiredReplica] = {}
     failed: set[str] = set()
     for key, placed in sorted(placer.placed.items()):
         try:
-            replica = desired_replica(project, resolved, placed, found)
-            beside = placer.other_port(placed) if waits_for_port_only(replica, found.get(key, ())) else None
-            replica = desired_replica(project, resolved, beside, found) if beside is not None else replica
+            replica = desired_replica(wanted, placed)
+            beside = placer.other_port(placed) if waits_for_port_only(replica, wanted.found.get(key, ())) else None
+            replica = desired_replica(wanted, beside) if beside is not None else replica
             desired[key] = replica
         except SpecError as error:
             if key.service not in failed:

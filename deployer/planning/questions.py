@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import HostIndex
 from deployer.planning.models import split_parts
 from deployer.spec.project import Project
 
@@ -13,6 +13,7 @@ MAX_PATHS = 2000  # a host
 
 def questions(project: Project) -> dict[str, tuple[str, ...]]:
     """For each host of the spec the absolute paths to look at, sorted."""
+    index = HostIndex(project.spec)
     wanted: dict[str, set[str]] = {name: {host.cache_dir} for name, host in project.spec.hosts.items()}
     for service in project.spec.services.values():
         speculative = service.options.speculative
@@ -20,7 +21,7 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
         paths = {path for name in names for path in _paths(project, name)}
         paths |= {source for volume in service.container.volumes if (source := volume.split(":")[0]).startswith("/")}
         paths |= set((service.options.lora or {}).values())
-        for name in hosts_named(project.spec, service.placement.hosts):
+        for name in index.named(service.placement.hosts):
             wanted[name] |= paths
     return {name: tuple(sorted(p for p in paths if "${" not in p))[:MAX_PATHS] for name, paths in wanted.items()}
 

@@ -92,10 +92,15 @@ def render_setup(request: RenderRequest) -> tuple[SetupTask, ...]:
     return parse_setup(name, made, request.backend.ready_timeout if patience is None else patience)
 
 
-def _output(request: RenderRequest, service: Service) -> TemplateOutput:
+def template_of(request: RenderRequest) -> tuple[str, str]:
+    """The name and the text of the template that a replica is rendered with."""
     own = request.template
     name = own or request.backend.template
-    source = builtin_template(name) if own is None else _user_template(request, name)
+    return name, builtin_template(name) if own is None else _user_template(request, name)
+
+
+def _output(request: RenderRequest, service: Service) -> TemplateOutput:
+    name, source = template_of(request)
     return parse_output(name, render_template(name, source, template_context(request, service)))
 
 

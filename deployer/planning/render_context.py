@@ -36,7 +36,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "listen": {"address": _listen_address(service), "port": listen_port(request, service)},
         "category": request.category,
         "gpus": list(request.placed.gpus),
-        "gpu_memory": _gpu_memory(request, service),
+        "gpu_memory": gpu_memory(request, service),
         "options": template_options(backend, options),
         "option_args": list(option_args(backend, options)),
         "chat_template": _chat_template(request, options.chat_template),
@@ -70,7 +70,7 @@ def _chat_template(request: RenderRequest, written: str | None) -> dict[str, str
     return {"path": CHAT_TEMPLATE if is_file else None, "name": None if is_file else written}
 
 
-def _gpu_memory(request: RenderRequest, service: Service) -> int | None:
+def gpu_memory(request: RenderRequest, service: Service) -> int | None:
     """Bytes of the smallest GPU of the replica; SpecError where `options.gpu_memory` needs it and no one knows."""
     sizes = [gpu.memory_total for gpu in request.facts.gpus if gpu.uuid in request.placed.gpus]
     known = [size for size in sizes if size]

@@ -79,9 +79,11 @@ def template_options(backend: Backend, options: Options) -> dict[str, Any]:
     """Every option by name, for the template; None where it is absent. Secrets are not for templates."""
     found: dict[str, Any] = {}
     for name in OPTION_NAMES:
-        value = getattr(options, name)
+        value = found[name] = getattr(options, name)
+        if value is None:
+            continue
         mapping = backend.options[name]
-        if name == "speculative" and value is not None:
+        if name == "speculative":
             value = value.model_dump()
         found[name] = None if isinstance(mapping, SECRET | Refused) else translated(mapping, value)
     return found
