@@ -197,6 +197,11 @@ def base_backend(spec: DeploySpec, name: str) -> str:
     return name
 
 
+def built_in_backends(spec: DeploySpec) -> dict[str, str]:
+    """The spec's own names, and the built-in backend under each."""
+    return {name: base_backend(spec, name) for name in spec.backends}
+
+
 def model_inputs(model: Model) -> list[str]:
     """What an automatic choice of the backend was made from."""
     return [*model.source, model.category or ""]
