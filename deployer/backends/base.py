@@ -180,6 +180,8 @@ class Backend:
     flags: Mapping[str, FlagRange] = field(default_factory=dict)
     knows_all_flags: bool = False
     takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does
+    # What makes its image name all its flags: arguments, tried in this order; (): it cannot be asked.
+    help: tuple[tuple[str, ...], ...] = ()
 
     @property
     def serves_several(self) -> bool:

@@ -57,5 +57,6 @@ BACKEND = Backend(
     env={"HF_HUB_OFFLINE": "1"},
     flags=FlagTable("tei"),
     knows_all_flags=True,
+    help=(("--help",),),
     source="Text Embeddings Inference 0.6.0 to 1.9.3: router/src, Dockerfile-cuda-all, .github/workflows/build.yaml",
 )

@@ -108,5 +108,6 @@ BACKEND = Backend(
         "--task": FlagRange(gone="0.13.0", instead="`--runner` and `--convert`"),
         "--uds": FlagRange(since="0.10.2"),
     },
+    help=(("--help=all",), ("--help",)),
     source="vLLM wheels 0.8.3 to 0.33.0 (vllm.engine.arg_utils, vllm.entrypoints.openai.cli_args) and docs.vllm.ai",
 )

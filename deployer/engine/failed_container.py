@@ -25,7 +25,7 @@ KEEP = f"""
 umask 077
 new=$1/$2.new
 mkdir -p -- "$1" && cat >"$new" && mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
-cd -- "$1" && ls -t | tail -n +{KEPT + 1} | while IFS= read -r old; do rm -f -- "$old"; done
+cd -- "$1" && ls -t | grep '[.]log$' | tail -n +{KEPT + 1} | while IFS= read -r old; do rm -f -- "$old"; done
 exit 0
 """
 

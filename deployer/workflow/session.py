@@ -91,19 +91,31 @@ class Session:
         """All hosts but those in maintenance or lost, at once; one that cannot be asked is a value that says why."""
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
+        from deployer.planning.askable import askable_images
         from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import questions
 
-        paths = questions(self.project)
-        asked = {name: Question(paths[name]) for name in hosts_to_ask(self.project.spec)}
+        paths, images = questions(self.project), askable_images(self.project)
+        asked = {
+            name: Question(paths[name], tuple(one.image for one in images[name]))
+            for name in hosts_to_ask(self.project.spec)
+        }
         hosts = Spoken(self.fleet, self._report)
         return observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
 
-    def diagnose(self) -> Diagnosis:
-        """Looks at the hosts and checks what they are and have; changes nothing."""
+    def diagnose(self, *, ask_images: bool = False) -> Diagnosis:
+        """Looks at the hosts and checks what they are and have. `ask_images`: those that are there are asked for their
+        flags first, which is written down on the hosts; else nothing is changed."""
         from deployer.planning.diagnose import diagnose
 
-        return diagnose(self.project, self.observe())
+        observed = self.observe()
+        unasked: Mapping[str, Mapping[str, str]] = {}
+        if ask_images:
+            from deployer.workflow.asking import ask
+
+            unasked = ask(self, observed, self._report)
+            observed = self.observe()
+        return diagnose(self.project, observed, unasked)
 
     def plan(self, *, destroy: bool = False, then: ObservedState | None = None) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing. `then`: what an earlier plan was made from,
