@@ -112,12 +112,14 @@ def test_an_unreachable_host_must_fail_and_the_others_be_checked(lab: Lab, proje
 
 
 def test_an_image_that_was_asked_for_its_flags_must_know_better_than_the_tables(lab: Lab, project: Project) -> None:
-    wrong = "chat: {model: tiny, args: [--lookup-cash, x]}"
+    wrong = "chat: {model: tiny, args: [--lookup-cache-dynamik, x]}"
     project.write(wrong, hosts="{lab1: {}}")
     failed = project.apply(exit=1)
-    must_name(failed, "this build has no flag `--lookup-cash`", "services.chat: correct or remove it in `args`")
+    must_name(
+        failed, "this build has no flag `--lookup-cache-dynamik`", "services.chat: correct or remove it in `args`"
+    )
     kept = next(line for line in failed.err.splitlines() if "the whole log is kept on the host: " in line)
-    assert "error: invalid argument: --lookup-cash" in lab.run("lab1", "cat", kept.rpartition(": ")[2])
+    assert "error: invalid argument: --lookup-cache-dynamik" in lab.run("lab1", "cat", kept.rpartition(": ")[2])
     assert lab.names("lab1") == []
     project.write(ONE, hosts="{lab1: {}}")
     project.apply()
@@ -128,4 +130,6 @@ def test_an_image_that_was_asked_for_its_flags_must_know_better_than_the_tables(
     assert len(lab.names("lab1")) == 1, "what was asked is gone"
     project.must_be_settled()
     project.write(wrong, hosts="{lab1: {}}")
-    must_name(project.run("plan", exit=1), "flag-not-in-image", "--lookup-cash", "its own `--help`", "did you mean")
+    must_name(
+        project.run("plan", exit=1), "flag-not-in-image", "--lookup-cache-dynamik", "its own `--help`", "did you mean"
+    )
