@@ -164,6 +164,9 @@ class Backend:
     sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
     # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # The same where a service has no GPUs; these come first there.
+    chosen_on_cpus: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least_cc: str | None = None  # compute capability of the GPUs that its images have code for
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
     takes_model_args: bool = False  # each model of a service can have arguments

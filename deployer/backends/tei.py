@@ -49,6 +49,8 @@ BACKEND = Backend(
         "trust_remote_code": Refused("it runs no code of models", (False,)),
         "api_key": SecretEnv("API_KEY"),
     },
+    least_cc="7.5",  # upstream: "Volta is not supported"
+    chosen_on_cpus={"safetensors": ("embedding", "reranker")},
     formats=("safetensors",),
     categories=("embedding", "reranker"),
     gpu="optional",

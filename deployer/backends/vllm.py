@@ -54,6 +54,7 @@ BACKEND = Backend(
         "trust_remote_code": Switch("--trust-remote-code"),
         "api_key": SecretEnv("VLLM_API_KEY"),
     },
+    least_cc="7.5",
     formats=("safetensors",),
     chosen_for={"safetensors": ("llm", "embedding", "reranker")},
     categories=("llm", "embedding", "reranker"),

@@ -70,7 +70,11 @@ def test_each_option_is_a_flag_that_the_version_has_or_is_refused(backend: Backe
 
 @pytest.mark.parametrize(
     ("name", "version", "file"),
-    [("vllm", "v0.32.0", "vllm-0.32.0.txt.gz"), ("llama.cpp", "b11434", "llama-server-b11434.txt")],
+    [
+        ("vllm", "v0.32.0", "vllm-0.32.0.txt.gz"),
+        ("llama.cpp", "b11434", "llama-server-b11434.txt"),
+        ("infinity", "0.0.78", "infinity-0.0.78.txt"),
+    ],
 )
 def test_what_the_real_program_says_of_itself_agrees(name: str, version: str, file: str) -> None:
     backend = backends.find(name)

@@ -93,6 +93,13 @@ def test_vllm() -> None:
     assert not {"--task", "--enable-reasoning"} & set(found)
 
 
+def test_infinity() -> None:
+    found = parse_help((DATA / "infinity-0.0.78.txt").read_text("utf-8"))
+    wanted = {"--model-id", "--url-prefix", "--port", "--no-trust-remote-code", "--no-onnx-do-not-prefer-quantized"}
+    assert wanted <= set(found)
+    assert len(found) == 38
+
+
 @pytest.mark.parametrize(
     ("text", "flags"),
     [
