@@ -1,4 +1,4 @@
-"""The real Infinity, on a CPU: embeddings that mean something, a real --help, and what a wrong model is told as."""
+"""The real Infinity, on a CPU: embeddings that mean something, a real --help, and what a broken model is told as."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_infinity_must_embed_and_know_its_flags(lab: Lab, project_with_infinity:
     must_name(project.run("plan", exit=1), "flag-not-in-image", "did you mean `--device`?")
 
 
-def test_a_folder_that_holds_no_model_must_be_told_as_that(lab: Lab, project_with_infinity: Project) -> None:
-    lab.run("lab1", "rm", "/srv/models/minilm-hf/config.json")
+def test_weights_that_are_cut_short_must_be_told_as_that(lab: Lab, project_with_infinity: Project) -> None:
+    lab.run("lab1", "truncate", "--size=5000", "/srv/models/minilm-hf/model.safetensors")
     failed = project_with_infinity.run("apply", "-y", exit=1, timeout=500)
-    must_name(failed, "the whole log is kept on the host", "services.embed")
+    must_name(
+        failed, "a weights file is cut short", "the whole log is kept on the host", "fetch the model's files again"
+    )
