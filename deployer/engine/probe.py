@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.dataclass import dataclass
+from deployer.engine.flag_files import parse_flag_file
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
 from deployer.engine.project_record import parse_record
@@ -22,7 +23,7 @@ from deployer.formats.nvidia_smi import APPS, QUERIES
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
-from deployer.values.facts import Disk, GpuFacts, LockFact, PathFact, ProjectRecord
+from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
 from deployer.values.tools import TOOLS
 
@@ -65,6 +66,7 @@ class Probed:
     distribution: tuple[str, ...] = ()
     tools: Mapping[str, bool] = field(default_factory=dict)
     clock_skew: int | None = None
+    image_flags: tuple[ImageFlags, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequenc
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
+        image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
     )
 
 

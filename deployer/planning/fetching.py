@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from deployer.planning.desired import DesiredReplica
+from deployer.planning.local_images import is_there
 from deployer.planning.steplist import StepList
-from deployer.values.facts import HostFacts
-from deployer.values.images import parse_image, registry_of
+from deployer.values.images import registry_of
 from deployer.values.plan import MakeDirectory, PullImage
 
 
@@ -25,17 +25,3 @@ def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
         steps.shared(f"{new.host}/directory/{path}", new.host, MakeDirectory(path), "a cache of its own")
         for path in paths
     )
-
-
-def is_there(facts: HostFacts, image: str) -> bool:
-    """The host has this very reference; a tag that moved since is not looked up."""
-    reference = parse_image(image)
-    wanted = str(reference) if reference.digest or reference.tag else f"{reference}:latest"
-    return any(_is_reference(name, wanted) for found in facts.images for name in (*found.tags, *found.digests))
-
-
-def _is_reference(name: str, wanted: str) -> bool:
-    try:
-        return str(parse_image(name)) == wanted
-    except ValueError:  # `<none>:<none>`
-        return False

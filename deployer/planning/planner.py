@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
+from deployer.planning.askable import said_for
 from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.decisions import Written
@@ -158,17 +159,18 @@ def _choices(
     choices: dict[str, ServiceChoice] = {}
     for name in sorted(project.spec.services):
         choice = choose(project, name, seen, by_service.get(name, ()))
-        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice)
+        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, seen)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
             choices[name] = choice
     return choices
 
 
-def _check_options(project: Project, choice: ServiceChoice) -> tuple[Diagnostic, ...]:
+def _check_options(project: Project, choice: ServiceChoice, seen: Seen) -> tuple[Diagnostic, ...]:
     """Of the service as written, and under each of its overrides."""
     variants: list[tuple[int, ...]] = [(), *((index,) for index in range(len(choice.service.overrides)))]
-    found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which))
+    said = said_for(project, choice.name, seen.facts.values())
+    found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which, said))
     return tuple(dict.fromkeys(found))
 
 

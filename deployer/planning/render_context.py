@@ -6,6 +6,7 @@ from typing import Any
 
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.own_help import said_by
 from deployer.planning.render_mounts import lora_target, model_target
 from deployer.planning.render_options import option_args, template_options, version_of
 from deployer.planning.render_request import RenderRequest
@@ -19,11 +20,11 @@ CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
 def template_context(request: RenderRequest, service: Service) -> dict[str, Any]:
     """The names a template may use: data, and `flag(NAME)`, which says whether the backend's version has it."""
     backend, options, host = request.backend, service.options, request.host
-    version = version_of(service, request.image, backend)
+    version, said = version_of(service, request.image, backend), said_by(request.facts, request.image)
     models = [model_context(request, model) for model in served_here(request, service)]
 
     def flag(name: str) -> bool:
-        return has_flag(backend, name, version)
+        return said.has(name) if said is not None else has_flag(backend, name, version)
 
     return {
         "project": request.project.spec.project,

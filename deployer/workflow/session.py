@@ -95,22 +95,35 @@ class Session:
         """
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
+        from deployer.planning.askable import askable_images
         from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import questions
         from deployer.values.facts import ObservedState
 
         seen = known.hosts if known is not None else {}
-        paths = questions(self.project)
-        asked = {name: Question(paths[name]) for name in hosts_to_ask(self.project.spec) if name not in seen}
+        paths, images = questions(self.project), askable_images(self.project)
+        asked = {
+            name: Question(paths[name], tuple(one.image for one in images[name]))
+            for name in hosts_to_ask(self.project.spec)
+            if name not in seen
+        }
         hosts = Spoken(self.fleet, self._report)
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
         return ObservedState({**seen, **found.hosts})
 
-    def diagnose(self) -> Diagnosis:
-        """Looks at the hosts and checks what they are and have; changes nothing."""
+    def diagnose(self, *, ask_images: bool = False) -> Diagnosis:
+        """Looks at the hosts and checks what they are and have. `ask_images`: those that are there are asked for their
+        flags first, which is written down on the hosts; else nothing is changed."""
         from deployer.planning.diagnose import diagnose
 
-        return diagnose(self.project, self.observe())
+        observed = self.observe()
+        unasked: Mapping[str, Mapping[str, str]] = {}
+        if ask_images:
+            from deployer.workflow.asking import ask
+
+            unasked = ask(self, observed, self._report)
+            observed = self.observe()
+        return diagnose(self.project, observed, unasked)
 
     def plan(
         self, *, destroy: bool = False, then: ObservedState | None = None, known: ObservedState | None = None

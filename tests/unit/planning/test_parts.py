@@ -9,10 +9,10 @@ import pytest
 from deployer.planning.candidates import Candidates
 from deployer.planning.claimorder import components
 from deployer.planning.claims import gpu_uuids
-from deployer.planning.fetching import is_there
 from deployer.planning.fields import field_diffs
 from deployer.planning.hosts import HostIndex, hosts_named
 from deployer.planning.ledger import Ledger
+from deployer.planning.local_images import is_there
 from deployer.planning.questions import questions
 from deployer.planning.steplist import StepList, in_order
 from deployer.values.container import ContainerSpec, Mount, PortBinding, ShippedFile
