@@ -43,7 +43,7 @@ heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab
 
 bench: $(VENV)/.installed # deployer beside fabric, pyinfra and Ansible, on eight hosts of the lab; root
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(if $(BENCH),--groups $(BENCH))
 
 golden: $(VENV)/.installed
 	$(BIN)/python -m pytest $(FAST) --update-golden

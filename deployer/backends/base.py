@@ -166,6 +166,9 @@ class Backend:
     sources: tuple[str, ...] = FILES  # schemes of the models that it can serve
     # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # The same where a service has no GPUs; these come first there.
+    chosen_on_cpus: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least_cc: str | None = None  # compute capability of the GPUs that its images have code for
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
     takes_model_args: bool = False  # each model of a service can have arguments
@@ -182,6 +185,8 @@ class Backend:
     flags: Mapping[str, FlagRange] = field(default_factory=dict)
     knows_all_flags: bool = False
     takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does
+    # What makes its image name all its flags: arguments, tried in this order; (): it cannot be asked.
+    help: tuple[tuple[str, ...], ...] = ()
 
     @property
     def serves_several(self) -> bool:

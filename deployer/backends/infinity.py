@@ -59,5 +59,6 @@ BACKEND = Backend(
     },
     flags=FlagTable("infinity"),
     knows_all_flags=True,
+    help=(("v2", "--help"),),
     source="Infinity 0.0.50 to 0.0.78: libs/infinity_emb (cli.py, env.py, infinity_server.py, Dockerfile.*_auto)",
 )

@@ -67,5 +67,6 @@ BACKEND = Backend(
     flags=FlagTable("ktransformers"),
     knows_all_flags=True,
     takes_beginnings=True,
+    help=(("python3", "-m", "sglang.launch_server", "--help"),),
     source="sglang-kt 0.7.2 (sglang.srt.server_args); KTransformers 0.7.0: kt-kernel/README.md, docker/",
 )

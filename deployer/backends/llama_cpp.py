@@ -71,5 +71,6 @@ BACKEND = Backend(
         "--draft-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
         "--draft-n-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
     },
+    help=(("--help",),),
     source="llama.cpp common/arg.cpp, tools/server/README.md and .devops/*.Dockerfile; `llama-server --help` of b11434",
 )

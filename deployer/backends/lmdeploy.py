@@ -60,5 +60,6 @@ BACKEND = Backend(
     ),
     knows_all_flags=True,
     takes_beginnings=True,
+    help=(("lmdeploy", "serve", "api_server", "--help"),),
     source="LMDeploy wheels 0.7.3 to 0.18.0 (lmdeploy.cli, lmdeploy.serve.openai); docker/ and its workflow",
 )

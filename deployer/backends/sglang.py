@@ -96,5 +96,6 @@ BACKEND = Backend(
     flags=FlagTable("sglang", INSTEAD),
     knows_all_flags=True,
     takes_beginnings=True,
+    help=(("python3", "-m", "sglang.launch_server", "--help"),),
     source="SGLang wheels 0.4.6.post5 to 0.5.23 (sglang.srt.server_args, entrypoints.http_server); docs.sglang.io",
 )

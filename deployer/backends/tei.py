@@ -49,6 +49,8 @@ BACKEND = Backend(
         "trust_remote_code": Refused("it runs no code of models", (False,)),
         "api_key": SecretEnv("API_KEY"),
     },
+    least_cc="7.5",  # upstream: "Volta is not supported"
+    chosen_on_cpus={"safetensors": ("embedding", "reranker")},
     formats=("safetensors",),
     categories=("embedding", "reranker"),
     gpu="optional",
@@ -57,5 +59,6 @@ BACKEND = Backend(
     env={"HF_HUB_OFFLINE": "1"},
     flags=FlagTable("tei"),
     knows_all_flags=True,
+    help=(("--help",),),
     source="Text Embeddings Inference 0.6.0 to 1.9.3: router/src, Dockerfile-cuda-all, .github/workflows/build.yaml",
 )

@@ -68,5 +68,6 @@ BACKEND = Backend(
     },
     flags={flag: FlagRange() for flag in IN_ALL.split()}
     | {"--served_model_name": FlagRange(since="1.3.0"), "--served-model-name": FlagRange(since="1.3.0")},
+    help=(("trtllm-serve", "serve", "--help"), ("trtllm-serve", "--help")),
     source="nvidia.github.io/TensorRT-LLM (trtllm-serve, 0.18 to 1.3.0rc11); tensorrt_llm/commands/serve.py",
 )

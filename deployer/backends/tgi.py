@@ -77,5 +77,6 @@ BACKEND = Backend(
         },
     ),
     knows_all_flags=True,
+    help=(("--help",),),
     source="Text Generation Inference 1.0.3 to 3.3.7: launcher/src/main.rs, router/src, Dockerfile, README.md",
 )

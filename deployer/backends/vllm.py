@@ -54,6 +54,7 @@ BACKEND = Backend(
         "trust_remote_code": Switch("--trust-remote-code"),
         "api_key": SecretEnv("VLLM_API_KEY"),
     },
+    least_cc="7.5",
     formats=("safetensors",),
     chosen_for={"safetensors": ("llm", "embedding", "reranker")},
     categories=("llm", "embedding", "reranker"),
@@ -108,5 +109,6 @@ BACKEND = Backend(
         "--task": FlagRange(gone="0.13.0", instead="`--runner` and `--convert`"),
         "--uds": FlagRange(since="0.10.2"),
     },
+    help=(("--help=all",), ("--help",)),
     source="vLLM wheels 0.8.3 to 0.33.0 (vllm.engine.arg_utils, vllm.entrypoints.openai.cli_args) and docs.vllm.ai",
 )

@@ -64,5 +64,6 @@ BACKEND = Backend(
     flags={flag: FlagRange() for flag in FLAGS.split()},
     knows_all_flags=True,
     takes_beginnings=True,
+    help=(("vox-box", "start", "--help"),),
     source="vox-box 0.0.21 (vox_box.cmd.start, vox_box.server.routers); gpustack/runner's list of images",
 )

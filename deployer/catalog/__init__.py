@@ -1,0 +1,1 @@
+"""Facts as package data, and their loaders; knows nothing of plans or hosts."""

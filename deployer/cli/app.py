@@ -30,6 +30,8 @@ COMMANDS = {
     "verify": "Send every replica a real request and judge the answer.",
     "query": "Ask a service something and print the answer as it comes.",
     "cache": "Show, check, tidy up and fill the hosts' caches of weights.",
+    "history": "Show who applied what, from the hosts' journals.",
+    "force-unlock": "Take the project's lock away from another apply.",
     "logs": "Show the log of a service's containers.",
 }
 INTERRUPTED = 130
@@ -46,7 +48,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"deployer.cli.{cmd_name}").command
+        command = importlib.import_module(f"deployer.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -8,9 +8,15 @@ from deployer.cli.options import Shared, shared_options
 
 
 @click.command(short_help="Check that the hosts have what they need.")
+@click.option(
+    "--flags", is_flag=True, help="Run the --help of images that are there, so that plans know the flags they have."
+)
 @shared_options(hosts=True)
-def command(shared: Shared) -> int:
+def command(shared: Shared, flags: bool) -> int:
     """Check that each host has what it needs: pass, warn or fail, and what to do about it. Changes nothing.
+
+    With --flags, the images of the services that a host has are asked for their flags: each runs once, for its help
+    text, without GPUs and network. The host keeps what they said, and plans believe it before the built-in tables.
 
     Exits 1 when a check fails. With -v, the checks that passed are shown one by one.
     """
@@ -19,7 +25,7 @@ def command(shared: Shared) -> int:
     from deployer.view.diagnosis import diagnosis_json, render_diagnosis
 
     with workflow.Session.open(shared.inputs, shared.report) as session:
-        diagnosis = session.diagnose()
+        diagnosis = session.diagnose(ask_images=flags)
     shared.console.problems(diagnosis.problems)
     if shared.json:
         shared.console.data(diagnosis_json(diagnosis))

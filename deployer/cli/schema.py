@@ -6,7 +6,7 @@ import click
 
 from deployer.cli.console import Console
 
-OUTPUTS = ("plan", "events", "status", "doctor", "verify", "query", "problems")
+OUTPUTS = ("plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "problems")
 
 
 @click.command(short_help="Print the JSON Schema of deploy.yaml, or of an output.")

@@ -16,7 +16,8 @@ from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Hubs, Registry
 from deployer.transport.base import Transport
-from deployer.values.facts import Gpu
+from deployer.values.facts import Gpu, ObservedContainer
+from deployer.values.names import STATE_DIR
 
 MAX_WORDS = 1500  # characters of Docker's own words that are looked at
 
@@ -45,10 +46,17 @@ class ApplyContext:
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic
     completing: set[tuple[str, str]] = field(default_factory=set)  # found out: (host, container) without chat template
+    built_in: Mapping[str, str] = field(default_factory=dict)  # the spec's own backends -> what each stands on
+    state_dir: str = STATE_DIR
 
     @property
     def redactor(self) -> Redactor:
         return self.secrets.redactor
+
+    def backend_of(self, container: ObservedContainer) -> str:
+        """The built-in backend of a container; empty where its labels do not say."""
+        decided = container.recorded.decisions.get("backend") if container.recorded is not None else None
+        return self.built_in.get(str(decided), str(decided)) if decided is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Whether the container behind a broken connection has ended, and how that is told. Changes nothing."""
+"""Whether the container behind a broken connection has ended, and how that is told."""
 
 from __future__ import annotations
 
 import time
 
-from deployer.engine.container_log import ended
 from deployer.engine.context import Site
+from deployer.engine.failed_container import ended
 from deployer.engine.ownership import look
 from deployer.engine.readiness import ENDED
 from deployer.errors import Diagnostic

@@ -6,7 +6,8 @@ Only ever appended to. A host that cannot write it is a warning: what was applie
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import field
 from typing import Literal
 
 from deployer.dataclass import dataclass
@@ -16,7 +17,8 @@ from deployer.engine.redaction import clean
 from deployer.errors import DeployerError, Diagnostic, HostError, Severity
 from deployer.values.names import STATE_DIR
 
-MAX_FIELD = 120  # characters: an entry stays below 4 KiB, which is appended at once
+MOST_CHANGES, MAX_CHANGE = 12, 80
+MAX_FIELD = 100  # characters: an entry stays below 4 KiB, which is appended at once
 RUN_TIMEOUT = 20.0
 SCRIPT = """
 umask 022
@@ -38,22 +40,22 @@ class JournalEntry:
     apply: str
     who: str
     deployer: str
-    verb: Literal["apply", "destroy"]
+    verb: Literal["apply", "destroy", "force-unlock"]
     plan: str
     result: Ending
     commit: str | None = None
     summary: str = ""  # as `2 created, 1 removed`
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by host, as `replace chat-0`
 
 
 def record(
     transports: Transports, hosts: Iterable[str], entry: JournalEntry, state_dir: str = STATE_DIR
 ) -> tuple[Diagnostic, ...]:
     """Appends the entry on each host; a warning for each host that did not take it."""
-    line = journal_line(entry)
 
     def append(host: str) -> None:
         argv = ["sh", "-c", SCRIPT, "deployer-journal", f"{state_dir}/{entry.project}"]
-        done = transports[host].run(argv, stdin=line, timeout=RUN_TIMEOUT)
+        done = transports[host].run(argv, stdin=journal_line(entry, host), timeout=RUN_TIMEOUT)
         if done.exit_code != 0:
             words = clean(done.stderr[-500:].decode("utf-8", "replace"))
             raise HostError(Diagnostic("journal-failed", words or f"exit code {done.exit_code}", host=host))
@@ -73,8 +75,9 @@ def record(
     )
 
 
-def journal_line(entry: JournalEntry) -> bytes:
+def journal_line(entry: JournalEntry, host: str) -> bytes:
     """The JSON object without its opening brace: the host puts its own time in front."""
+    changes = entry.changes.get(host, ())
     fields = {
         "apply": entry.apply,
         "verb": entry.verb,
@@ -85,6 +88,9 @@ def journal_line(entry: JournalEntry) -> bytes:
         "summary": entry.summary,
         "deployer": entry.deployer,
     }
-    short = {key: clean(value)[:MAX_FIELD] for key, value in fields.items() if value is not None}
-    line = json.dumps(short, separators=(",", ":"), ensure_ascii=False)
+    short: dict[str, object] = {key: clean(value)[:MAX_FIELD] for key, value in fields.items() if value is not None}
+    some = [clean(change)[:MAX_CHANGE] for change in changes[:MOST_CHANGES]]
+    more = len(changes) - len(some)
+    data = short | ({"changes": some} if some else {}) | ({"more": more} if more else {})
+    line = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return line.encode("utf-8", "replace").removeprefix(b"{")

@@ -22,6 +22,7 @@ LEASE = 60  # seconds
 LONGEST_LEASE = 600  # seconds that a lease of another version may promise
 RUN_TIMEOUT = 20.0
 MAX_LOCK = 4096
+Verb = Literal["take", "renew", "release", "look", "seize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,23 @@ class HostLock:
         """Gives the lock back if it is ours. Its file stays, aside: a full disk keeps no later apply out."""
         self._run("release")
 
-    def _run(self, verb: Literal["take", "renew", "release"], stale: str = "") -> bytes:
+    def look(self) -> Held | None:
+        """Whoever holds it now, be it us; None where nobody does."""
+        answer = self._run("look")
+        return parse_held(answer) if answer.startswith(b"held ") else None
+
+    def seize(self, held: Held) -> bool:
+        """Takes it away from whoever holds it and leaves it free; False when it is not that lock any more."""
+        return self._run("seize", held.checksum).startswith(b"released")
+
+    def _run(self, verb: Verb, stale: str = "") -> bytes:
         directory = f"{self.state_dir}/{self.holder.project}"
         who = json.dumps(self.holder.who)
         arguments = [verb, directory, self.holder.apply, who, str(LEASE), stale or "-"]
         argv = ["sh", "-c", script(), "deployer-lock", *arguments]
         done = self.transport.run(argv, timeout=RUN_TIMEOUT)
         word = done.stdout.split(None, 1)[0] if done.stdout.strip() else b""
-        if word not in (b"taken", b"released", b"lost", b"held"):
+        if word not in (b"taken", b"released", b"lost", b"held", b"free"):
             raise _failure(self.transport, directory, word, done.stderr)
         return done.stdout
 

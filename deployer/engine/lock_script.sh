@@ -2,7 +2,9 @@
 #   take     makes the lock ours if there is none, if it is ours already, or if its checksum is STALE
 #   renew    extends it if it is ours
 #   release  puts it aside if it is ours
-# HOLDER is JSON text. Times are this host's. First word said: taken renewed released lost held, or what went wrong.
+#   look     says whose it is
+#   seize    puts it aside if its checksum is STALE, whoever's it is
+# HOLDER is JSON text. Times are this host's. First word said: taken released lost held free, or what went wrong.
 # flock holds the directory itself: nothing stays behind, and the kernel lets go of it whatever dies.
 
 # shellcheck shell=sh
@@ -36,6 +38,7 @@ is_whole() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -eq $whole ]; }
 command -v flock >/dev/null 2>&1 || stop no-flock
 case $verb in
     take) mkdir -p -- "$dir" || stop no-directory ;;
+    look | seize) [ -d "$dir" ] || stop free ;;
     *) [ -d "$dir" ] || stop lost ;;
 esac
 # a failed redirection of `exec` would end the shell without a word
@@ -54,13 +57,24 @@ elif [ -e "$lock" ]; then
     sum=odd
 fi
 
+held() {
+    echo "held $now $(stat -c %Y -- "$lock" 2>/dev/null || echo "$now") $sum"
+    [ "$sum" = odd ] || head -c 4096 -- "$lock"
+    exit 0
+}
+
 case $verb:$mine in
+    look:*)
+        [ "$sum" != none ] || stop free
+        held
+        ;;
+    seize:*)
+        [ "$sum" != none ] && [ "$sum" = "$stale" ] || stop lost
+        if [ "$sum" = odd ]; then rm -rf -- "$lock"; else mv -f -- "$lock" "$spare"; fi || stop no-write
+        stop released
+        ;;
     take:no)
-        if [ "$sum" != none ] && [ "$sum" != "$stale" ]; then
-            echo "held $now $(stat -c %Y -- "$lock" 2>/dev/null || echo "$now") $sum"
-            [ "$sum" = odd ] || head -c 4096 -- "$lock"
-            exit 0
-        fi
+        [ "$sum" = none ] || [ "$sum" = "$stale" ] || held
         [ "$sum" != odd ] || rm -rf -- "$lock"
         write "$(date -u -d "@$now" +%Y-%m-%dT%H:%M:%SZ)"
         stop taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlencode
 
@@ -17,6 +18,8 @@ FRAME_HEADER = 8  # stream, three zeros, length (Docker Engine API, "Attach to a
 LONGEST_LINE = 1 << 16
 LARGEST_FRAME = 1 << 20
 PATIENCE = 1.0  # seconds between looks at whether the reader is still there
+MOST_HELD = 2 << 20  # bytes of a log's end that are held at once
+MOST_OF_A_LINE = 2000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,22 @@ def container_lines(transport: Transport, request: LogRequest, redactor: Redacto
         raise _broken(transport.name, redactor.line(refusal.text)) from None
     except (OSError, http.client.HTTPException) as error:
         raise _broken(transport.name, broken_by(error)) from None
+
+
+def lines_by_now(transport: Transport, request: LogRequest, redactor: Redactor, seconds: float) -> tuple[str, ...]:
+    """The end of what was logged so far, without blank lines; what came within `seconds` where the host is slow, and ()
+    where it keeps nothing that can be read."""
+    path, held = f"/containers/{request.container}/logs?{urlencode(_query(request))}", bytearray()
+    deadline = time.monotonic() + seconds
+    try:
+        with engine_stream(transport, "GET", path, {}, read_frame) as pieces:
+            while time.monotonic() < deadline:
+                held += pieces.next(PATIENCE) or b""
+                del held[:-MOST_HELD]
+    except (Refusal, Ended, OSError, http.client.HTTPException):
+        pass
+    masked = redactor.redact(held.decode("utf-8", "replace"))
+    return tuple(line for raw in masked.splitlines() if (line := redactor.line(raw, MOST_OF_A_LINE)))
 
 
 def _query(request: LogRequest) -> dict[str, str | int]:

@@ -17,6 +17,7 @@ from deployer.engine.answers import (
 from deployer.engine.container_log import last_lines, service_of
 from deployer.engine.context import Site, failed
 from deployer.engine.endings import ended_since
+from deployer.engine.failed_container import explained
 from deployer.engine.media import (
     Payload,
     check_image,
@@ -29,7 +30,7 @@ from deployer.engine.media import (
 )
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import look
-from deployer.errors import OperationError
+from deployer.errors import Diagnostic, OperationError
 from deployer.values.facts import ObservedContainer
 from deployer.values.plan import Probe
 
@@ -195,7 +196,9 @@ class Asked:
             hint = f"correct `options.api_key` of `{service_of(self.operation.name)}`"
             raise failed("key-refused", f"the server refuses the API key: HTTP {reply.status}", hint, evidence)
         hint = "correct the model or its options as the answer says"
-        raise failed("bad-answer", f"the server answers {path} with HTTP {reply.status}", hint, evidence)
+        what = f"the server answers {path} with HTTP {reply.status}"
+        told = Diagnostic("bad-answer", what, evidence=evidence, hint=hint)
+        raise OperationError(explained(self.site, self.operation.name, told))
 
     def broke_off(self, cause: str) -> OperationError:
         """The connection ended instead of an answer: most likely the server did too; Docker notices a little later."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.dataclass import dataclass
+from deployer.engine.flag_files import parse_flag_file
 from deployer.engine.probe_folders import parse_folders
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
@@ -23,7 +24,7 @@ from deployer.formats.nvidia_smi import APPS, QUERIES
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
-from deployer.values.facts import Disk, GpuFacts, LockFact, PathFact, ProjectRecord
+from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
 from deployer.values.tools import TOOLS
 
@@ -67,6 +68,7 @@ class Probed:
     tools: Mapping[str, bool] = field(default_factory=dict)
     clock_skew: int | None = None
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    image_flags: tuple[ImageFlags, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -158,6 +160,7 @@ def parse_probe(
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
         folders=parse_folders(text("folders"), folders),
+        image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
     )
 
 

@@ -331,6 +331,16 @@ other_gpus() {
     done
 }
 
+# What `doctor` wrote down of the flags of images, the latest first; files are named by the image's id.
+image_flags() {
+    [ -d "$STATE/image_flags" ] || return 0
+    ls -t "$STATE/image_flags" | head -n 6 | while IFS= read -r file; do
+        case $file in *[!0-9a-f]*) continue ;; esac
+        section flags "$file"
+        head -c 24576 "$STATE/image_flags/$file"
+    done
+}
+
 gpus() {
     section driver
     richest=${QUERIES#* }
@@ -362,6 +372,7 @@ main() {
     [ $# = 0 ] || disks "$@"
     state
     folders
+    image_flags
     [ "$GPU" = no ] || gpus
     section end
 }

@@ -1,4 +1,4 @@
-"""Waits until a backend says that it serves, and sees early that it never will. Changes nothing on the host."""
+"""Waits until a backend says that it serves, and sees early that it never will. Changes no container."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, engine_calls
-from deployer.engine.container_log import ended, last_line, last_lines, service_of
+from deployer.engine.container_log import last_line, last_lines, service_of
 from deployer.engine.context import Site, failed
+from deployer.engine.failed_container import ended, explained
 from deployer.engine.model_http import status_of
 from deployer.engine.ownership import look, moved
 from deployer.errors import Diagnostic, DockerError, HostError, OperationError
@@ -153,7 +154,10 @@ class Wait:
         last = f"last seen at port {self.operation.endpoint.port}{self.operation.path}: {self.symptom}"
         evidence = (last, *last_lines(self.site, self.operation.name))
         service = service_of(self.operation.name)
-        return failed(code, f"container `{self.operation.name}` {what}", f"{service}: {hint}", evidence)
+        found = Diagnostic(
+            code, f"container `{self.operation.name}` {what}", evidence=evidence, hint=f"{service}: {hint}"
+        )
+        return OperationError(explained(self.site, self.operation.name, found))
 
     def _look_at_log(self, now: float) -> bool:
         if self.looked_at_log is not None and now - self.looked_at_log < LOG_EVERY:

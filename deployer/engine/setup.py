@@ -12,13 +12,14 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import last_line, last_lines
-from deployer.engine.context import ApplyContext, Site, Transports, failed
+from deployer.engine.context import ApplyContext, Site, Transports
 from deployer.engine.endings import ended_since
+from deployer.engine.failed_container import explained
 from deployer.engine.fanout import on_each
 from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import find
 from deployer.engine.watch import Watch
-from deployer.errors import DeployerError, OperationError
+from deployer.errors import DeployerError, Diagnostic, OperationError
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import Event
@@ -170,4 +171,5 @@ def _broken(operation: EnsureSetup, call: HttpCall, site: Site, error: BrokenOff
 def _failed(operation: EnsureSetup, site: Site, what: str, words: str = "") -> DeployerError:
     evidence = (*((words,) if words else ()), *last_lines(site, operation.name, 10))
     hint = "correct the model or its options as the server says"
-    return failed("setup-failed", f"{operation.task.name} {what}", hint, evidence, site.host)
+    told = Diagnostic("setup-failed", f"{operation.task.name} {what}", evidence=evidence, hint=hint, host=site.host)
+    return OperationError(explained(site, operation.name, told))

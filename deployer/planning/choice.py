@@ -191,13 +191,14 @@ def _refusal(project: Project, name: str, backend: Backend, known: _Known) -> Di
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What is known of a service's model. `format`: or the scheme, where the backend has the model itself. `decided`:
-    the backend that was decided before, from the same."""
+    the backend that was decided before, from the same. `on_cpus`: no GPU is there for it."""
 
     name: str
     model: Model
     format: str | None
     category: tuple[str, str]
     decided: str | None
+    on_cpus: bool
 
     def backend(self, named: str | None) -> tuple[str | None, str]:
         """A name and why it is that; without a name, why there is none."""
@@ -207,16 +208,21 @@ class _Known:
             return self.decided, DECIDED
         if self.format is None:
             return None, f"the format of `{self.model.source[0]}` is not known"
-        category = self.category[0]
+        category, format_ = self.category[0], self.format
+        of_it = f", its category {category}" if category != LLM else ""
+        known = backends.load_all() if self.on_cpus else ()
+        if (found := next((b for b in known if category in b.chosen_on_cpus.get(format_, ())), None)) is not None:
+            return found.name, f"the model's format is {format_}{of_it}, and there is no GPU for it"
         for backend in backends.load_all():
-            if category in backend.chosen_for.get(self.format, ()):
-                of_it = f", its category {category}" if category != LLM else ""
-                return backend.name, f"the model's format is {self.format}{of_it}"
-        return None, f"nothing is chosen by itself for {self.format} models of category `{category}`"
+            if category in backend.chosen_for.get(format_, ()):
+                return backend.name, f"the model's format is {format_}{of_it}"
+        return None, f"nothing is chosen by itself for {format_} models of category `{category}`"
 
 
 def _what_is_known(project: Project, service: Service, model: Model, seen: Seen, found: tuple[Found, ...]) -> _Known:
     path = _path_of(service, model, seen)
+    meant = [seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts]
+    on_cpus = service.placement.gpus == "none" or (bool(meant) and not any(facts.gpus for facts in meant))
     standing = [item.recorded.decisions for item in found if _stands(project, model, item)]
     names = {str(decisions["backend"]) for decisions in standing}
     categories = {str(decisions.get("category", LLM)) for decisions in standing}
@@ -227,7 +233,7 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
     if category is None:
         category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
     format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
-    return _Known(service.model or "", model, format_, category, decided)
+    return _Known(service.model or "", model, format_, category, decided, on_cpus)
 
 
 def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
@@ -255,6 +261,11 @@ def base_backend(spec: DeploySpec, name: str) -> str:
             return name
         name = pin.extends
     return name
+
+
+def built_in_backends(spec: DeploySpec) -> dict[str, str]:
+    """The spec's own names, and the built-in backend under each."""
+    return {name: base_backend(spec, name) for name in spec.backends}
 
 
 def model_inputs(model: Model) -> list[str]:

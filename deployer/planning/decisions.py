@@ -10,7 +10,7 @@ from deployer.errors import Diagnostic, SpecError
 from deployer.planning.cached import recorded_cached
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
-from deployer.planning.hosts import is_named
+from deployer.planning.hosts import HostIndex
 from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image
 from deployer.planning.replicas import Found
@@ -57,12 +57,31 @@ def _image_inputs(placed: Placed) -> str:
     return f"{placed.choice.backend.name} {'gpu' if placed.gpus else 'cpu'}"
 
 
-def decisions_of(project: Project, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
+class Written:
+    """What people wrote: as digests, each made once, and which hosts they meant."""
+
+    def __init__(self, project: Project, index: HostIndex) -> None:
+        self.project, self.index = project, index
+        self._services: dict[str, str] = {}
+        self._hosts: dict[str, str] = {}
+
+    def service(self, name: str) -> str:
+        if name not in self._services:
+            self._services[name] = _inputs(self.project, name)
+        return self._services[name]
+
+    def host(self, name: str) -> str:
+        if name not in self._hosts:
+            self._hosts[name] = _host_inputs(self.project, name)
+        return self._hosts[name]
+
+
+def decisions_of(written: Written, placed: Placed, image: str, why_image: str) -> dict[str, Any]:
     """What a later plan needs to keep today's decisions, and to tell an edit from a new default."""
     choice = placed.choice
     decisions: dict[str, Any] = {
-        "inputs": _inputs(project, choice.name),
-        "host_inputs": _host_inputs(project, placed.host),
+        "inputs": written.service(choice.name),
+        "host_inputs": written.host(placed.host),
         "backend": choice.backend_name,
         "category": choice.category,
         "model": model_inputs(choice.model),
@@ -105,12 +124,12 @@ def _host_inputs(project: Project, name: str) -> str:
     return digest([host.vars, host.labels, host.address, host.cache_dir, host.gpus.model_dump(mode="json")])
 
 
-def edits_since(project: Project, choice: ServiceChoice, here: Found) -> tuple[str, ...]:
+def edits_since(written: Written, choice: ServiceChoice, here: Found) -> tuple[str, ...]:
     edits = []
-    if here.recorded.decisions.get("inputs") != _inputs(project, choice.name):
+    if here.recorded.decisions.get("inputs") != written.service(choice.name):
         edits.append("the spec was edited")
-    if not is_named(project.spec, choice.service.placement.hosts, here.host):
+    if here.host not in written.index.members(choice.service.placement.hosts):
         edits.append(f"host `{here.host}` is not selected any more")
-    elif here.recorded.decisions.get("host_inputs") != _host_inputs(project, here.host):
+    elif here.recorded.decisions.get("host_inputs") != written.host(here.host):
         edits.append(f"host `{here.host}` was edited")
     return tuple(edits)

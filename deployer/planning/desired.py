@@ -9,10 +9,11 @@ from typing import Any
 from deployer import __version__
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.decisions import check_image, decisions_of, edits_since, image_of
+from deployer.planning.decisions import Written, check_image, decisions_of, edits_since, image_of
 from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
-from deployer.planning.render import render_container, render_setup
+from deployer.planning.render import render_setup
+from deployer.planning.render_alike import Renderer
 from deployer.planning.render_request import Placed as RenderPlaced
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
@@ -65,11 +66,20 @@ class DesiredReplica:
         return self.placed.choice
 
 
-def desired_replica(
-    project: Project, resolved: Resolved, placed: Placed, found: Mapping[ReplicaKey, tuple[Found, ...]]
-) -> DesiredReplica:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What all replicas of a project are made from. `found`: what there is of them."""
+
+    written: Written
+    resolved: Resolved
+    found: Mapping[ReplicaKey, tuple[Found, ...]]
+    renderer: Renderer = field(default_factory=Renderer)
+
+
+def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
-    choice, here = placed.choice, current(found, placed.key)
+    written, found = wanted.written, wanted.found
+    project, choice, here = written.project, placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
     image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
     check_image(project, choice, image)
@@ -89,7 +99,7 @@ def desired_replica(
         others=tuple((facts, category) for facts, (_, category) in zip(placed.others, choice.others, strict=True)),
         overrides=choice.overrides,
     )
-    container = render_container(request)
+    container = wanted.renderer.container(request)
     text = canonical_json(to_data(container))
     noted = note(placed.taken, found.get(placed.key, ()), placed.host)
     revision = digest_of(text)[:REVISION_LENGTH]
@@ -100,9 +110,9 @@ def desired_replica(
         recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
-        decisions={**decisions_of(project, placed, image, why_image), **({NOTE: noted} if noted else {})},
-        secrets={name: _fingerprint(resolved, name) for name in container.secret_names},
-        edited=edits_since(project, choice, here) if here is not None else (),
+        decisions={**decisions_of(written, placed, image, why_image), **({NOTE: noted} if noted else {})},
+        secrets={name: _fingerprint(wanted.resolved, name) for name in container.secret_names},
+        edited=edits_since(written, choice, here) if here is not None else (),
         setup=render_setup(request),
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from deployer.errors import Severity
+from deployer.planning.askable import askable_images
 from deployer.planning.diagnose_docker import docker_checks, without_docker
+from deployer.planning.diagnose_flags import flag_checks
 from deployer.planning.diagnose_host import host_checks
 from deployer.planning.diagnose_ports import port_checks
 from deployer.planning.diagnose_projects import project_checks
@@ -17,9 +20,17 @@ from deployer.values.checks import Check, Diagnosis, HostDiagnosis, failed, pass
 from deployer.values.facts import HostFacts, ObservedState, Unreachable
 
 
-def diagnose(project: Project, observed: ObservedState) -> Diagnosis:
-    """Checks of every host of the spec, and what is wrong with the project as a whole."""
+def diagnose(
+    project: Project, observed: ObservedState, unasked: Mapping[str, Mapping[str, str]] | None = None
+) -> Diagnosis:
+    """Checks of every host of the spec, and what is wrong with the project as a whole. `unasked`: by host and image,
+    why it could not be asked for its flags."""
     hosts = {name: _host(project, name, observed.hosts.get(name)) for name in sorted(project.spec.hosts)}
+    images = askable_images(project)
+    for name, facts in observed.reachable.items():
+        more = flag_checks(images.get(name, ()), facts, (unasked or {}).get(name, {}))
+        if name in hosts:
+            hosts[name] = replace(hosts[name], checks=(*hosts[name].checks, *more))
     warnings = (problem for problem in project.warnings if problem.severity is not Severity.ERROR)
     problems = (*warnings, *dropped_hosts(project, observed.reachable))
     return Diagnosis(project.spec.project, project.spec.id, hosts, problems)

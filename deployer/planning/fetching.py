@@ -8,11 +8,11 @@ from deployer.errors import Diagnostic, Severity
 from deployer.formats.text import one_line
 from deployer.planning.cached import bytes_missing, cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
+from deployer.planning.local_images import is_there
 from deployer.planning.steplist import StepList
 from deployer.planning.weights import code_of
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts
-from deployer.values.images import parse_image, registry_of
+from deployer.values.images import registry_of
 from deployer.values.plan import FetchWeights, MakeDirectory, PullImage, Step
 
 
@@ -61,17 +61,3 @@ def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
         steps.shared(f"{new.host}/directory/{path}", new.host, MakeDirectory(path), "a cache of its own")
         for path in paths
     )
-
-
-def is_there(facts: HostFacts, image: str) -> bool:
-    """The host has this very reference; a tag that moved since is not looked up."""
-    reference = parse_image(image)
-    wanted = str(reference) if reference.digest or reference.tag else f"{reference}:latest"
-    return any(_is_reference(name, wanted) for found in facts.images for name in (*found.tags, *found.digests))
-
-
-def _is_reference(name: str, wanted: str) -> bool:
-    try:
-        return str(parse_image(name)) == wanted
-    except ValueError:  # `<none>:<none>`
-        return False

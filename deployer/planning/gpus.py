@@ -76,7 +76,7 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
         return pool
     if facts.gpu.problem is not None and not facts.gpus and request.had:
         return _unseen(request)
-    usable = [gpu for gpu in pool if _problem(project, choice, facts.name, gpu) is None]
+    usable = [gpu for gpu in pool if _problem(project, request, gpu) is None]
     count = _parallel(choice) if wanted is None else wanted
     if wanted is None and (not facts.gpus or (not usable and not request.had)):
         return ()
@@ -124,16 +124,28 @@ def _entries(choice: ServiceChoice, index: int) -> tuple[str, ...]:
     return tuple(map(str, asked))
 
 
-def _problem(project: Project, choice: ServiceChoice, host: str, gpu: Gpu) -> str | None:
+def _problem(project: Project, request: GpuRequest, gpu: Gpu) -> str | None:
     """Why this GPU is out of the question for the service; who uses it is another matter."""
+    choice, host = request.choice, request.facts.name
     if gpu.problem is not None:
         return gpu.problem
     if gpu.mig_mode:
         return "is in MIG mode"
     if not _selected(project.spec.hosts[host].gpus, gpu):
         return "is not for deployer (`gpus.use`, `gpus.exclude`)"
+    if gpu.uuid not in request.had and (lack := _too_old(choice, gpu)) is not None:
+        return lack
     wanted = choice.service.placement.gpu
     return _filtered(wanted, gpu) if wanted is not None else None
+
+
+def _too_old(choice: ServiceChoice, gpu: Gpu) -> str | None:
+    """For the images of the backend's own default; of others it is not known."""
+    service, least, found = choice.service, choice.backend.least_cc, gpu.compute_capability
+    is_default = service.image is None and service.version is None and choice.pin is None
+    if least is None or found is None or not is_default or _at_least(found, f">={least}"):
+        return None
+    return f"has compute capability {found}, and `{choice.backend_name}` needs {least}"
 
 
 def _selected(selection: GpuSelection, gpu: Gpu) -> bool:
@@ -182,9 +194,7 @@ def _why_not(project: Project, request: GpuRequest, pool: list[Gpu], count: int)
         return f"GPUs cannot be used: {facts.gpu.problem}"
     reasons = []
     for gpu in pool:
-        why = _problem(project, choice, facts.name, gpu) or (
-            f"is held by {busy[gpu.uuid]}" if gpu.uuid in busy else None
-        )
+        why = _problem(project, request, gpu) or (f"is held by {busy[gpu.uuid]}" if gpu.uuid in busy else None)
         if why is not None:
             reasons.append(f"GPU {gpu.index} {why}")
     free = len(pool) - len(reasons)

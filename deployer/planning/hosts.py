@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployer.spec.labels import LabelIndex
 from deployer.spec.language import DeploySpec
 
 Selector = Mapping[str, str] | tuple[str, ...] | None
@@ -26,30 +27,17 @@ def hosts_named(spec: DeploySpec, selector: Selector) -> tuple[str, ...]:
     return tuple(sorted(meant & set(spec.hosts)))
 
 
-def is_named(spec: DeploySpec, selector: Selector, name: str) -> bool:
-    """Whether `hosts_named` has this host, without looking at the others."""
-    host = spec.hosts.get(name)
-    if host is None:
-        return False
-    if isinstance(selector, Mapping):
-        return all(host.labels.get(label) == value for label, value in selector.items())
-    if selector is None or name in selector:
-        return True
-    return any(
-        name in spec.groups[entry].hosts for entry in selector if entry in spec.groups and entry not in spec.hosts
-    )
+def selector_key(selector: Selector) -> object:
+    """Equal for selectors that mean the same hosts by the same words; can be a key of a dict."""
+    return frozenset(selector.items()) if isinstance(selector, Mapping) else selector
 
 
 class HostIndex:
     """The same for many selectors: each is looked up once."""
 
     def __init__(self, spec: DeploySpec) -> None:
-        self._spec = spec
+        self._spec, self._labels = spec, LabelIndex(spec.hosts)
         self._found: dict[object, tuple[tuple[str, ...], frozenset[str]]] = {}
-        self._by_label: dict[tuple[str, str], list[str]] = {}
-        for name, host in sorted(spec.hosts.items()):
-            for label in host.labels.items():
-                self._by_label.setdefault(label, []).append(name)
 
     def named(self, selector: Selector) -> tuple[str, ...]:
         """In name order."""
@@ -59,14 +47,11 @@ class HostIndex:
         return self._both(selector)[1]
 
     def _both(self, selector: Selector) -> tuple[tuple[str, ...], frozenset[str]]:
-        key = frozenset(selector.items()) if isinstance(selector, Mapping) else selector
+        key = selector_key(selector)
         if key not in self._found:
             names = self._look_up(selector)
             self._found[key] = names, frozenset(names)
         return self._found[key]
 
     def _look_up(self, selector: Selector) -> tuple[str, ...]:
-        if not isinstance(selector, Mapping) or not selector:
-            return hosts_named(self._spec, selector)
-        having = [set(self._by_label.get(label, ())) for label in selector.items()]
-        return tuple(sorted(set.intersection(*having)))
+        return self._labels.selected(selector) if isinstance(selector, Mapping) else hosts_named(self._spec, selector)

@@ -15,8 +15,9 @@ from deployer.planning.cached import CachedModels
 from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
-from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists, overrides_of
+from deployer.planning.gpus import GpuRequest, free_gpus, gpus_asked, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
+from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
 from deployer.planning.refusals import no_placement
@@ -67,13 +68,15 @@ class Placer:
         self.takeovers = Takeovers(project, seen.facts)
         self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
-        self._candidates: dict[tuple[tuple[str, ...], str, int | None], Candidates] = {}
+        self._candidates: dict[tuple[object, str, int | None], Candidates] = {}
+        self._queued: dict[str, list[Candidates]] = {}  # by host, those that have it
         self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
         self._by_host: dict[str, list[Found]] = {}
         for items in found.values():
             for item in items:
                 self._by_host.setdefault(item.host, []).append(item)
+        self._hopeless: dict[object, tuple[int, Mapping[str, str]]] = {}
         self.placed: dict[ReplicaKey, Placed] = {}
         self.problems: list[Diagnostic] = []
 
@@ -113,8 +116,8 @@ class Placer:
     def _find_all(self, items: list[tuple[ServiceChoice, ReplicaKey]]) -> None:
         """Replicas of one service. What refused one refuses the next, unless each has a list of GPUs of its own."""
         refused: set[str] = set()
-        homeless: list[ReplicaKey] = []
-        for choice, key in items:
+        homeless = [key for _, key in items] if self._is_hopeless(items[0][0]) else []
+        for choice, key in items if not homeless else ():
             if has_own_lists(choice):
                 refused = set()
             elif homeless:
@@ -168,12 +171,14 @@ class Placer:
         return None
 
     def _queue(self, choice: ServiceChoice, key: ReplicaKey) -> Candidates:
-        names = self._index.named(choice.service.placement.hosts)
-        strategy, wanted = choice.service.placement.strategy, gpus_wanted(choice, key.index)
-        kind = (names, strategy, wanted)
+        placement, wanted = choice.service.placement, gpus_wanted(choice, key.index)
+        kind = (selector_key(placement.hosts), placement.strategy, wanted)
         if kind not in self._candidates:
-            ledgers = (self._ledgers[name] for name in names if name in self._ledgers)
-            self._candidates[kind] = Candidates(ledgers, strategy == "spread", wanted)
+            names = [name for name in self._index.named(placement.hosts) if name in self._ledgers]
+            ledgers = (self._ledgers[name] for name in names)
+            self._candidates[kind] = Candidates(ledgers, placement.strategy == "spread", wanted)
+            for name in names:
+                self._queued.setdefault(name, []).append(self._candidates[kind])
         return self._candidates[kind]
 
     def _try(
@@ -254,7 +259,7 @@ class Placer:
         self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port)
         mine = self._mine.setdefault(service, {})
         mine[placed.host] = mine.get(placed.host, 0) + 1
-        for candidates in self._candidates.values():
+        for candidates in self._queued.get(placed.host, ()):
             candidates.changed(placed.host)
         self.placed[placed.key] = placed
 
@@ -264,9 +269,19 @@ class Placer:
         hosts = len(self._index.named(choice.service.placement.hosts))
         return (pinned, -(gpus_wanted(choice, 0) or 0), hosts, key.service, key.index)
 
+    def _is_hopeless(self, choice: ServiceChoice) -> bool:
+        """No host could give the same to another service that had nothing yet either: hosts only fill up."""
+        return wish_of(choice) in self._hopeless and not self._untaken[choice.name] and choice.name not in self._mine
+
     def _report(self, choice: ServiceChoice, keys: list[ReplicaKey]) -> None:
-        where = self._project.where("services", choice.name)
-        refusals = {name: self._why_not(choice, keys[0], name) for name in self._project.spec.hosts}
+        """Why each host refused; the same as for a service with the same wish, if nobody was placed since."""
+        where, wish, now = self._project.where("services", choice.name), wish_of(choice), len(self.placed)
+        is_usual = wish is not None and choice.name not in self._mine and not self._untaken[choice.name]
+        then, refusals = self._hopeless.get(wish, (-1, {})) if is_usual else (-1, {})
+        if then != now:
+            refusals = {name: self._why_not(choice, keys[0], name) for name in self._project.spec.hosts}
+        if is_usual:
+            self._hopeless[wish] = now, refusals
         self.problems.append(no_placement(keys, where, refusals))
 
     def _why_not(self, choice: ServiceChoice, key: ReplicaKey, name: str) -> str:
@@ -277,6 +292,17 @@ class Placer:
         outcome = self._try(choice, key, self._ledgers[name])
         assert isinstance(outcome, str), "hosts only fill up"
         return outcome
+
+
+def wish_of(choice: ServiceChoice) -> object:
+    """All that decides which hosts a service's first replica can have; None where services cannot be compared."""
+    service = choice.service
+    placement, speculative = service.placement, service.options.speculative
+    if service.overrides or has_own_lists(choice):
+        return None
+    models = (service.model, *(entry.model for entry in service.models), speculative and speculative.model)
+    cards = (placement.gpus, str(placement.gpu), gpus_wanted(choice, 0), gpus_asked(choice, 0))
+    return (selector_key(placement.hosts), models, cards, service.port.number, service.port.on_conflict)
 
 
 def _port(choice: ServiceChoice, ledger: Ledger, here: Found | None, own: Own) -> int | str:

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
+from deployer.planning.askable import said_for
 from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
-from deployer.planning.desired import DesiredReplica, desired_replica
+from deployer.planning.decisions import Written
+from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
@@ -18,6 +20,7 @@ from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
+from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url
 from deployer.planning.render_options import check_options
@@ -46,12 +49,13 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
     seen = Seen(facts, HostIndex(project.spec), resolved.listings)
     choices = _choices(project, seen, found, problems)
-    unknown = _unknown(project, here, choices, found)
+    unknown = _unknown(here.hiding_places(project.spec, seen.index), here, choices, found)
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += placer.problems
-    desired = _desired(project, resolved, placer, found, problems)
+    desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
+    problems += breaches(project, desired.values())
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
@@ -60,7 +64,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     made = [
         keep_protected(h, protected) for h in handovers(desired, found, frozenset(unplaced - set(stopped)), stopped)
     ]
-    changes = tuple(replace(h, change=said_of_draining(h.change, project.spec)) for h in made)
+    changes = tuple(_drained(h, project) for h in made)
     questions = setup_questions(changes)
     changes = tuple(taking_over(with_setup(h, resolved), placer.takeovers) for h in changes)
     problems += [*placer.takeovers.problems, *shared_gpus(changes)]
@@ -81,6 +85,11 @@ def plan_destroy(project: Project, observed: ObservedState, selection: Selection
     removals, entangled = selected(tuple(map(_destroyed, gone)), selection)
     problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
+
+
+def _drained(handover: Handover, project: Project) -> Handover:
+    change = said_of_draining(handover.change, project.spec)
+    return handover if change is handover.change else replace(handover, change=change)
 
 
 def _destroyed(handover: Handover) -> Handover:
@@ -126,13 +135,12 @@ def _not_said(project: Project, problems: list[Diagnostic]) -> list[Diagnostic]:
 
 
 def _unknown(
-    project: Project,
+    hidden: Mapping[str, str],
     here: Presence,
     choices: Mapping[str, ServiceChoice],
     found: Mapping[ReplicaKey, tuple[Found, ...]],
 ) -> tuple[Change, ...]:
     """Replicas that nobody saw and that may run on a host nobody can look at: never created elsewhere."""
-    hidden = {name: host for name in choices if (host := here.hiding_place(project.spec, name)) is not None}
     return tuple(
         left_alone(key, hidden[name], here.dark[hidden[name]])
         for name, choice in choices.items()
@@ -154,34 +162,29 @@ def _choices(
     choices: dict[str, ServiceChoice] = {}
     for name in sorted(project.spec.services):
         choice = choose(project, name, seen, by_service.get(name, ()))
-        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice)
+        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, seen)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
             choices[name] = choice
     return choices
 
 
-def _check_options(project: Project, choice: ServiceChoice) -> tuple[Diagnostic, ...]:
+def _check_options(project: Project, choice: ServiceChoice, seen: Seen) -> tuple[Diagnostic, ...]:
     """Of the service as written, and under each of its overrides."""
     variants: list[tuple[int, ...]] = [(), *((index,) for index in range(len(choice.service.overrides)))]
-    found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which))
+    said = said_for(project, choice.name, seen.facts.values())
+    found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which, said))
     return tuple(dict.fromkeys(found))
 
 
-def _desired(
-    project: Project,
-    resolved: Resolved,
-    placer: Placer,
-    found: Mapping[ReplicaKey, tuple[Found, ...]],
-    problems: list[Diagnostic],
-) -> dict[ReplicaKey, DesiredReplica]:
+def _desired(wanted: Wanted, placer: Placer, problems: list[Diagnostic]) -> dict[ReplicaKey, DesiredReplica]:
     desired: dict[ReplicaKey, DesiredReplica] = {}
     failed: set[str] = set()
     for key, placed in sorted(placer.placed.items()):
         try:
-            replica = desired_replica(project, resolved, placed, found)
-            beside = placer.other_port(placed) if waits_for_port_only(replica, found.get(key, ())) else None
-            replica = desired_replica(project, resolved, beside, found) if beside is not None else replica
+            replica = desired_replica(wanted, placed)
+            beside = placer.other_port(placed) if waits_for_port_only(replica, wanted.found.get(key, ())) else None
+            replica = desired_replica(wanted, beside) if beside is not None else replica
             desired[key] = replica
         except SpecError as error:
             if key.service not in failed:

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.dropped import latest_record
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import HostIndex
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts, ObservedState, Unreachable
@@ -25,21 +25,29 @@ def hosts_to_ask(spec: DeploySpec) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """`visible`: facts of the hosts that may be changed. `dark`: hosts on which replicas may run unseen, and why."""
+    """`visible`: facts of the hosts that may be changed. `dark`: hosts on which replicas may run unseen, by name, and
+    why."""
 
     visible: ObservedState
     dark: Mapping[str, str]
     problems: tuple[Diagnostic, ...]
     remembered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host -> services, at the last apply
 
-    def hiding_place(self, spec: DeploySpec, service: str) -> str | None:
-        """A host where a replica of the service may be that nobody sees: where the spec would have it, or where it was
-        when that host was last seen."""
+    def hiding_places(self, spec: DeploySpec, index: HostIndex) -> dict[str, str]:
+        """By service, a host where a replica of it may be that nobody sees: where the spec would have it, or where it
+        was when that host was last seen."""
         if not self.dark:
-            return None
-        meant = {*hosts_named(spec, spec.services[service].placement.hosts)}
-        meant |= {host for host, services in self.remembered.items() if service in services}
-        return next((name for name in sorted(meant) if name in self.dark), None)
+            return {}
+        found: dict[str, str] = {}
+        for name, service in spec.services.items():
+            meant = index.members(service.placement.hosts)
+            hidden = next((host for host in self.dark if host in meant), None)
+            if hidden is not None:
+                found[name] = hidden
+        for host in self.dark:
+            for name in self.remembered.get(host, ()):
+                found[name] = min(host, found.get(name, host))
+        return found
 
 
 def presence(project: Project, observed: ObservedState) -> Presence:

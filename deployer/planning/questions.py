@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from deployer.planning.cached import folders_asked
-from deployer.planning.hosts import hosts_named
+from deployer.planning.hosts import HostIndex
 from deployer.planning.models import split_parts
 from deployer.spec.language import Model
 from deployer.spec.project import Project
@@ -15,6 +15,7 @@ MAX_PATHS = 2000  # a host
 
 def questions(project: Project) -> dict[str, tuple[str, ...]]:
     """For each host of the spec the absolute paths to look at, sorted."""
+    index = HostIndex(project.spec)
     wanted: dict[str, set[str]] = {name: {host.cache_dir} for name, host in project.spec.hosts.items()}
     for service in project.spec.services.values():
         speculative = service.options.speculative
@@ -22,20 +23,20 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
         paths = {path for name in names for path in _paths(project, name)}
         paths |= {source for volume in service.container.volumes if (source := volume.split(":")[0]).startswith("/")}
         paths |= set((service.options.lora or {}).values())
-        for name in hosts_named(project.spec, service.placement.hosts):
+        for name in index.named(service.placement.hosts):
             wanted[name] |= paths
     return {name: tuple(sorted(p for p in paths if "${" not in p))[:MAX_PATHS] for name, paths in wanted.items()}
 
 
 def folders(project: Project) -> dict[str, tuple[str, ...]]:
     """For each host of the spec the folders of its cache that tell which weights are there."""
-    spec = project.spec
+    spec, index = project.spec, HostIndex(project.spec)
     used: dict[str, list[Model]] = {name: [] for name in spec.hosts}
     for service in spec.services.values():
         speculative = service.options.speculative
         names = (*(alone.model for alone in service.each()), speculative.model if speculative else None)
-        models = [spec.models[name] for name in names if name in spec.models]
-        for host in hosts_named(spec, service.placement.hosts):
+        models = [spec.models[name] for name in names if name in spec.models and spec.models[name].is_fetched]
+        for host in index.named(service.placement.hosts) if models else ():
             used[host] += models
     return {name: folders_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in used.items()}
 

@@ -8,6 +8,7 @@ import posixpath
 from deployer.backends.base import Backend, SecretConfig, SecretEnv
 from deployer.backends.versions import tag_of
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.own_help import foreign_flags
 from deployer.planning.render_check import container_problems
 from deployer.planning.render_context import CHAT_TEMPLATE, listen_port, template_context
 from deployer.planning.render_docker import combined, docker_fields
@@ -75,7 +76,7 @@ def render_container(request: RenderRequest) -> ContainerSpec:
         secret_files=key_files | secret_files(request, container.secret_files),
         **docker_fields(container, request.backend, request.placed.gpus),
     )
-    problems = tuple(container_problems(request, spec))
+    problems = (*container_problems(request, spec), *foreign_flags(request, service, spec))
     if problems:
         raise SpecError(problems)
     return spec
@@ -92,10 +93,15 @@ def render_setup(request: RenderRequest) -> tuple[SetupTask, ...]:
     return parse_setup(name, made, request.backend.ready_timeout if patience is None else patience)
 
 
-def _output(request: RenderRequest, service: Service) -> TemplateOutput:
+def template_of(request: RenderRequest) -> tuple[str, str]:
+    """The name and the text of the template that a replica is rendered with."""
     own = request.template
     name = own or request.backend.template
-    source = builtin_template(name) if own is None else _user_template(request, name)
+    return name, builtin_template(name) if own is None else _user_template(request, name)
+
+
+def _output(request: RenderRequest, service: Service) -> TemplateOutput:
+    name, source = template_of(request)
     return parse_output(name, render_template(name, source, template_context(request, service)))
 
 

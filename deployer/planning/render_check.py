@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from deployer.errors import Diagnostic
 from deployer.planning.render_docker import refused_extra
 from deployer.planning.render_request import RenderRequest
+from deployer.values.canonical import canonical_json
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 
 PREFIX = "deployer."
+NUL = "\\u0000"  # as JSON writes it
 
 
 def container_problems(request: RenderRequest, spec: ContainerSpec) -> Iterator[Diagnostic]:
     """Every error of the rendered container, with the place in the spec that is nearest to it."""
     service, project = request.service_name, request.project
-    for path in _bad_texts(to_data(spec), ""):
+    for path in _bad_texts(spec):
         message = f"`{path}` of service `{service}` holds a NUL or text that is not Unicode"
         yield Diagnostic("bad-text", message, project.where("services", service), hint="remove it")
     for name in spec.env:
@@ -49,18 +51,25 @@ def _unwritable(request: RenderRequest, spec: ContainerSpec) -> Iterator[Diagnos
         )
 
 
-def _bad_texts(data: Any, path: str) -> Iterator[str]:
+def _bad_texts(spec: ContainerSpec) -> Iterator[str]:
+    """Paths of texts that no process can be given. Looked for one by one only where there may be some."""
+    data = to_data(spec)
+    text = canonical_json(data)
+    return _bad_under(data, "") if NUL in text or not _is_unicode(text) else iter(())
+
+
+def _bad_under(data: Any, path: str) -> Iterator[str]:
     if isinstance(data, str):
         if "\0" in data or not _is_unicode(data):
             yield path
-    elif isinstance(data, Mapping):
+    elif isinstance(data, dict):
         for key, value in data.items():
-            yield from _bad_texts(value, f"{path}.{key}" if path else key)
+            yield from _bad_under(value, f"{path}.{key}" if path else key)
             if "\0" in key or not _is_unicode(key):
                 yield path
     elif isinstance(data, list):
         for index, item in enumerate(data):
-            yield from _bad_texts(item, f"{path}.{index}")
+            yield from _bad_under(item, f"{path}.{index}")
 
 
 def _is_unicode(text: str) -> bool:

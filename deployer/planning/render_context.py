@@ -6,6 +6,7 @@ from typing import Any
 
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.own_help import said_by
 from deployer.planning.render_mounts import lora_target, model_target
 from deployer.planning.render_options import option_args, template_options, version_of
 from deployer.planning.render_request import RenderRequest
@@ -19,11 +20,11 @@ CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
 def template_context(request: RenderRequest, service: Service) -> dict[str, Any]:
     """The names a template may use: data, and `flag(NAME)`, which says whether the backend's version has it."""
     backend, options, host = request.backend, service.options, request.host
-    version = version_of(service, request.image, backend)
+    version, said = version_of(service, request.image, backend), said_by(request.facts, request.image)
     models = [model_context(request, model) for model in served_here(request, service)]
 
     def flag(name: str) -> bool:
-        return has_flag(backend, name, version)
+        return said.has(name) if said is not None else has_flag(backend, name, version)
 
     return {
         "project": request.project.spec.project,
@@ -36,7 +37,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "listen": {"address": _listen_address(service), "port": listen_port(request, service)},
         "category": request.category,
         "gpus": list(request.placed.gpus),
-        "gpu_memory": _gpu_memory(request, service),
+        "gpu_memory": gpu_memory(request, service),
         "options": template_options(backend, options),
         "option_args": list(option_args(backend, options)),
         "chat_template": _chat_template(request, options.chat_template),
@@ -70,7 +71,7 @@ def _chat_template(request: RenderRequest, written: str | None) -> dict[str, str
     return {"path": CHAT_TEMPLATE if is_file else None, "name": None if is_file else written}
 
 
-def _gpu_memory(request: RenderRequest, service: Service) -> int | None:
+def gpu_memory(request: RenderRequest, service: Service) -> int | None:
     """Bytes of the smallest GPU of the replica; SpecError where `options.gpu_memory` needs it and no one knows."""
     sizes = [gpu.memory_total for gpu in request.facts.gpus if gpu.uuid in request.placed.gpus]
     known = [size for size in sizes if size]

@@ -32,7 +32,7 @@ ROTATED = ("json-file", "local")  # log drivers that know max-size and max-file
 def combined(template: Container, written: Container) -> Container:
     """The template's settings under the spec's: maps merge, lists append, all else is the spec's where it says so."""
     update: dict[str, Any] = {}
-    for name in Container.model_fields:
+    for name in template.model_fields_set | written.model_fields_set:
         ours, theirs = getattr(template, name), getattr(written, name)
         if theirs == getattr(DEFAULT, name):
             update[name] = ours
@@ -108,6 +108,8 @@ def _test(words: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def refused_extra(extra: Mapping[str, Any]) -> str | None:
     """The first key of `extra` that would break what deployer knows its containers by, and what to use instead."""
+    if not extra:
+        return None
     for path, instead in KEPT.items():
         items: list[Any] = [extra]
         for part in path.lower().split("."):  # the engine reads keys in any case of letters, and in several at once

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from deployer.backends.base import Backend, Flag, InTemplate, OptionMapping, SecretConfig, Switch
-from deployer.backends.versions import has_flag, is_gone, parse_version
+from deployer.backends.versions import is_gone, parse_version
 from deployer.errors import Diagnostic, Where, warning
+from deployer.planning.own_help import Known
 from deployer.spec.language import Service
 
 # how alike a flag and a known one are for the first to be a typo: of most backends not all flags are known
@@ -17,13 +18,11 @@ ALMOST = 0.92
 ALIKE = 0.75
 
 
-def missing_flags(
-    backend: Backend, version: str | None, option: tuple[str, Any], where: Where | None
-) -> tuple[Diagnostic, ...]:
+def missing_flags(known: Known, option: tuple[str, Any], where: Where | None) -> tuple[Diagnostic, ...]:
     """The first flag that an option (name, value) needs and the version does not have."""
     name, value = option
-    lacking = (flag for flag in _needed(backend.options[name], value) if not has_flag(backend, flag, version))
-    return tuple(_absent(backend, flag, version, where, name) for flag in islice(lacking, 1))
+    lacking = (flag for flag in _needed(known.backend.options[name], value) if not known.has(flag))
+    return tuple(_absent(known, flag, where, name) for flag in islice(lacking, 1))
 
 
 def _needed(mapping: OptionMapping, value: Any) -> tuple[str, ...]:
@@ -42,16 +41,17 @@ def _needed(mapping: OptionMapping, value: Any) -> tuple[str, ...]:
             return ()
 
 
-def flag_problems(backend: Backend, version: str | None, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+def flag_problems(known: Known, service: Service, where: Where | None) -> Iterator[Diagnostic]:
     """Flags in `args` that the version does not have, with what took their place; those that look mistyped, those that
     are in the way of an option, and those that are missing."""
+    backend = known.backend
     written = [_known_as(backend, arg.partition("=")[0]) for arg in service.args]
     missing = [flag for flag in backend.needs_args if flag not in written]
     if missing:
         message = f"`{backend.name}` needs {', '.join(f'`{flag}`' for flag in missing)}"
         yield Diagnostic("args-missing", message, where, hint="add them to `args`, with values that suit the host")
     yield from _taken(backend, service, written, where)
-    yield from _unfit(backend, version, service.args, where)
+    yield from _unfit(known, service.args, where)
 
 
 def _taken(backend: Backend, service: Service, written: list[str], where: Where | None) -> Iterator[Diagnostic]:
@@ -67,17 +67,18 @@ def _taken(backend: Backend, service: Service, written: list[str], where: Where 
             )
 
 
-def _unfit(backend: Backend, version: str | None, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
+def _unfit(known: Known, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
+    backend = known.backend
     for arg in args:
         flag = _known_as(backend, arg.partition("=")[0])
         if not flag.startswith("-") or parse_version(flag[1:]) is not None:
             continue
         if flag in backend.flags:
             whole = f"{flag}={arg.partition('=')[2]}"
-            lacking = (known for known in (flag, whole) if not has_flag(backend, known, version))
-            yield from (_absent(backend, known, version, where) for known in islice(lacking, 1))
-        else:
-            yield from _unknown(backend, version, flag, where)
+            lacking = (name for name in (flag, whole) if not known.has(name))
+            yield from (_absent(known, name, where) for name in islice(lacking, 1))
+        elif not any(said.has(flag) for said in known.said):
+            yield from _unknown(known, flag, where)
 
 
 def _known_as(backend: Backend, flag: str) -> str:
@@ -86,10 +87,11 @@ def _known_as(backend: Backend, flag: str) -> str:
     return dashed if flag not in backend.flags and dashed in backend.flags else flag
 
 
-def _unknown(backend: Backend, version: str | None, flag: str, where: Where | None) -> Iterator[Diagnostic]:
+def _unknown(known: Known, flag: str, where: Where | None) -> Iterator[Diagnostic]:
+    backend = known.backend
     if flag.replace("--no-", "--", 1) in backend.flags:
         return
-    meant = [known for known in backend.flags if known.startswith(flag) and has_flag(backend, known, version)]
+    meant = [name for name in backend.flags if name.startswith(flag) and known.has(name)]
     if backend.takes_beginnings and len(meant) == 1:
         return
     cutoff = ALIKE if backend.knows_all_flags else ALMOST
@@ -101,16 +103,16 @@ def _unknown(backend: Backend, version: str | None, flag: str, where: Where | No
         yield warning("unknown-flag", f"`{backend.name}` is not known to have `{flag}`", where, hint)
 
 
-def _absent(backend: Backend, flag: str, version: str | None, where: Where | None, option: str = "") -> Diagnostic:
-    known = backend.flags[flag]
+def _absent(known: Known, flag: str, where: Where | None, option: str = "") -> Diagnostic:
+    backend, version, range_ = known.backend, known.version, known.backend.flags[flag]
     shown = version or backend.version or "the newest"
     number = parse_version(version) or parse_version(backend.version)
     needed = f", which `{option}` needs" if option else ""
-    if number is None or is_gone(known, number):
-        message = f"`{backend.name}` {shown} has no `{flag}` any more{needed}: {known.gone} came without it"
-        hint = f"write {known.instead}" if known.instead else f"remove {'the option' if option else 'it'}"
+    if number is None or is_gone(range_, number):
+        message = f"`{backend.name}` {shown} has no `{flag}` any more{needed}: {range_.gone} came without it"
+        hint = f"write {range_.instead}" if range_.instead else f"remove {'the option' if option else 'it'}"
         return Diagnostic("flag-removed", message, where, hint=hint)
-    came = f"{known.after} was still without it" if known.after else f"it came with {known.since}"
+    came = f"{range_.after} was still without it" if range_.after else f"it came with {range_.since}"
     message = f"`{backend.name}` {shown} has no `{flag}` yet{needed}: {came}"
-    hint = f"raise `version` to {known.since} or later, or remove the {'option' if option else 'flag'}"
+    hint = f"raise `version` to {range_.since} or later, or remove the {'option' if option else 'flag'}"
     return Diagnostic("flag-too-new", message, where, hint=hint)

@@ -199,6 +199,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: self.filters[name] for name in FILTERS} | {"tojson": to_json}
         self.globals = {}
 
+    def call(self, context: Context, function: Any, *args: Any, **scope: Any) -> Any:
+        """`Fuelled` lets only functions of ours be called; looking at each of them anew took half of a render."""
+        return function(*args)
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, LoopContext) and attribute in LOOP:
             return getattr(obj, attribute)

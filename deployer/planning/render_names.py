@@ -38,6 +38,19 @@ def placed_names(request: RenderRequest) -> dict[str, str]:
     return names | {f"host.vars.{name}": value for name, value in host.vars.items()}
 
 
+def holds_names(value: Any) -> bool:
+    """Whether a service, or a part of one, has a text in which names are to be put."""
+    if isinstance(value, str):
+        return "${" in value
+    if isinstance(value, Service):
+        return any(holds_names(getattr(value, key)) for key in SUBSTITUTED)
+    if isinstance(value, Section):
+        return any(holds_names(getattr(value, key)) for key in value.model_fields_set)
+    if isinstance(value, tuple | list):
+        return any(map(holds_names, value))
+    return isinstance(value, dict) and any(map(holds_names, value.values()))
+
+
 def placed_service(request: RenderRequest) -> Service:
     """The service with the names of this replica put in."""
     try:
@@ -53,7 +66,7 @@ def placed_service(request: RenderRequest) -> Service:
 def _placed_fields(section: S, keys: tuple[str, ...], names: Mapping[str, str]) -> S:
     kept = {key for kind, key in READ_AT_LOAD if isinstance(section, kind)}
     update = {}
-    for key in keys:
+    for key in (key for key in keys if key in section.model_fields_set):  # no default holds a name
         old = getattr(section, key)
         new = old if key in kept else _placed(old, names)
         if new is not old:

@@ -25,11 +25,13 @@ from deployer.planning.model_options import (
     own_option_refused,
     written_options,
 )
+from deployer.planning.own_help import Known
 from deployer.planning.render_flags import flag_problems, missing_flags
 from deployer.planning.served import category_in_spec
 from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
+from deployer.values.facts import ImageFlags
 from deployer.values.images import parse_image
 from deployer.values.secrets import SecretRef
 
@@ -79,9 +81,11 @@ def template_options(backend: Backend, options: Options) -> dict[str, Any]:
     """Every option by name, for the template; None where it is absent. Secrets are not for templates."""
     found: dict[str, Any] = {}
     for name in OPTION_NAMES:
-        value = getattr(options, name)
+        value = found[name] = getattr(options, name)
+        if value is None:
+            continue
         mapping = backend.options[name]
-        if name == "speculative" and value is not None:
+        if name == "speculative":
             value = value.model_dump()
         found[name] = None if isinstance(mapping, SECRET | Refused) else translated(mapping, value)
     return found
@@ -102,11 +106,17 @@ def version_of(service: Service, image: str, backend: Backend) -> str | None:
 
 
 def check_options(
-    project: Project, name: str, backend: Backend, overrides: tuple[int, ...] = ()
+    project: Project,
+    name: str,
+    backend: Backend,
+    overrides: tuple[int, ...] = (),
+    said: tuple[ImageFlags, ...] = (),
 ) -> tuple[Diagnostic, ...]:
-    """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too."""
+    """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too. `said`:
+    what images that it may run said of their flags."""
     service = project.with_backend(name, backend.name, overrides)
     version = version_of(service, service.image, backend) if service.image else service.version
+    known = Known(backend, version, said)
     found: list[Diagnostic] = []
     found.extend(_notices(project, name, backend))
     found.extend(_format_problems(project, service, backend))
@@ -116,10 +126,10 @@ def check_options(
             where = project.where("services", name, "options", option)
             category = category_in_spec(project.spec, service, 0) if not service.models else None
             refused = _refusals(backend, option, value, where) or option_of_other_kind(backend, option, category, where)
-            found.extend(refused or missing_flags(backend, version, (option, value), where))
+            found.extend(refused or missing_flags(known, (option, value), where))
     found.extend(models_problems(project, name, backend, service))
     found.extend(_of_the_models(project, name, backend, service))
-    found.extend(flag_problems(backend, version, service, project.where("services", name, "args")))
+    found.extend(flag_problems(known, service, project.where("services", name, "args")))
     found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
     found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
     if service.container.command is not None and service.args:

@@ -12,6 +12,7 @@ from deployer.planning.render_template import template_error
 from deployer.spec.language import Container
 
 OWN = ("args", "env", "caches")
+KEYS = (*OWN, *Container.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,9 @@ def parse_output(name: str, data: Any) -> TemplateOutput:
     """SpecError for anything but a map of the known keys."""
     if not isinstance(data, dict):
         raise template_error(name, f"it makes {_kind(data)}; it must make a map with `args`, `env` and such")
-    keys = (*OWN, *Container.model_fields)
     for key in data:
-        if key not in keys:
-            close = difflib.get_close_matches(str(key), keys, n=1)
+        if key not in KEYS:
+            close = difflib.get_close_matches(str(key), KEYS, n=1)
             raise template_error(name, f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else ""))
     caches = _texts(name, "caches", data.get("caches"))
     for path in caches.values():

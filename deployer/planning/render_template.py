@@ -93,6 +93,15 @@ def compiled(name: str, source: str) -> Template:
         raise template_error(name, "it is nested too deeply") from error
 
 
+@lru_cache(maxsize=64)
+def names_read_by(name: str, source: str) -> frozenset[str]:
+    """The names of its context that a template reads; of `gpus` it may see the number all the same."""
+    from deployer.planning.render_reads import names_read
+
+    compiled(name, source)  # says what is wrong with it
+    return names_read(_environment().parse(source, name))
+
+
 def _filled(item: Any, values: list[Any]) -> Any:
     """The parsed skeleton with every placeholder replaced by its value."""
     if isinstance(item, dict):

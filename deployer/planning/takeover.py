@@ -19,8 +19,9 @@ def taking_over(handover: Handover, takeovers: Takeovers) -> Handover:
     if new is None:
         return handover
     items = (*handover.live, *((handover.match,) if handover.match else ()), *handover.stale)
-    found = replace(handover, taken=new.placed.taken, owed=owed(takeovers, handover.key, items))
-    if not found.taken:
+    taken, owed_ = new.placed.taken, owed(takeovers, handover.key, items)
+    found = replace(handover, taken=taken, owed=owed_) if taken or owed_ else handover
+    if not taken:
         return found
     if change.action is Action.START and any(made.runs for made in found.taken):
         change = replace(change, action=Action.REPLACE, cause=Cause.CHANGE)  # made anew, it notes whose place it takes

@@ -36,7 +36,8 @@ class Layers:
 
     def backend_of(self, name: str) -> str | None:
         """The backend a service names, by itself or by a layer below it."""
-        return reduce(_on_top, [*self._shared(name), self.services[name]]).text("backend")
+        layers = [*self._shared(name), self.services[name]]
+        return next((layer.text("backend") for layer in reversed(layers) if "backend" in layer.map), None)
 
     def profiles_of(self, name: str) -> list[Node]:
         """The names of profiles that a service lists, as nodes."""

@@ -142,13 +142,16 @@ class Node:
 
     def walk(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
         """Itself and everything under it, by path."""
-        yield path, self
-        if isinstance(self.value, dict):
-            for key, child in self.value.items():
-                yield from child.walk((*path, key))
-        elif isinstance(self.value, list):
-            for index, child in enumerate(self.value):
-                yield from child.walk((*path, index))
+        pending = [(path, self)]
+        while pending:
+            path, node = pending.pop()
+            yield path, node
+            inner: list[tuple[str | int, Node]] = []
+            if isinstance(node.value, dict):
+                inner = [*node.value.items()]
+            elif isinstance(node.value, list):
+                inner = [*enumerate(node.value)]
+            pending += [((*path, key), child) for key, child in reversed(inner)]
 
 
 def rebased(node: Node, path: KeyPath) -> Node:

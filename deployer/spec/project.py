@@ -34,6 +34,9 @@ class Project:
     warnings: tuple[Diagnostic, ...] = ()
     lock: Lock = field(default=Lock())  # empty where there is no deploy.lock
     layers: Layers | None = field(default=None, repr=False, compare=False)
+    _layered: dict[tuple[str, str, tuple[int, ...]], Service] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def where(self, *path: str | int) -> Where | None:
         """The position of a key, or of its nearest parent that was written."""
@@ -57,4 +60,8 @@ class Project:
         is_whole = service.backend is not None or self.layers is None or not self.layers.pins_of(backend)
         if self.layers is None or (is_whole and not overrides):
             return service
-        return Service.model_validate(data_of(self.layers.merged(name, backend, overrides), SERVICE), strict=True)
+        key = (name, backend, overrides)
+        if key not in self._layered:
+            data = data_of(self.layers.merged(*key), SERVICE)
+            self._layered[key] = Service.model_validate(data, strict=True)
+        return self._layered[key]

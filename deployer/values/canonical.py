@@ -8,10 +8,12 @@ from typing import Any
 
 from deployer.values.names import REVISION_LENGTH
 
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(data: Any) -> str:
     """Sorted keys, no blanks, UTF-8 kept as it is; NaN and infinities are refused (ValueError)."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return ENCODER.encode(data)
 
 
 def digest(data: Any) -> str:

@@ -12,7 +12,7 @@ from enum import Enum
 from types import NoneType
 from typing import Any, TypeVar, cast
 
-from deployer.values.codec_readers import fields_of, reader_of, text_key
+from deployer.values.codec_readers import fields_of, reader_of, text_key, values_of
 
 T = TypeVar("T")
 SCALARS = frozenset({str, int, float, bool, NoneType})
@@ -28,15 +28,22 @@ def to_data(value: object, *, defaults: bool = False) -> Any:
     if kind in SCALARS:
         return value
     if hasattr(kind, "__dataclass_fields__"):
-        given = ((f, getattr(value, f.name)) for f in fields_of(kind))
-        return {f.name: to_data(v, defaults=defaults) for f, v in given if defaults or f.tag or not f.is_default(v)}
-    if isinstance(value, list | tuple):
-        return [to_data(v, defaults=defaults) for v in value]
-    if isinstance(value, Mapping):
-        return {text_key(k): to_data(v, defaults=defaults) for k, v in value.items()}
+        return _fields_to_data(value, kind, defaults)
+    if isinstance(value, (list, tuple)):
+        return [v if type(v) in SCALARS else to_data(v, defaults=defaults) for v in value]
+    if isinstance(value, (dict, Mapping)):
+        return {text_key(k): v if type(v) in SCALARS else to_data(v, defaults=defaults) for k, v in value.items()}
     if isinstance(value, Enum):
         return value.value
     raise ValueError(f"{kind.__name__} has no place in JSON")
+
+
+def _fields_to_data(value: object, kind: Any, defaults: bool) -> dict[str, Any]:
+    return {
+        field.name: item if type(item) in SCALARS else to_data(item, defaults=defaults)
+        for field, item in zip(fields_of(kind), values_of(kind)(value), strict=True)
+        if defaults or field.tag or not (item is field.default or field.is_default(item))
+    }
 
 
 def from_data(kind: type[T], data: Any) -> T:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 Reader = Callable[[Any], Any]
@@ -39,6 +40,13 @@ def fields_of(kind: Any) -> tuple[CodecField, ...]:
     return tuple(CodecField(f, hints[f.name]) for f in fields(kind))
 
 
+@cache
+def values_of(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """What reads the values of all fields at once."""
+    names = [f.name for f in fields(kind)]
+    return attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
+
+
 class Misfit(ValueError):
     """What is wrong, with the place inside the data."""
 
@@ -52,6 +60,8 @@ class Misfit(ValueError):
 
 
 def text_key(key: object) -> str:
+    if type(key) is str:
+        return key
     if not isinstance(key, str):
         raise ValueError(f"a key is text, not {type(key).__name__}")
     return key.value if isinstance(key, Enum) else key
@@ -102,6 +112,12 @@ def _any(data: Any, depth: int = 0) -> Any:
     raise ValueError(f"{type(data).__name__} is not JSON")
 
 
+def plain_types(kind: Any) -> frozenset[type]:
+    """Types of JSON data that is the value already, so that nobody has to read it."""
+    members = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    return frozenset(members) if all(member in NAMES for member in members) else frozenset()
+
+
 def _scalar(kind: type) -> Reader:
     def read(data: Any) -> Any:
         if type(data) is kind:
@@ -114,7 +130,11 @@ def _scalar(kind: type) -> Reader:
 
 
 def _literal(allowed: tuple[Any, ...]) -> Reader:
+    texts = {value: value for value in allowed if type(value) is str}
+
     def read(data: Any) -> Any:
+        if type(data) is str and data in texts:
+            return texts[data]
         for value in allowed:
             if type(value) is type(data) and value == data:
                 return value
@@ -143,13 +163,13 @@ def _each(items: Iterable[tuple[str, Reader, Any]]) -> None:
 
 
 def _list(kind: Any) -> Reader:
-    reader = reader_of(kind)
+    reader, plain = reader_of(kind), plain_types(kind)
 
     def read(data: Any) -> Any:
         if not isinstance(data, list | tuple):
             raise ValueError(f"{shown(data)} is not a list")
         try:
-            return tuple([reader(item) for item in data])
+            return tuple([item if type(item) in plain else reader(item) for item in data])
         except ValueError:
             _each((f"[{n}]", reader, item) for n, item in enumerate(data))
             raise
@@ -175,13 +195,13 @@ def _row(kinds: tuple[Any, ...]) -> Reader:
 
 
 def _mapping(kind: Any) -> Reader:
-    reader = reader_of(kind)
+    reader, plain = reader_of(kind), plain_types(kind)
 
     def read(data: Any) -> Any:
         if not isinstance(data, dict):
             raise ValueError(f"{shown(data)} is not an object")
         try:
-            return {text_key(key): reader(item) for key, item in data.items()}
+            return {text_key(key): item if type(item) in plain else reader(item) for key, item in data.items()}
         except ValueError:
             _each((text_key(key), reader, item) for key, item in data.items())
             raise
@@ -190,7 +210,7 @@ def _mapping(kind: Any) -> Reader:
 
 
 def _dataclass(kind: Any) -> Reader:
-    known = {f.name: reader_of(f.hint) for f in fields_of(kind)}
+    known = {f.name: (plain_types(f.hint), reader_of(f.hint)) for f in fields_of(kind)}
     required = [f.name for f in fields_of(kind) if f.required]
 
     def read(data: Any) -> Any:
@@ -201,7 +221,8 @@ def _dataclass(kind: Any) -> Reader:
             for name, item in data.items():
                 if name not in known:
                     raise ValueError(f"unknown key ({kind.__name__})")
-                given[name] = known[name](item)
+                plain, reader = known[name]
+                given[name] = item if type(item) in plain else reader(item)
         except ValueError as error:
             raise Misfit(str(name)[:80], error) from None
         for name in required:
@@ -214,9 +235,12 @@ def _dataclass(kind: Any) -> Reader:
 
 def _union(members: tuple[Any, ...]) -> Reader:
     by_type = {kind: [m for m in members if _may_be(m, kind)] for kind in JSON_TYPES}
+    only = {kind: reader_of(fitting[0]) for kind, fitting in by_type.items() if len(fitting) == 1}
     names = " or ".join(NAMES.get(m, getattr(m, "__name__", str(m))) for m in members)
 
     def read(data: Any) -> Any:
+        if type(data) in only:
+            return only[type(data)](data)
         fitting = by_type.get(type(data), [])
         if type(data) is dict and len(fitting) > 1:
             fitting = [m for m in fitting if _has_tags_of(m, data)]

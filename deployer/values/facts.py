@@ -96,6 +96,23 @@ class ImageFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFlags:
+    """The flags that an image's own `--help` named, when it was asked on this host."""
+
+    image: str  # sha256:... of the config
+    asked: str  # RFC 3339, by the host's clock
+    flags: tuple[str, ...]
+
+    def has(self, flag: str) -> bool:
+        """Also what parsers take for it: `_` for `-`, `--no-X` for a switch `--X`, `--X.key` for a part of `--X`."""
+        for name in (flag, flag.replace("--no-", "--", 1)):
+            for written in (name, "--" + name[2:].replace("_", "-"), "--" + name[2:].replace("-", "_")):
+                if written in self.flags or written.partition(".")[0] in self.flags:
+                    return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class DockerFacts:
     version: str
     api_version: str
@@ -213,6 +230,7 @@ class HostFacts:
     tools: Mapping[str, bool] = field(default_factory=dict)  # commands that were looked for, and whether they are there
     clock_skew: int | None = None  # seconds by which the host's clock is at least ahead (or, below 0, behind)
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)  # name: size, time
+    image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

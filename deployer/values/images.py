@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from deployer.dataclass import dataclass
 
@@ -30,6 +31,7 @@ class ImageReference:
         return name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
+@lru_cache(maxsize=1024)
 def parse_image(text: str) -> ImageReference:
     """`[REGISTRY[:PORT]/]REPOSITORY[:TAG][@DIGEST]`; ValueError says what is wrong with it."""
     name, at, digest = text.partition("@")

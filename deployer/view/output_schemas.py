@@ -18,9 +18,10 @@ FORMAT: Schema = {"const": 1}
 
 
 def output_schema(name: str) -> Schema:
-    """Of `plan`, `status`, `doctor`, `verify`, `query`, `events` (one line of `apply --json`) or `problems` (what any
-    command prints on failure)."""
+    """Of a command by its name, `events` (one line of `apply --json`) or `problems` (what any command prints on
+    failure)."""
     known = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "verify": VERIFY, "query": QUERY}
+    known |= {"history": HISTORY, "force-unlock": UNLOCKED}
     found = (known | {"events": EVENT, "problems": PROBLEMS})[name]
     return {"$schema": DIALECT, "title": f"deployer {name}", **found}
 
@@ -169,6 +170,25 @@ EVENTS = (
     "plan", "note", "step-started", "step-progress", "step-waiting", "step-done", "step-failed", "step-skipped",
     "step-undoing", "step-undone", "summary",
 )  # fmt: skip
+HISTORY = _object(
+    format_version=FORMAT,
+    project=TEXT,
+    applies=_list(
+        _object(
+            apply=TEXT,
+            time=TEXT,
+            verb=TEXT,
+            result=TEXT,
+            who=TEXT,
+            commit=MAYBE_TEXT,
+            plan=TEXT,
+            deployer=TEXT,
+            summary=TEXT,
+            hosts=_map(_object(time=TEXT, result=TEXT, changes=_list(TEXT), more=COUNT)),
+        )
+    ),
+)
+UNLOCKED = _object(format_version=FORMAT, project=TEXT, unlocked=_list(_object(host=TEXT, holder=TEXT, since=TEXT)))
 EVENT = _object(
     time={"type": "string", "format": "date-time"}, event=_one_of(*EVENTS), step=MAYBE_TEXT, host=MAYBE_TEXT
 )

@@ -17,6 +17,7 @@ from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
 from deployer.engine.project_record import write_records
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
+from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
@@ -67,8 +68,17 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         orders.report(event)
 
     known = {host: facts.gpus for host, facts in planned.observed.reachable.items()}
-    secrets = session.secrets
-    context = ApplyContext(spec.project, spec.id, apply_id, secrets, spec.registries, leases.fence, spec.hubs, known)
+    context = ApplyContext(
+        spec.project,
+        spec.id,
+        apply_id,
+        session.secrets,
+        spec.registries,
+        leases.fence,
+        hubs=spec.hubs,
+        gpus=known,
+        built_in=built_in_backends(spec),
+    )
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
     result = ApplyResult(apply_id, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:

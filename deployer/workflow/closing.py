@@ -65,7 +65,7 @@ class Closing:
 
     def _record(self, ending: Ending, before: str = "") -> tuple[Diagnostic, ...]:
         """In the journals of the hosts that had something to do."""
-        changes = ", ".join(f"{count} {action}" for action, count in self.plan.summary().items() if count)
+        summary = ", ".join(f"{count} {action}" for action, count in self.plan.summary().items() if count)
         entry = JournalEntry(
             project=self.holder.project,
             apply=self.holder.apply,
@@ -75,6 +75,16 @@ class Closing:
             plan=digest(to_data(self.plan)),
             result=ending,
             commit=commit_of(self.session.project.path),
-            summary=before + changes,
+            summary=before + summary,
+            changes=changes_by_host(self.plan),
         )
         return record(self.session.fleet, {step.host for step in self.plan.steps}, entry)
+
+
+def changes_by_host(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What the plan does to each host, as `replace chat-0`; a move is one of both hosts."""
+    found: dict[str, list[str]] = {}
+    for change in plan.pending:
+        for host in {change.host, change.from_host} - {None}:
+            found.setdefault(str(host), []).append(f"{change.action} {change.key}")
+    return {host: tuple(changes) for host, changes in found.items()}

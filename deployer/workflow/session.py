@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deployer.values.checks import Diagnosis
     from deployer.values.events import ApplyResult
     from deployer.values.facts import ObservedState
+    from deployer.values.history import Applied
     from deployer.values.plan import Plan
     from deployer.values.resolved import Resolved, Unresolved
     from deployer.values.weights import Listing
@@ -96,23 +97,36 @@ class Session:
         """
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
+        from deployer.planning.askable import askable_images
         from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import folders, questions
         from deployer.values.facts import ObservedState
 
         seen = known.hosts if known is not None else {}
-        paths, of_cache = questions(self.project), folders(self.project)
-        names = (name for name in hosts_to_ask(self.project.spec) if name not in seen)
-        asked = {name: Question(paths[name], of_cache[name]) for name in names}
+        paths, images = questions(self.project), askable_images(self.project)
+        of_cache = folders(self.project)
+        asked = {
+            name: Question(paths[name], tuple(one.image for one in images[name]), of_cache[name])
+            for name in hosts_to_ask(self.project.spec)
+            if name not in seen
+        }
         hosts = Spoken(self.fleet, self._report)
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
         return ObservedState({**seen, **found.hosts})
 
-    def diagnose(self) -> Diagnosis:
-        """Looks at the hosts and checks what they are and have; changes nothing."""
+    def diagnose(self, *, ask_images: bool = False) -> Diagnosis:
+        """Looks at the hosts and checks what they are and have. `ask_images`: those that are there are asked for their
+        flags first, which is written down on the hosts; else nothing is changed."""
         from deployer.planning.diagnose import diagnose
 
-        return diagnose(self.project, self.observe())
+        observed = self.observe()
+        unasked: Mapping[str, Mapping[str, str]] = {}
+        if ask_images:
+            from deployer.workflow.asking import ask
+
+            unasked = ask(self, observed, self._report)
+            observed = self.observe()
+        return diagnose(self.project, observed, unasked)
 
     def plan(
         self, *, destroy: bool = False, then: Planned | None = None, known: ObservedState | None = None
@@ -165,6 +179,13 @@ class Session:
         from deployer.workflow.applying import settle
 
         return settle(self, planned)
+
+    def history(self) -> tuple[tuple[Applied, ...], tuple[Diagnostic, ...]]:
+        """What was applied, the last one first, and what is wrong with hosts whose journal cannot be read."""
+        from deployer.engine.history import read_history
+        from deployer.planning.presence import hosts_to_ask
+
+        return read_history(self.fleet, hosts_to_ask(self.project.spec), self.project.spec.project)
 
     def health(self, planned: Planned) -> Mapping[str, str]:
         """What each running replica says of itself just now, by the name of its container."""

@@ -11,6 +11,7 @@ from deployer.engine.context import ApplyContext, Site
 from deployer.engine.model_request import probe
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
+from deployer.planning.choice import built_in_backends
 from deployer.planning.readiness import probes_of_found
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
@@ -81,7 +82,8 @@ def _answer(session: Session, key: ReplicaKey, item: Found | None, report: Repor
     if not operations:
         what = Diagnostic("cannot-ask", f"replica `{key}` is of no service that the spec knows", hint="apply first")
         return ReplicaAnswer(key, item.host, item.container.name, 0.0, problem=what)
-    context = ApplyContext(spec.project, spec.id, "", session.secrets, spec.registries)
+    built_in = built_in_backends(spec)
+    context = ApplyContext(spec.project, spec.id, "", session.secrets, spec.registries, built_in=built_in)
     watch = Watch(str(key), item.host, f"ask {key}", report)
     try:
         said = [probe(operation, Site(context, session.fleet[item.host], watch)) for operation in operations]

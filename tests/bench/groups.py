@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path("tests/bench/programs")
 DEPLOYER = str(Path(sys.executable).with_name("deployer"))
-GENERATED = (100, 1000, 10_000)
+RECORDED = {  # spec and facts, as tests.bench.recorded writes them
+    "new": ("deploy.yaml", "new.json"),
+    "no-op": ("deploy.yaml", "noop.json"),
+    "all edited": ("edited.yaml", "noop.json"),
+}
 
 
 def start() -> list[Program]:
@@ -30,17 +34,39 @@ def start() -> list[Program]:
 
 
 def planning(sizes: Sequence[int], build: Path) -> list[Program]:
-    found = []
-    for hosts in sizes:
-        folder = build / f"recorded-{hosts}"
-        subprocess.run([sys.executable, "-m", "tests.bench.recorded", str(hosts), str(folder)], check=True)
-        goals = (Goal(5.0),) if hosts == 1000 else ()
-        argv = [DEPLOYER, "plan", "-f", str(folder / "deploy.yaml"), "--facts"]
-        found += [
-            Program(f"{hosts} hosts, {hosts // 2} services, {what}", [*argv, str(folder / f"{what}.json")], goals)
-            for what in ("new", "noop")
-        ]
-    return found
+    """Fleets that grow with their services, and fleets that grow alone. Linear is what costs no more a host in the
+    large than in the small; the start of the process, the same for all, is most of what a small one costs."""
+    growing = [program for hosts in sizes for program in planned(hosts, hosts // 2, sizes, build)]
+    alone = [program for hosts in sizes[1:] for program in planned(hosts, sizes[0] // 2, sizes, build)]
+    return [*growing, *alone]
+
+
+def planned(hosts: int, services: int, sizes: Sequence[int], build: Path) -> list[Program]:
+    folder = build / f"recorded-{hosts}-{services}"
+    argv = [sys.executable, "-m", "tests.bench.recorded", str(hosts), str(services), str(folder)]
+    subprocess.run(argv, check=True)
+    return [
+        Program(
+            name_of(hosts, services, what),
+            [DEPLOYER, "plan", "-f", str(folder / spec), "--facts", str(folder / facts)],
+            tuple(goals_of(hosts, services, what, sizes)),
+            hosts=hosts,
+        )
+        for what, (spec, facts) in RECORDED.items()
+    ]
+
+
+def name_of(hosts: int, services: int, what: str) -> str:
+    return f"{hosts} hosts, {services} services, {what}"
+
+
+def goals_of(hosts: int, services: int, what: str, sizes: Sequence[int]) -> Iterator[Goal]:
+    """At most 5 seconds for a thousand hosts, and at most what a host costs in the next smaller fleets."""
+    if hosts == 1000 and services == 500:
+        yield Goal(5.0)
+    for smaller in (size for size in sizes if size < hosts):
+        fewer = smaller // 2 if services == hosts // 2 else sizes[0] // 2
+        yield Goal(1.1, name_of(smaller, fewer, what), a_host=True)
 
 
 def cold_apply(lab: Lab, peers: Path, folder: Path) -> list[Program]:

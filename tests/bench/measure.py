@@ -7,23 +7,26 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from resource import struct_rusage
 
 TIMEOUT = 900.0  # seconds
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At most so many times the seconds of another program, or at most so many seconds."""
+    """At most so many times the seconds of another program, or at most so many seconds. `a_host`: seconds of the
+    processor for each of the hosts are compared."""
 
     most: float
     of: str | None = None
+    a_host: bool = False
 
 
 @dataclass(frozen=True)
 class Program:
-    """`before` is not measured. `expect`: exit codes of a run that went well."""
+    """`before` is not measured. `expect`: exit codes of a run that went well. `hosts`: that it is about."""
 
     name: str
     argv: Sequence[str]
@@ -31,14 +34,17 @@ class Program:
     before: Callable[[], object] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     expect: tuple[int, ...] = (0,)
+    hosts: int = 1
 
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds on the clock, and of the processor in the process with all that it waited for."""
+    """Seconds on the clock, and of the processor in the process with all that it waited for; the most memory that one
+    of these had, in bytes."""
 
     wall: float
     cpu: float
+    memory: int = 0
     failure: str | None = None
 
 
@@ -57,17 +63,28 @@ class Result:
         return statistics.median([run.cpu for run in self.runs if run.failure is None] or [0.0])
 
     @property
+    def a_host(self) -> float:
+        """Seconds of the processor."""
+        return self.cpu / self.program.hosts
+
+    @property
+    def memory(self) -> int:
+        return max(run.memory for run in self.runs)
+
+    @property
     def failures(self) -> list[str]:
         return [run.failure for run in self.runs if run.failure is not None]
 
 
 def measured(programs: Sequence[Program], times: int, folder: Path) -> list[Result]:
-    """Each program so many times, one after the other and then all again; a first round warms the caches up."""
+    """Each program so many times, one after the other and then all again; where they run several times, a first round
+    warms the caches up."""
     results = [Result(program) for program in programs]
-    for number in range(times + 1):
+    warming = 1 if times > 1 else 0
+    for number in range(warming + times):
         for result in results:
             run = run_once(result.program, folder)
-            if number or run.failure:
+            if number >= warming or run.failure:
                 result.runs.append(run)
     return results
 
@@ -77,7 +94,7 @@ def run_once(program: Program, folder: Path) -> Run:
         program.before()
     except subprocess.CalledProcessError as error:
         said = ((error.stdout or b"") + (error.stderr or b""))[-2000:].decode("utf-8", "replace")
-        return Run(0.0, 0.0, f"before {program.name}: {error}\n{said}")
+        return Run(0.0, 0.0, failure=f"before {program.name}: {error}\n{said}")
     output = folder / "output.txt"
     environment = {**os.environ, **program.environment}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # who installs a program has its bytecode
@@ -86,22 +103,23 @@ def run_once(program: Program, folder: Path) -> Run:
         process = subprocess.Popen(
             program.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment
         )
-        status, cpu = ended(process)
+        status, usage = ended(process)
         wall = time.monotonic() - began
+    run = Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
     if status in program.expect:
-        return Run(wall, cpu)
+        return run
     said = output.read_bytes()[-2000:].decode("utf-8", "replace")
-    return Run(wall, cpu, f"{program.name}: exit code {status}\n{said}")
+    return replace(run, failure=f"{program.name}: exit code {status}\n{said}")
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Waits for the end; the exit code and the processor's seconds. A program that hangs is killed."""
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, struct_rusage]:
+    """Waits for the end; the exit code and what it used. A program that hangs is killed."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG if time.monotonic() < deadline else 0)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage.ru_utime + usage.ru_stime
+            return process.returncode, usage
         if time.monotonic() >= deadline - 0.05:
             process.kill()
         time.sleep(0.002)

@@ -2,7 +2,7 @@
 
 Prints a table and asserts nothing about time. Each host has 8 GPUs; there is one service for two hosts, with four
 replicas of one, two or four GPUs each. `new`: nothing runs yet; `no-op`: everything runs as asked; `edit`: one option
-of every tenth service was changed. Each figure is the best of `--repeat` runs, in seconds of the processor: planning
+of every service was changed. Each figure is the best of `--repeat` runs, in seconds of the processor: planning
 has one thread.
 """
 
@@ -35,7 +35,7 @@ def services_for(hosts: int, edited: bool = False, count: int | None = None) -> 
     return {
         f"s{n:05}": {
             "replicas": REPLICAS,
-            "options": {"context_length": 8192 if edited and n % 10 == 0 else 4096},
+            "options": {"context_length": 8192 if edited else 4096},
             "placement": {"gpus": (1, 2, 1, 4)[n % 4]} | ({}, rack(n, racks), {"hosts": {"tier": f"t{n % 10}"}})[n % 3],
         }
         for n in range(count or hosts // 2)

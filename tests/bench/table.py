@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.measure import Goal, Result
 
-HEAD = ("program", "wall", "CPU", "ratio", "goal")
+HEAD = ("program", "wall", "CPU", "memory", "ratio", "goal")
 
 
 def machine() -> str:
@@ -33,8 +33,8 @@ def table(title: str, results: Sequence[Result]) -> str:
 def rows_of(result: Result, others: Mapping[str, Result]) -> Iterable[tuple[str, ...]]:
     goals: Sequence[Goal | None] = result.program.goals or (None,)
     for number, goal in enumerate(goals):
-        ran = (seconds(result.wall), seconds(result.cpu)) if result.wall else ("failed", "")
-        shown = (result.program.name, *ran) if number == 0 else ("", "", "")
+        ran = (seconds(result.wall), seconds(result.cpu), memory(result)) if result.wall else ("failed", "", "")
+        shown = (result.program.name, *ran) if number == 0 else ("", "", "", "")
         yield (*shown, *compared(result, goal, others))
 
 
@@ -48,8 +48,9 @@ def compared(result: Result, goal: Goal | None, others: Mapping[str, Result]) ->
     other = others[goal.of]
     if not (result.wall and other.wall):
         return "", f"at most {goal.most:g} of {goal.of}: a program failed"
-    ratio = result.wall / other.wall
-    return f"{ratio:.2f}", f"at most {goal.most:g} of {goal.of}: {met(ratio <= goal.most)}"
+    ratio = result.a_host / other.a_host if goal.a_host else result.wall / other.wall
+    per = " a host" if goal.a_host else ""
+    return f"{ratio:.2f}{per}", f"at most {goal.most:g} of {goal.of}: {met(ratio <= goal.most)}"
 
 
 def met(is_met: bool) -> str:
@@ -58,3 +59,7 @@ def met(is_met: bool) -> str:
 
 def seconds(value: float) -> str:
     return f"{value:.2f} s"
+
+
+def memory(result: Result) -> str:
+    return f"{result.memory >> 20} MiB"

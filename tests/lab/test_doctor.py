@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labkit.hosts import Lab
-from labkit.project import Project
+from labkit.project import Project, must_name
 
 ONE = "chat: {model: tiny}"
 
@@ -109,3 +109,27 @@ def test_an_unreachable_host_must_fail_and_the_others_be_checked(lab: Lab, proje
     assert verdicts(found["lab1"], "fail") == set()
     assert set(found["lab2"]) == {"reachable"}
     assert found["lab3"]["reachable"]["verdict"] == "warn"
+
+
+def test_an_image_that_was_asked_for_its_flags_must_know_better_than_the_tables(lab: Lab, project: Project) -> None:
+    wrong = "chat: {model: tiny, args: [--lookup-cache-dynamik, x]}"
+    project.write(wrong, hosts="{lab1: {}}")
+    failed = project.apply(exit=1)
+    must_name(
+        failed, "this build has no flag `--lookup-cache-dynamik`", "services.chat: correct or remove it in `args`"
+    )
+    kept = next(line for line in failed.err.splitlines() if "the whole log is kept on the host: " in line)
+    assert "error: invalid argument: --lookup-cache-dynamik" in lab.run("lab1", "cat", kept.rpartition(": ")[2])
+    assert lab.names("lab1") == []
+    project.write(ONE, hosts="{lab1: {}}")
+    project.apply()
+    assert "--flags" in checked(project)["lab1"]["flags"]["message"]
+    project.run("doctor", "--flags")
+    (said,) = checked(project)["lab1"]["flags"]["evidence"]
+    assert "405 flags" in said
+    assert len(lab.names("lab1")) == 1, "what was asked is gone"
+    project.must_be_settled()
+    project.write(wrong, hosts="{lab1: {}}")
+    must_name(
+        project.run("plan", exit=1), "flag-not-in-image", "--lookup-cache-dynamik", "its own `--help`", "did you mean"
+    )

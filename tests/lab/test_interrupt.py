@@ -35,6 +35,7 @@ def test_an_interrupted_apply_must_end_and_leave_no_lock(lab: Lab, project: Proj
     assert len(lab.running()) == 1
 
 
+@pytest.mark.heavy  # a lease is a minute
 def test_a_killed_apply_must_not_block_the_next_for_ever(lab: Lab, project: Project) -> None:
     project.write(SLOW, hosts="{lab1: {}}")
     process = project.start("apply", "-y")
@@ -45,6 +46,25 @@ def test_a_killed_apply_must_not_block_the_next_for_ever(lab: Lab, project: Proj
     project.run("apply", "-y", "--lock-wait", "150", timeout=240)
     project.must_be_settled()
     assert len(lab.running()) == 1
+
+
+def test_a_killed_applys_lock_must_go_by_force_and_be_in_the_history(lab: Lab, project: Project) -> None:
+    project.write(SLOW, hosts="{lab1: {}}")
+    process = project.start("apply", "-y")
+    eventually(lambda: lab.names("lab1"), within=30)
+    process.kill()
+    process.communicate()
+    project.edit('STANDIN_DELAY: "60"', 'STANDIN_DELAY: "0"')
+    unlocked = project.run("force-unlock", "-y")
+    assert "held by" in unlocked.err
+    assert "unlocked  lab1" in unlocked.out
+    project.apply()
+    project.must_be_settled()
+    assert len(lab.running()) == 1
+    applied, forced = project.run("history", "--json").json()["applies"]  # the killed one could not say a word
+    assert (applied["verb"], applied["result"], forced["verb"]) == ("apply", "done", "force-unlock")
+    assert "chat-0" in applied["hosts"]["lab1"]["changes"][0]
+    assert f"(pid {process.pid})" in forced["hosts"]["lab1"]["changes"][0]
 
 
 def test_a_second_apply_must_be_refused_while_the_first_runs(lab: Lab, project: Project) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from labkit import models, vllm
 from labkit.hosts import Lab
 from labkit.project import Project, must_name
+from labkit.python_image import put_image_or_skip
 
 pytestmark = pytest.mark.heavy
 SERVICE = f"""
@@ -17,7 +16,7 @@ chat:
   model: tiny-hf
   backend: vllm
   version: v{vllm.VERSION}
-  image: "{vllm.IMAGE}"
+  image: "{vllm.ENGINE.image}"
   served_name: [tiny]
   options: {{context_length: 256, max_concurrency: 4, dtype: bfloat16}}
   args: [--enforce-eager]
@@ -29,15 +28,8 @@ chat:
 
 
 @pytest.fixture
-def image(lab: Lab, project: Project) -> None:
-    try:
-        vllm.environment()
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        if os.environ.get("CI"):
-            pytest.fail(f"vLLM's CPU packages are not to be had: {said}", pytrace=False)
-        pytest.skip(f"vLLM's CPU packages are not to be had: {said}")
-    vllm.put_image(lab, "lab1")
+def image(lab: Lab) -> None:
+    put_image_or_skip(lab, "lab1", vllm.ENGINE)
 
 
 @pytest.mark.usefixtures("image")

@@ -214,7 +214,7 @@ class FakeEngine:
             self._bind(container, container.binding)
         body = container.body
         argv = [*(body.get("Entrypoint") or ()), *(body.get("Cmd") or container.image.command)]
-        if argv[0] not in ("/bin/stub", "sleep"):
+        if argv[0] not in ("/bin/stub", "sleep", "printf"):
             self._unbind(container)
             container.exit_code = 127
             raise Answer(

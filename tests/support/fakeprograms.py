@@ -30,6 +30,10 @@ class Process:
         """The exit code."""
         if self.argv[:1] == ["/bin/stub"]:
             return self._stub()
+        if self.argv[:1] == ["printf"]:
+            for line in self.argv[1].replace("\\n", "\n").splitlines():
+                self.say(line)
+            return 0
         if self.argv[:1] == ["sleep"]:
             self.stopping.wait(float(self.argv[1]))
             return TERMINATED if self.stopping.is_set() else 0

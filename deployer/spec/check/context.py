@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,7 +12,8 @@ from pydantic import BaseModel
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where, warning
 from deployer.spec.inventory import Withheld
-from deployer.spec.language import DeploySpec
+from deployer.spec.labels import LabelIndex
+from deployer.spec.language import DeploySpec, Rule
 from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.suggestions import suggestion
@@ -19,7 +21,7 @@ from deployer.spec.suggestions import suggestion
 ENOUGH = 200  # problems after which suggestions are no longer worked out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """`root`: everything that was written, merged, also what validation left out of `spec`."""
 
@@ -29,11 +31,20 @@ class Checked:
     known_backends: Mapping[str, str]
     problems: Problems
     withheld: Withheld = field(default_factory=Withheld)
+    selections: dict[object, frozenset[str]] = field(default_factory=dict)  # hosts, by what selects them
 
-    def names(self, section: str) -> tuple[str, ...]:
-        """The names under a section, also of entries that are wrong in themselves."""
+    def names(self, section: str) -> Set[str]:
+        """The names under a section in their order, also of entries that are wrong in themselves."""
         node = self.root.at(section)
-        return tuple(node.map) if node is not None else ()
+        return node.map.keys() if node is not None else frozenset()
+
+    @cached_property
+    def hosts_and_groups(self) -> frozenset[str]:
+        return frozenset({*self.names("hosts"), *self.names("groups")})
+
+    @cached_property
+    def labels(self) -> LabelIndex:
+        return LabelIndex(self.spec.hosts)
 
     def where(self, path: KeyPath) -> Where:
         """The place of a key, or of the nearest part of its path that was written."""
@@ -49,6 +60,13 @@ class Checked:
     def warn(self, code: str, message: str, path: KeyPath, hint: str) -> None:
         self.problems.add(warning(code, message, self.where(path), hint))
 
+    def breach(self, rule: Rule, message: str, path: KeyPath, hint: str) -> None:
+        """An error or a warning as the spec's policy has it; nothing where it has none."""
+        if rule in self.spec.policy.deny:
+            self.error(rule, f"{message}, which the policy denies", path, hint)
+        elif rule in self.spec.policy.warn:
+            self.warn(rule, message, path, hint)
+
     def unknown(self, what: str, name: str, known: Collection[str], path: KeyPath) -> None:
         """An error: nothing of this kind has that name."""
         node = self.root.at(*path)
@@ -62,13 +80,15 @@ class Checked:
 
 def walk_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Every value of a validated model that was written, by path."""
-    yield path, value
-    if isinstance(value, BaseModel):
-        for name in value.model_fields_set:
-            yield from walk_values(getattr(value, name), (*path, name))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from walk_values(item, (*path, key))
-    elif isinstance(value, tuple | list):
-        for index, item in enumerate(value):
-            yield from walk_values(item, (*path, index))
+    pending = [(path, value)]
+    while pending:
+        path, value = pending.pop()
+        yield path, value
+        inner: list[tuple[str | int, Any]] = []
+        if isinstance(value, BaseModel):
+            inner = [(name, getattr(value, name)) for name in value.model_fields_set]
+        elif isinstance(value, dict):
+            inner = [*value.items()]
+        elif isinstance(value, (tuple, list)):
+            inner = [*enumerate(value)]
+        pending += [((*path, key), item) for key, item in reversed(inner)]

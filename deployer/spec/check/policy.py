@@ -1,13 +1,18 @@
-"""Habits worth a warning: no project id, open ports without a key, options that do nothing or trust too much."""
+"""Habits worth a warning, and the rules of the spec's own policy that it can be judged by before it is planned."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 from deployer.errors import Where
 from deployer.spec.check.context import Checked
 from deployer.spec.language import Service
+from deployer.spec.nodes import KeyPath
 from deployer.spec.suggestions import listing
+from deployer.values.images import parse_image
+
+PIN = "name a version's tag, or a digest"
 
 
 def check_policy(checked: Checked) -> None:
@@ -30,7 +35,7 @@ def _check_open_ports(checked: Checked) -> None:
         what = f"service {listing(names)} listens" if len(names) == 1 else f"services {listing(names)} listen"
         message = f"{what} on `{bind}` without an API key"
         hint = "add `options.api_key: [{secret: NAME}]`, or bind to 127.0.0.1"
-        checked.warn("open-port-without-key", message, ("services", names[0], "port", "bind"), hint)
+        checked.breach("open-port-without-key", message, ("services", names[0], "port", "bind"), hint)
 
 
 def _check_service(checked: Checked, name: str, service: Service) -> None:
@@ -41,7 +46,40 @@ def _check_service(checked: Checked, name: str, service: Service) -> None:
     if service.options.trust_remote_code:
         message = f"service `{name}` runs code that comes with its model"
         hint = "read that code, or remove `trust_remote_code`"
-        checked.warn("trust-remote-code", message, (*path, "options", "trust_remote_code"), hint)
+        checked.breach("trust-remote-code", message, (*path, "options", "trust_remote_code"), hint)
+    if service.container.privileged:
+        message = f"service `{name}` runs in a privileged container"
+        hint = "give it the devices and capabilities it needs instead: `devices`, `cap_add`"
+        checked.breach("privileged", message, (*path, "container", "privileged"), hint)
+    if service.container.network == "host":
+        message = f"service `{name}` runs on its host's network"
+        checked.breach("host-network", message, (*path, "container", "network"), "leave `network` out")
+    for where, image in _images(service):
+        if is_latest(image):
+            checked.breach("latest-tag", f"service `{name}` runs {latest_words(image)}", (*path, *where), PIN)
+
+
+def _images(service: Service) -> Iterator[tuple[KeyPath, str]]:
+    """Those that are written; which one a backend has by itself is known when it is planned."""
+    if service.image is not None:
+        yield ("image",), service.image
+    for index, override in enumerate(service.overrides):
+        if override.image is not None:
+            yield ("overrides", index, "image"), override.image
+
+
+def is_latest(image: str) -> bool:
+    """The image moves whenever its registry says so: tag `latest`, or none."""
+    try:
+        found = parse_image(image)
+    except ValueError:
+        return False  # is said elsewhere
+    return found.digest is None and found.tag in (None, "latest")
+
+
+def latest_words(image: str) -> str:
+    has_tag = ":" in image.rpartition("/")[2]
+    return f"image `{image}`, " + ("whose tag `latest` moves" if has_tag else "without a tag")
 
 
 def _is_open(service: Service) -> bool:

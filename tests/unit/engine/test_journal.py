@@ -37,4 +37,7 @@ def test_a_journal_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
 
 def test_an_entry_is_short(tmp_path: Path) -> None:
     huge = replace(ENTRY, who='"\N{GRINNING FACE}' * 5000, summary="\\" * 9999, plan="é" * 999)
-    assert len(journal_line(huge)) < 4096
+    many = replace(huge, changes={"h1": tuple(f"create {'x' * 70}-{number}" for number in range(400))})
+    assert len(journal_line(many, "h1")) < 4096
+    assert json.loads(b"{" + journal_line(many, "h1"))["more"] == 388
+    assert "changes" not in json.loads(b"{" + journal_line(many, "h2"))

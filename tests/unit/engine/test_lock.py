@@ -388,3 +388,47 @@ def test_acquire_is_the_way_in(tmp_path: Path) -> None:
     with acquire({"a": Moved("a", tmp_path)}, ["a"], holder()):
         assert (tmp_path / "var/lib/deployer/lab/lock").exists()
     assert not (tmp_path / "var/lib/deployer/lab/lock").exists()
+
+
+def test_a_look_changes_nothing(tmp_path: Path) -> None:
+    assert lock(tmp_path).look() is None
+    assert not (tmp_path / "lab").exists()
+    lock(tmp_path).take()
+    held = lock(tmp_path, "a2").look()
+    assert held is not None
+    assert held.who == holder().who
+    assert lock(tmp_path).renew()
+
+
+def test_a_lock_is_seized_only_as_it_was_seen(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    seen = lock(tmp_path, "a2").look()
+    assert seen is not None
+    lock(tmp_path).release()
+    lock(tmp_path, "a3").take()
+    assert not lock(tmp_path, "a2").seize(seen)
+    assert lock(tmp_path, "a3").renew(), "the new holder's lock stands"
+
+
+def test_who_lost_the_lock_is_fenced(tmp_path: Path) -> None:
+    held = leases(tmp_path, "a")
+    seen = lock(tmp_path, "a2").look()
+    assert seen is not None
+    assert lock(tmp_path, "a2").seize(seen)
+    assert lock(tmp_path, "a2").look() is None
+    held._renew("a")
+    with pytest.raises(OperationError):
+        held.fence("a")
+    assert lock(tmp_path, "a2").take() is None, "it was left free"
+
+
+@pytest.mark.parametrize(
+    "plant", [lambda p: p.mkdir(), lambda p: p.symlink_to("/etc/passwd"), lambda p: p.write_text("junk")]
+)
+def test_what_was_planted_is_seized(tmp_path: Path, plant: Callable[[Path], object]) -> None:
+    file(tmp_path).parent.mkdir()
+    plant(file(tmp_path))
+    seen = lock(tmp_path).look()
+    assert seen is not None
+    assert lock(tmp_path).seize(seen)
+    assert lock(tmp_path).take() is None

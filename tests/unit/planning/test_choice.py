@@ -217,3 +217,42 @@ def test_a_category_for_which_nothing_is_chosen_is_an_error() -> None:
     of = scene({**FOLDER, "category": "image"}, *CONFIG)
     (problem,) = problems_of(of.plan({"chat": {"backend": None, "placement": CPU}}))
     assert problem.startswith("error no-backend: no backend for service `chat`: nothing is chosen by itself")
+
+
+ENCODER = {"architectures": ("XLMRobertaModel",)}
+
+
+@pytest.mark.parametrize(
+    ("says", "placement", "backend", "why"),
+    [
+        (ENCODER, {"gpus": "none"}, "tei", "its category embedding, and there is no GPU for it"),
+        (ENCODER, {}, "tei", "its category embedding, and there is no GPU for it"),
+        ({"architectures": ("BertForSequenceClassification",)}, {}, "tei", "its category reranker"),
+        ({"architectures": ("LlamaForCausalLM",)}, {}, "vllm", "the model's format is safetensors"),
+    ],
+)
+def test_where_there_are_no_gpus_others_are_chosen(
+    says: dict[str, Any], placement: dict[str, Any], backend: str, why: str
+) -> None:
+    of = scene(FOLDER, *CONFIG)
+    look = of.seen
+    of.seen = lambda facts: with_head(look(facts), says)
+    choice = chosen(of, placement=placement)
+    assert choice.backend.name == backend
+    assert why in choice.why_backend
+
+
+def test_where_there_are_gpus_the_same_model_is_for_them() -> None:
+    of = scene(FOLDER, *CONFIG)
+    look = of.seen
+    of.gpus["h1"] = 1
+    of.world.__post_init__()
+    of.seen = lambda facts: with_head(look(facts), ENCODER)
+    assert chosen(of, placement={}).backend.name == "vllm"
+    assert chosen(of).backend.name == "tei"
+
+
+def test_images_and_files_for_programs_of_their_own() -> None:
+    of = scene(FOLDER, *CONFIG, "model_index.json")
+    (problem,) = problems_of(of.plan({"chat": {"backend": None, "placement": CPU}}))
+    assert "nothing is chosen by itself for safetensors models of category `image`" in problem

@@ -242,3 +242,32 @@ def test_a_driver_that_tells_nothing_moves_nothing() -> None:
 def test_a_driver_that_tells_nothing_is_named() -> None:
     scene = Scene({"h1": 1}, seen=cards(problem="Driver/library version mismatch"))
     assert refusals_of(scene.plan(wants())) == ["h1  GPUs cannot be used: Driver/library version mismatch"]
+
+
+# --- too old -----------------------------------------------------------------------------------
+
+VOLTA = Gpu(0, "GPU-h1-0", "Tesla V100-SXM2-32GB", 32 << 30, compute_capability="7.0")
+VLLM = {"backend": "vllm"}
+
+
+def test_a_gpu_that_the_images_have_no_code_for() -> None:
+    scene = Scene({"h1": 1}, seen=cards(VOLTA))
+    service = {"chat": {**wants(1)["chat"], **VLLM}}
+    assert refusals_of(scene.plan(service)) == [
+        "h1  0 of 1 GPUs free, needs 1 (GPU 0 has compute capability 7.0, and `vllm` needs 7.5)"
+    ]
+    assert scene.where({"chat": VLLM}) == {"chat-0": "h1"}, "it can serve on the processors"
+
+
+@pytest.mark.parametrize("own", [{"version": "v0.8.5"}, {"image": "mine/vllm:volta"}, {"backend": "llama.cpp"}])
+def test_of_other_images_it_is_not_known(own: dict[str, str]) -> None:
+    scene = Scene({"h1": 1}, seen=cards(VOLTA))
+    assert scene.where({"chat": {**wants(1)["chat"], **VLLM, **own}}) == {"chat-0": "h1:0"}
+
+
+def test_what_runs_there_is_left_there() -> None:
+    scene = Scene({"h1": 1})
+    service = {"chat": {**wants(1)["chat"], **VLLM}}
+    scene.apply(service)
+    scene.seen = cards(VOLTA)
+    assert scene.where(service) == {"chat-0": "h1:0"}

@@ -9,10 +9,10 @@ import pytest
 from deployer.planning.candidates import Candidates
 from deployer.planning.claimorder import components
 from deployer.planning.claims import gpu_uuids
-from deployer.planning.fetching import is_there
 from deployer.planning.fields import field_diffs
-from deployer.planning.hosts import HostIndex, hosts_named, is_named
+from deployer.planning.hosts import HostIndex, hosts_named
 from deployer.planning.ledger import Ledger
+from deployer.planning.local_images import is_there
 from deployer.planning.questions import questions
 from deployer.planning.steplist import StepList, in_order
 from deployer.values.container import ContainerSpec, Mount, PortBinding, ShippedFile
@@ -104,7 +104,6 @@ def test_the_index_finds_what_the_plain_search_finds(selector: object) -> None:
     index = HostIndex(spec)
     assert index.named(selector) == index.named(selector) == expected  # type: ignore[arg-type]
     assert index.members(selector) == set(expected)  # type: ignore[arg-type]
-    assert [name for name in ("h1", "h2", "h3", "x") if is_named(spec, selector, name)] == [*expected]  # type: ignore[arg-type]
 
 
 def test_a_host_is_asked_for_what_its_services_need_there() -> None:

@@ -180,3 +180,55 @@ def test_what_lacks_a_flag_says_since_when_it_is_there_and_what_needs_it() -> No
         "0.5.1 was still without it (service `chat`)"
     )
     assert problem.hint == "raise `version` to 0.5.4 or later, or remove the option"
+
+
+@pytest.mark.parametrize(
+    ("backend", "service", "message", "hint"),
+    [
+        ("vllm", {"args": ["--task", "embed"]}, "0.13.0 came without it", "`--runner` and `--convert`"),
+        (
+            "vllm",
+            {"args": ["--enable-reasoning"], "version": "v0.10.0"},
+            "v0.10.0 has no `--enable-reasoning` any more: 0.10.0 came without it",
+            "write `--reasoning-parser` alone",
+        ),
+        ("vllm", {"args": ["--runner=pooling"], "version": "v0.9.2"}, "`--runner` yet", "to 0.10.2 or later"),
+        ("vllm", {"args": ["--max-model-lem", 1]}, "is not known to have `--max-model-lem`", "mean `--max-model-len`?"),
+        ("sglang", {"args": ["--enable-ep-moe"]}, "0.5.4 came without it", "write `--ep-size`"),
+        ("sglang", {"args": ["--tp-sise=2"]}, "is not known to have `--tp-sise`", "mean `--tp-size`?"),
+        ("llama.cpp", {"args": ["--draft-max", 4]}, "11434 came without it", "write `--spec-draft-n-max`"),
+        ("tei", {"args": ["--served-model-name=x"], "version": "1.8.3"}, "still without it", "raise `version`"),
+        ("tgi", {"args": ["--disable-usage-stats"]}, "2.3.1 came without it", "write `--usage-stats off`"),
+    ],
+)  # fmt: skip
+def test_a_flag_that_came_or_went_says_when_and_what_to_write(
+    backend: str, service: dict[str, Any], message: str, hint: str
+) -> None:
+    chosen = backends.find(backend)
+    assert chosen is not None
+    problems = check_options(project_of(service, models=FOLDER), "chat", chosen)
+    (problem,) = [problem for problem in problems if "flag" in problem.code]
+    assert message in problem.message
+    assert hint in (problem.hint or "")
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang"])
+def test_how_much_of_a_gpu_is_taken_is_left_to_the_version_unless_the_spec_says_it(name: str) -> None:
+    """vLLM's own default was 0.9 and is 0.92; SGLang's depends on the GPU."""
+    from deployer.planning.render import render_container
+    from tests.support.rendering import placed_request
+
+    flag = {"vllm": "--gpu-memory-utilization", "sglang": "--mem-fraction-static"}[name]
+    commands = [
+        render_container(placed_request(project_of({"options": options}), name, gpus=("GPU-a",))).command
+        for options in ({}, {"gpu_memory_fraction": 0.8})
+    ]
+    assert flag not in commands[0]
+    assert commands[1][commands[1].index(flag) + 1] in ("0.8", 0.8)
+
+
+def test_sglang_is_asked_where_every_version_tells_whether_it_serves() -> None:
+    """`/health` answered 200 at once before 0.5; `/health_generate` makes the model say a token in all of them."""
+    chosen = backends.find("sglang")
+    assert chosen is not None
+    assert chosen.api.health == "/health_generate"

@@ -148,7 +148,6 @@ NOT_YET = [
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
-    ("policy: {deny: [latest-tag]}\n", "deny", "leave it out"),
     ("profiles: {p: {nim: {}}}\n", "nim", "leave it out"),
     ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
 ]
@@ -281,6 +280,40 @@ def test_warnings(text, code, line):
     (warning,) = load_text(text).warnings
     assert (warning.severity, warning.code, warning.where.line) == (Severity.WARNING, code, line)
     assert warning.hint
+
+
+RULES = [
+    ("    image: reg.local/llama\n", "latest-tag", "without a tag"),
+    ("    image: reg.local:5000/llama:latest\n", "latest-tag", "whose tag `latest` moves"),
+    ("    overrides: [{gpu: {model: A40}, image: llama}]\n", "latest-tag", "without a tag"),
+    ("    container: {privileged: true}\n", "privileged", "privileged container"),
+    ("    container: {network: host}\n", "host-network", "host's network"),
+    ("    options: {trust_remote_code: true}\n", "trust-remote-code", "comes with its model"),
+    ("    port: {bind: 0.0.0.0}\n", "open-port-without-key", "without an API key"),
+]
+
+
+@pytest.mark.parametrize(("line", "rule", "words"), RULES)
+def test_the_policys_rules(line, rule, words):
+    problem = only_problem(SERVICE + line + f"policy: {{deny: [{rule}], warn: [{rule}]}}\n")
+    assert (problem.severity, problem.code, problem.where.line) == (Severity.ERROR, rule, 11)
+    assert words in problem.message
+    assert problem.message.endswith("which the policy denies")
+    (warning,) = load_text(SERVICE + line + f"policy: {{warn: {rule}}}\n").warnings
+    assert (warning.severity, warning.code) == (Severity.WARNING, rule)
+    assert load_text(SERVICE + line + "policy: {warn: []}\n").warnings == ()
+
+
+@pytest.mark.parametrize(
+    "image", ["llama:b1", "reg.local:5000/llama@sha256:" + "0" * 64, "llama:latest@sha256:" + "0" * 64]
+)
+def test_images_that_stay_what_they_are(image):
+    assert codes(SERVICE + f"    image: {image}\npolicy: {{deny: [latest-tag]}}\n") == []
+
+
+def test_a_rule_that_does_not_exist():
+    problem = only_problem(SERVICE + "policy: {deny: [latest]}\n")
+    assert "latest-tag" in problem.hint or "latest-tag" in problem.message
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.2", "'::1'", "localhost"])

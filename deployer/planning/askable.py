@@ -1,0 +1,65 @@
+"""Which images of a spec can be asked for their flags, and what those that were asked said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from deployer import backends
+from deployer.backends.base import Backend
+from deployer.dataclass import dataclass
+from deployer.errors import SpecError
+from deployer.planning.choice import base_backend
+from deployer.planning.hosts import hosts_named
+from deployer.planning.own_help import said_by
+from deployer.planning.render import choose_image
+from deployer.spec.project import Project
+from deployer.values.facts import HostFacts, ImageFlags
+
+
+@dataclass(frozen=True, slots=True)
+class AskableImage:
+    """An image that a service may use, and the backend that tells how it is asked."""
+
+    image: str
+    service: str
+    backend: Backend
+
+
+def askable_images(project: Project) -> dict[str, tuple[AskableImage, ...]]:
+    """By host, the images that its services may run there."""
+    found: dict[str, dict[str, AskableImage]] = {name: {} for name in project.spec.hosts}
+    for name in sorted(project.spec.services):
+        service = project.spec.services[name]
+        for host in hosts_named(project.spec, service.placement.hosts):
+            for one in _of_service(project, name):
+                found[host].setdefault(one.image, one)
+    return {host: tuple(images.values()) for host, images in found.items()}
+
+
+def _of_service(project: Project, name: str) -> Iterator[AskableImage]:
+    """With GPUs and without. Where the spec names no backend, of all that may be chosen."""
+    written = project.spec.services[name].backend
+    built_in = backends.find(base_backend(project.spec, written)) if written is not None else None
+    chosen = [(written or "", built_in)] if written is not None else [(b.name, b) for b in _chosen_by_itself()]
+    for named, backend in chosen:
+        service = project.with_backend(name, named) if backend is not None else None
+        for with_gpus in (True, False):
+            if backend is None or service is None or not backend.help:
+                continue
+            try:
+                image = choose_image(service, project.spec.backends.get(named), backend, with_gpus)
+            except SpecError:
+                continue
+            if service.container.command is None and service.container.entrypoint is None:
+                yield AskableImage(image, name, backend)
+
+
+def _chosen_by_itself() -> tuple[Backend, ...]:
+    return tuple(backend for backend in backends.load_all() if backend.chosen_for)
+
+
+def said_for(project: Project, service: str, facts: Iterable[HostFacts]) -> tuple[ImageFlags, ...]:
+    """What all images said that the service may run on these hosts."""
+    images = {one.image for one in _of_service(project, service)}
+    known = (said_by(host, image) for host in facts if host.image_flags for image in sorted(images))
+    return tuple({one.image: one for one in known if one is not None}.values())

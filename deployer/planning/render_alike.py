@@ -1,0 +1,59 @@
+"""Replicas that differ in nothing but their GPUs and port are rendered once, and each is given its own. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deployer.planning.render import render_container, template_of
+from deployer.planning.render_context import gpu_memory
+from deployer.planning.render_names import holds_names
+from deployer.planning.render_request import Placed, RenderRequest
+from deployer.planning.render_template import names_read_by
+from deployer.values.container import ContainerSpec
+
+OF_ONE_REPLICA = frozenset({"host", "replica", "gpus"})  # in a template's context
+
+
+class Renderer:
+    """Renders the replicas of one project; its results are those of `render_container`."""
+
+    def __init__(self) -> None:
+        self._containers: dict[object, ContainerSpec] = {}
+        self._is_own: dict[object, bool] = {}
+
+    def container(self, request: RenderRequest) -> ContainerSpec:
+        """SpecError for what only rendering can see."""
+        service = (request.service_name, request.backend_name, request.overrides)
+        if service not in self._is_own:
+            self._is_own[service] = _is_own(request)
+        if self._is_own[service] or not all(map(_is_plain, request.placed.gpus)):
+            return render_container(request)
+        key = (*service, *_likeness(request))
+        if key not in self._containers:
+            self._containers[key] = render_container(request)
+        return _placed(self._containers[key], request.placed)
+
+
+def _is_own(request: RenderRequest) -> bool:
+    """Whether the containers of a service may differ in more than what `_likeness` tells, GPUs and port."""
+    service = request.service
+    on_host = service.container.network == "host"  # the server itself listens on the port
+    return on_host or holds_names(service) or bool(OF_ONE_REPLICA & names_read_by(*template_of(request)))
+
+
+def _likeness(request: RenderRequest) -> tuple[object, ...]:
+    """All that a container is made from, but for the service itself and what one replica has for its own."""
+    weights = (request.model, request.draft, request.others)
+    place = (request.host.cache_dir, len(request.placed.gpus), request.placed.port is None)
+    return (request.image, request.category, weights, place, gpu_memory(request, request.service))
+
+
+def _placed(container: ContainerSpec, placed: Placed) -> ContainerSpec:
+    if placed.port is None:
+        return replace(container, gpus=placed.gpus)
+    return replace(container, gpus=placed.gpus, ports=tuple(replace(p, host=placed.port) for p in container.ports))
+
+
+def _is_plain(gpu: str) -> bool:
+    """Nothing that a rendered container is checked for."""
+    return gpu.isascii() and gpu.isprintable()
