@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
@@ -12,7 +13,7 @@ from deployer.planning.category import category_of
 from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
-from deployer.planning.served import Served, served_by
+from deployer.planning.served import Served, category_of_its_own, served_by
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
@@ -95,6 +96,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("services", name, "options", "speculative"),
             hint="add it to `models`, or correct the name",
         )
+    backend = with_image_of(backend, known[0].model)
     pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
     others = tuple((one.model, one.category[0]) for one in known[1:])
     model = known[0].model
@@ -175,9 +177,17 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
     before = categories.pop() if len(categories) == 1 else None
     category: tuple[str, str] | None = (model.category, "") if model.category is not None else None
     if category is None:
-        category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
+        known = category_of(path) or _of_backend(project, service, model)
+        category = (before, DECIDED) if before is not None else known or (LLM, NOTHING_TELLS)
     format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
     return _Known(service.model or "", model, format_, category, decided)
+
+
+def _of_backend(project: Project, service: Service, model: Model) -> tuple[str, str] | None:
+    """What the backend that the spec names says of a model of its own."""
+    backend = backends.find(base_backend(project.spec, service.backend or ""))
+    category = category_of_its_own(backend, model) if backend is not None else None
+    return (category, f"{backend.title} has it as such") if backend is not None and category is not None else None
 
 
 def _stands(project: Project, model: Model, item: Found) -> bool:
@@ -185,6 +195,14 @@ def _stands(project: Project, model: Model, item: Found) -> bool:
     decided = item.recorded.decisions.get("backend")
     known = isinstance(decided, str) and backends.find(base_backend(project.spec, decided)) is not None
     return known and item.recorded.decisions.get("model") == model_inputs(model)
+
+
+def with_image_of(backend: Backend, model: Model) -> Backend:
+    """The same backend with the repository of a model that has an image of its own."""
+    if backend.images.of_model is None or model.scheme == "file":
+        return backend
+    repository = backend.images.of_model.replace("{model}", model.location)
+    return replace(backend, images=replace(backend.images, repository=repository))
 
 
 def base_backend(spec: DeploySpec, name: str) -> str:

@@ -8,6 +8,7 @@ where a template is compiled, since jinja2 is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -28,10 +29,10 @@ ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test, nodes.Filter, nodes.Concat, nodes.Add,
     nodes.Sub, nodes.Mul, nodes.FloorDiv, nodes.Div, nodes.Mod, nodes.Neg, nodes.Call, nodes.Keyword,
 )  # fmt: skip
-CALLABLE = ("range", "flag")
+CALLABLE = ("range", "flag", "refuse")
 FILTERS = (
-    "d", "default", "first", "int", "items", "join", "last", "length", "list", "lower", "map", "round", "string",
-    "tojson", "trim", "upper",
+    "d", "default", "first", "int", "items", "join", "last", "length", "list", "literal", "lower", "map", "round",
+    "string", "tojson", "trim", "upper",
 )  # fmt: skip
 TESTS = ("defined", "undefined", "none", "true", "false", "number", "string", "mapping", "sequence")
 
@@ -122,7 +123,7 @@ class Fuelled(NodeTransformer):
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         if not isinstance(node.node, nodes.Name) or node.node.name not in CALLABLE:
-            raise RefusedNode(node, f"only {' and '.join(CALLABLE)} can be called")
+            raise RefusedNode(node, f"only {', '.join(CALLABLE[:-1])} and {CALLABLE[-1]} can be called")
         if node.dyn_args or node.dyn_kwargs or node.kwargs:
             raise RefusedNode(node, f"`{node.node.name}` takes plain arguments only")
         node.args = [self.visit(arg) for arg in node.args]
@@ -196,7 +197,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return placeholder(len(values) - 1)
 
         super().__init__(undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
-        self.filters = {name: self.filters[name] for name in FILTERS} | {"tojson": to_json}
+        own = {"tojson": to_json, "literal": as_literal}
+        self.filters = {name: self.filters[name] for name in FILTERS if name not in own} | own
         self.globals = {}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -229,6 +231,11 @@ def number(value: Any) -> int | float:
 def to_json(value: Any) -> str:
     """JSON in one line, for options that a backend takes as JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def as_literal(value: Any) -> str:
+    """A regular expression that finds the text as it is."""
+    return re.escape(str(value))
 
 
 def fuel_names(fuel: Fuel) -> dict[str, Any]:

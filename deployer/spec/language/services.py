@@ -55,7 +55,7 @@ class ProbeRequest(Section):
 
 class Health(Section):
     ready_timeout: Duration | None = Field(None, description="default by backend")
-    stall_timeout: Duration = 300.0
+    stall_timeout: Duration | None = Field(None, description="without a sign of loading; default by backend")
     probe: Literal["auto", "none"] | ProbeRequest = "auto"
 
 
@@ -88,7 +88,7 @@ class RestartBackoff(Section):
 
 
 class Nim(Section):
-    profile: str = "auto"
+    profile: Text = Field("auto", description="auto, or the id or name of one of the image's profiles")
 
 
 class ServedModel(Section):
@@ -151,7 +151,7 @@ class Service(Section):
     health: Health = Health.usual()
     rollout: Rollout = Rollout.usual()
     restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None
-    nim: Annotated[Nim | None, NotYet("leave it out")] = None
+    nim: Nim | None = None
 
     @model_validator(mode="after")
     def has_a_model(self) -> Self:

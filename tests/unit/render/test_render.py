@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -366,6 +367,8 @@ def test_the_spec_wins_over_its_template() -> None:
         (b"args: [[1]]", "texts and numbers"),
         (b"env: [1]", "must be a map"),
         (b"caches: {x: relative}", "absolute"),
+        (b"data: [1]", "must be a map"),
+        (b"data: {relative: 1}", "absolute"),
         (b"shm_size: lots", "`shm_size`"),
         (b"ulimits: {a: b}", "`ulimits.a"),
         (b"\xff", "UTF-8"),
@@ -376,6 +379,27 @@ def test_a_template_that_says_something_else_is_refused(template: bytes, said: s
         extended({}, {"mine.j2": template})
     assert caught.value.diagnostics[0].code == "bad-template"
     assert said in caught.value.diagnostics[0].message
+
+
+def test_a_template_ships_data_as_a_file_that_can_be_read() -> None:
+    source = b"args: []\ndata:\n  /etc/own.json: {names: {{ names }}, 'on': true, say: {{ 'a: \xc3\xa9' }}}\n"
+    ((path, shipped),) = extended({"served_name": ["a", "b"]}, {"mine.j2": source}).files.items()
+    assert path == "/etc/own.json"
+    text = base64.b64decode(shipped.data).decode()
+    assert json.loads(text) == {"names": ["a", "b"], "on": True, "say": "a: é"}
+    assert "é" in text
+
+
+def test_a_template_may_refuse_what_only_it_knows() -> None:
+    is_long = b"{% if (options.context_length or 0) > 4096 %}"
+    source = b"args: []\n" + is_long + b"{% set refused = refuse('context_length', 'it holds 4096') %}{% endif %}\n"
+    assert extended({"options": {"context_length": 4096}}, {"mine.j2": source}).command == ()
+    with pytest.raises(SpecError) as caught:
+        extended({"options": {"context_length": 8192}}, {"mine.j2": source})
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "option-refused"
+    assert "cannot be given `context_length`: it holds 4096 (service `chat`)" in problem.message
+    assert problem.hint == "remove `context_length`"
 
 
 def test_a_template_that_is_not_there_is_said() -> None:
