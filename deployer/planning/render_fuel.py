@@ -18,6 +18,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from deployer.values.canonical import digest
+
 FUEL = 500_000  # some tenths of a second; a built-in template takes some hundreds
 FUEL_NAME = "fuel_"  # the template's own names may not begin so
 VALUES = FUEL_NAME + "values"
@@ -31,8 +33,8 @@ ALLOWED: tuple[type[nodes.Node], ...] = (
 )  # fmt: skip
 CALLABLE = ("range", "flag", "refuse")
 FILTERS = (
-    "d", "default", "first", "int", "items", "join", "last", "length", "list", "literal", "lower", "map", "round",
-    "string", "tojson", "trim", "upper",
+    "d", "default", "digest", "first", "int", "items", "join", "last", "length", "list", "literal", "lower", "map",
+    "round", "string", "tojson", "trim", "upper",
 )  # fmt: skip
 TESTS = ("defined", "undefined", "none", "true", "false", "number", "string", "mapping", "sequence")
 
@@ -197,7 +199,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return placeholder(len(values) - 1)
 
         super().__init__(undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
-        own = {"tojson": to_json, "literal": as_literal}
+        own = {"digest": as_digest, "literal": as_literal, "tojson": to_json}
         self.filters = {name: self.filters[name] for name in FILTERS if name not in own} | own
         self.globals = {}
 
@@ -231,6 +233,11 @@ def number(value: Any) -> int | float:
 def to_json(value: Any) -> str:
     """JSON in one line, for options that a backend takes as JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def as_digest(value: Any) -> str:
+    """Sixteen hex digits that stand for a value: a mark to leave behind, and to look for."""
+    return digest(value)[:16]
 
 
 def as_literal(value: Any) -> str:
