@@ -71,7 +71,7 @@ def desired_replica(
     """Renders one placed replica. Raises SpecError for what only rendering can see (a template, a substitution)."""
     choice, here = placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
-    image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
+    image, why_image = image_of(project, placed, here if here is not None and here.host == placed.host else None)
     check_image(project, choice, image)
     request = RenderRequest(
         project=project,
