@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
+from deployer.planning.adapted import adapted
 from deployer.planning.category import category_of
 from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
@@ -96,7 +96,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("services", name, "options", "speculative"),
             hint="add it to `models`, or correct the name",
         )
-    backend = with_image_of(backend, known[0].model)
+    backend = adapted(backend, project, chosen, known[0].model)
     pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
     others = tuple((one.model, one.category[0]) for one in known[1:])
     model = known[0].model
@@ -195,14 +195,6 @@ def _stands(project: Project, model: Model, item: Found) -> bool:
     decided = item.recorded.decisions.get("backend")
     known = isinstance(decided, str) and backends.find(base_backend(project.spec, decided)) is not None
     return known and item.recorded.decisions.get("model") == model_inputs(model)
-
-
-def with_image_of(backend: Backend, model: Model) -> Backend:
-    """The same backend with the repository of a model that has an image of its own."""
-    if backend.images.of_model is None or model.scheme == "file":
-        return backend
-    repository = backend.images.of_model.replace("{model}", model.location)
-    return replace(backend, images=replace(backend.images, repository=repository))
 
 
 def base_backend(spec: DeploySpec, name: str) -> str:

@@ -9,7 +9,6 @@ from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.served import gpus_of_all, parallel
 from deployer.spec.language import GpuSelection
-from deployer.spec.language.base import parse_size
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
 from deployer.values.canonical import canonical_json
@@ -159,21 +158,21 @@ def overrides_of(project: Project, choice: ServiceChoice, facts: HostFacts) -> t
 def _filtered(wanted: GpuFilter, gpu: Gpu) -> str | None:
     if wanted.model is not None and wanted.model.lower() not in gpu.name.lower():
         return f"is a {gpu.name}, not a `{wanted.model}`"
-    if wanted.memory is not None:
-        size = parse_size(wanted.memory.removeprefix(">=").strip())
-        if gpu.memory_total is None or gpu.memory_total < size:
-            return f"has less than `{wanted.memory}` of memory"
-    if wanted.cc is not None and not _at_least(gpu.compute_capability, wanted.cc):
+    size = wanted.least_memory
+    if size is not None and (gpu.memory_total is None or gpu.memory_total < size):
+        return f"has less than `{wanted.memory}` of memory"
+    if not _has_capability(gpu.compute_capability, wanted):
         return f"has compute capability {gpu.compute_capability or 'unknown'}, not `{wanted.cc}`"
     return None
 
 
-def _at_least(found: str | None, wanted: str) -> bool:
+def _has_capability(found: str | None, wanted: GpuFilter) -> bool:
+    if wanted.cc is None or wanted.least_cc is None:
+        return True
     if found is None:
         return False
-    least = wanted.removeprefix(">=").strip()
-    a, b = (tuple(int(part) for part in text.split(".")) for text in (found, least))
-    return a >= b if wanted.startswith(">=") else a == b
+    a, b = (tuple(int(part) for part in text.split(".")) for text in (found, wanted.least_cc))
+    return a >= b if wanted.cc.startswith(">=") else a == b
 
 
 def _why_not(project: Project, request: GpuRequest, pool: list[Gpu], count: int) -> str:

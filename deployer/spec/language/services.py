@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts
+from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts, parse_size
 from deployer.spec.language.container import Container
 from deployer.spec.language.models import Category
 from deployer.spec.language.options import Options
@@ -27,6 +27,15 @@ class GpuFilter(Section):
     model: str | None = None
     memory: str | None = Field(None, pattern=r"^(>=)?\s*\d+(\.\d+)?\s*([kKmMgGtT]i?[bB]?)?$")
     cc: Text | None = Field(None, pattern=r"^(>=)?\s*\d+\.\d+$")
+
+    @property
+    def least_memory(self) -> int | None:
+        """Bytes."""
+        return parse_size(self.memory.removeprefix(">=").strip()) if self.memory is not None else None
+
+    @property
+    def least_cc(self) -> str | None:
+        return self.cc.removeprefix(">=").strip() if self.cc is not None else None
 
 
 class Placement(Section):

@@ -13,6 +13,7 @@ from deployer import backends
 from deployer.errors import SpecError
 from deployer.planning.render import choose_image, render_container
 from deployer.planning.render_docker import refused_extra
+from deployer.planning.render_options import check_options
 from deployer.planning.served import served_names
 from deployer.spec.language import BackendPin, Container, Service
 from deployer.values.container import (
@@ -400,6 +401,19 @@ def test_a_template_may_refuse_what_only_it_knows() -> None:
     assert problem.code == "option-refused"
     assert "cannot be given `context_length`: it holds 4096 (service `chat`)" in problem.message
     assert problem.hint == "remove `context_length`"
+
+
+def test_a_template_may_read_options_that_its_backend_does_not_know() -> None:
+    sections = {"backends": {"acme": {"extends": "container", "template": "acme.j2"}}}
+    project = project_of(
+        {"backend": "acme", "image": "acme:1", "options": {"context_length": 512, "dtype": "auto"}},
+        {"acme.j2": b"args: [{{ options.context_length }}]"},
+        **sections,
+    )
+    request = placed_request(project, "container")
+    assert render_container(request).command == ("512",)
+    (problem,) = check_options(project, "chat", request.backend)
+    assert problem.message.startswith("`container` has no `dtype`")
 
 
 def test_a_template_that_is_not_there_is_said() -> None:
