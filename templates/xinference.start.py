@@ -8,6 +8,8 @@ Only the standard library, and nothing that Python 3.8 does not have: it runs in
 
 import contextlib
 import fcntl
+import functools
+import http.client
 import json
 import os
 import signal
@@ -47,6 +49,8 @@ def ask(path, body=None, timeout=30.0):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["detail"]
         raise Failed(f"HTTP {error.code}: {text}") from None
+    except (http.client.HTTPException, ValueError) as error:
+        raise Failed(f"its answer cannot be read: {error!r}") from None
 
 
 def is_there(name):
@@ -93,9 +97,14 @@ def launch_all():
 
 def serve(command):
     """The server's exit code. As the container's first process it buries whatever else has ended in it."""
-    server = subprocess.Popen(command)
+    early = []
+    tell = early.append  # what is said before there is a server
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: os.kill(server.pid, number))
+        signal.signal(number, lambda number, _: tell(number))
+    server = subprocess.Popen(command)
+    tell = functools.partial(os.kill, server.pid)
+    for number in early:
+        tell(number)
     threading.Thread(target=launch_all, daemon=True).start()
     while True:
         pid, status = os.wait()

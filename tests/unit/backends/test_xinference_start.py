@@ -167,7 +167,8 @@ def test_a_server_that_is_not_up_is_waited_for(server: Xinference) -> None:
     (server.folder / "models.json").write_text(json.dumps(wanted | {"endpoint": "http://127.0.0.1:9"}))
     with server.start("sleep", "60") as process:
         time.sleep(0.5)
-        (server.folder / "models.json").write_text(json.dumps(wanted))
+        (server.folder / "next.json").write_text(json.dumps(wanted))
+        (server.folder / "next.json").replace(server.folder / "models.json")
         eventually(lambda: len(server.launched) == len(MODELS))
         process.terminate()
         said, _ = process.communicate(timeout=10)
