@@ -4,10 +4,10 @@ Every model is launched by a request of its own, and forgotten when the server r
 container's process and launches them each time, `xinference.setup.yaml.j2` waits for them and finds what is missing.
 Images before 2.0 have the engines in them; from 3.0 on an engine is installed when its first model is launched, which
 takes PyPI or a mirror of it, and CUDA 13. Login is off: from 3.0 on it is a database of users. 1.x and 2.x run code
-that comes with a model unless `trust_remote_code: false` says otherwise.
+that comes with an LLM unless `trust_remote_code: false` says otherwise, and that of all other models in any case.
 """
 
-from deployer.backends.base import Api, Backend, Images, InTemplate, Refused
+from deployer.backends.base import Api, Backend, FlagRange, Images, InTemplate, Refused
 from deployer.backends.builtin_tables import BuiltinTable
 
 CHAT = ("llm",)
@@ -66,6 +66,7 @@ BACKEND = Backend(
     shm_size_multi_gpu=16 * 1024**3,
     stop_grace=60.0,
     caches={"home": HOME},  # weights, engines and logs
+    flags={name: FlagRange(since="3.0") for name in ("XINFERENCE_TRUST_REMOTE_CODE", "torch_dtype")},
     env={"XINFERENCE_HOME": HOME, "XINFERENCE_AUTH_ADVANCED": "false"},
     source="Xinference wheels 1.5.0, 2.0.0, 3.2.1 and 4.1.0 (api.restful_api, core.supervisor, core.worker, constants, "
     "deploy.cmdline), xinference/deploy/docker and doc/source/getting_started of v3.2.1; no GPU was at hand",

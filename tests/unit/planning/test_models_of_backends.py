@@ -115,6 +115,11 @@ def test_a_backend_knows_what_its_own_models_are_for(model: str, category: str) 
             [{"model": "qwen", "options": {"kv_cache_dtype": "fp8"}}],
             "its engine `transformers` is not known to have it",
         ),
+        ([{"model": "qwen", "options": {"cpu_offload": "auto"}}], "`transformers` is not known to have it"),
+        (
+            [{"model": "qwen", "options": {"cpu_offload": "auto"}, "args": ["--model-engine", "vLLM"]}],
+            "a number, of GiB",
+        ),
         ([{"model": "m3", "options": {"context_length": 512}}], "not for a model of category `embedding`"),
         ([{"model": "qwen", "options": {"lora": {"a": "/a"}}}], "one `lora` for all of its models"),
     ],
@@ -123,6 +128,19 @@ def test_options_of_models_that_are_refused(models: list[dict[str, Any]], words:
     code, message = problem_of(BOX | {"models": models})
     assert code == "option-refused"
     assert words in message
+
+
+def test_code_of_a_model_that_runs_whatever_is_said_is_refused() -> None:
+    wary = BOX | {"model": "m3", "options": {"trust_remote_code": False}}
+    assert "releases before 3.0 run the code" in problem_of(wary | {"version": "v1.5.0"})[1]
+    assert not plan_of(wary | {"version": "v3.2.1"}).has_errors
+    assert not plan_of(wary | {"version": "v1.5.0", "model": "qwen"}).has_errors
+
+
+def test_options_of_an_engine_are_those_of_the_release() -> None:
+    long = BOX | {"model": "qwen", "options": {"context_length": 512}}
+    assert "`transformers` is not known to have it" in problem_of(long | {"version": "v1.5.0"})[1]
+    assert not plan_of(long | {"version": "v3.2.1"}).has_errors
 
 
 @pytest.mark.parametrize(
