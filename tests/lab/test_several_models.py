@@ -50,7 +50,7 @@ def listed(lab: Lab, url: str) -> list[str]:
 def test_every_model_must_be_launched_and_asked(lab: Lab, settled: Project) -> None:
     assert listed(lab, settled.replica("box")["url"]) == NAMES
     verified = settled.run("verify", "--json").text
-    assert "bge-m3: a vector of 8" in verified
+    assert "bge-m3: a vector of 16" in verified
     assert "chat: Paris." in verified
     assert "reranker: scores" in verified
 

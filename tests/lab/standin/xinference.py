@@ -73,7 +73,7 @@ def answer_of(path: str, request: dict[str, Any]) -> dict[str, Any]:
         raise Refusal(400, f"Model not found in the model list, uid: {request.get('model')}")
     match path, found["model_type"]:
         case "/v1/embeddings", "embedding":
-            return {"object": "list", "data": [{"index": 0, "embedding": [0.1 * i for i in range(8)]}]}
+            return {"object": "list", "data": [{"index": 0, "embedding": [0.1 * i for i in range(16)]}]}
         case "/v1/rerank", "rerank":
             scores = [{"index": i, "relevance_score": 1.0 / (i + 1)} for i, _ in enumerate(request["documents"])]
             return {"id": "1", "results": scores}
