@@ -69,5 +69,5 @@ BACKEND = Backend(
     flags={name: FlagRange(since="3.0") for name in ("XINFERENCE_TRUST_REMOTE_CODE", "torch_dtype")},
     env={"XINFERENCE_HOME": HOME, "XINFERENCE_AUTH_ADVANCED": "false"},
     source="Xinference wheels 1.5.0, 2.0.0, 3.2.1 and 4.1.0 (api.restful_api, core.supervisor, core.worker, constants, "
-    "deploy.cmdline), xinference/deploy/docker and doc/source/getting_started of v3.2.1; no GPU was at hand",
+    "deploy.cmdline), xinference/deploy/docker and doc/source/getting_started of v3.2.1; 4.1.0 was run, on a CPU",
 )
