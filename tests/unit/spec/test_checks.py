@@ -144,11 +144,9 @@ NOT_YET = [
     ("    placement: {share: true}\n", "share", "GPUs of its own"),
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
-    ("    nim: {profile: x}\n", "nim", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {hf: {endpoint: x}}\n", "hubs", "file://"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
-    ("profiles: {p: {nim: {}}}\n", "nim", "leave it out"),
     ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
 ]
 
@@ -177,7 +175,7 @@ def test_host_keys_that_are_not_built_yet(key, value):
     assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
 
 
-@pytest.mark.parametrize("scheme", ["hf", "modelscope", "ngc", "https", "local"])
+@pytest.mark.parametrize("scheme", ["hf", "modelscope", "https", "local"])
 def test_only_weights_on_the_host_yet(scheme):
     problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
     assert problem.code == "not-supported-yet"
