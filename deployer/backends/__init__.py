@@ -9,7 +9,7 @@ from functools import cache
 
 from deployer.backends.base import Backend
 
-NOT_BACKENDS = ("base", "flag_tables", "versions")
+NOT_BACKENDS = ("base", "builtin_tables", "flag_tables", "versions")
 
 
 @cache

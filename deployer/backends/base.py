@@ -103,7 +103,9 @@ class Images:
     letter it may begin with. A version that is not a number, such as `nightly`, is the tag itself; one that goes on
     after its number, as in `0.16.0-cu13`, takes the place of what the pattern has there. None: there is no such image.
     The unversioned tags are for a backend whose default names no version. `others` are patterns of tags that are never
-    chosen, but tell a version. `instead`: what to do where there is no image.
+    chosen, but tell a version. `of_model`: the repository of a model that has an image of its own, `{model}` being what
+    follows the scheme. `family`: what begins with it is tagged by version too. `instead`: what to do where there is no
+    image.
     """
 
     repository: str | None
@@ -113,6 +115,8 @@ class Images:
     gpu_unversioned: str | None = None
     cpu_unversioned: str | None = None
     others: tuple[str, ...] = ()
+    of_model: str | None = None
+    family: str | None = None
     instead: str = "name one with the service's `image`"
 
 
@@ -121,7 +125,7 @@ class Api:
     """HTTP paths of the server; None: the backend has no such thing.
 
     `health` answers 2xx once a request can be served, and something else or nothing before. `documents` is the field
-    of a rerank request that holds the texts to order.
+    of a rerank request that holds the texts to order, `voice` one that a request for speech may name.
     """
 
     health: str
@@ -135,6 +139,7 @@ class Api:
     transcriptions: str | None = None
     images: str | None = None
     documents: str = "documents"
+    voice: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +176,17 @@ class Backend:
     least_cc: str | None = None  # compute capability of the GPUs that its images have code for
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
+    builtin: Mapping[str, str] = field(default_factory=dict)  # model of `builtin://` -> category, if not llm
     takes_model_args: bool = False  # each model of a service can have arguments
     default_context: int | None = None
     names: Literal["all", "one", "any", "path", "tagged", "listed"] = "all"
     name_flag: str | None = None
     needs_args: tuple[str, ...] = ()  # flags that only the spec can give
     notice: str | None = None  # what people should know who choose it: that nobody develops it any more, say
+    stall_timeout: float = 300.0  # seconds without a sign of loading
+    first_start: str | None = None  # what may take long the first time, for people who wait
+    wants_env: Mapping[str, str] = field(default_factory=dict)  # variables that only the spec can give, and what for
+    has_profiles: bool = False  # the spec's `nim`
     shm_size: int | None = None  # bytes
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs
     stop_grace: float = 30.0  # seconds

@@ -1,7 +1,8 @@
 """Ollama: models of its own registry, and GGUF files; on CPUs and GPUs.
 
-What a service is given is a model derived for it: named as served, with its options as parameters. The server keeps
-it on disk, so it is there again after a restart; `ollama.setup.yaml.j2` says what is missing.
+What a service is given is a model derived for it, with its options as parameters, under a name that carries their
+digest (`deployer/model:DIGEST`); once it has answered, the served names are copied from it. The server keeps them on
+disk, so they are there again after a restart; `ollama.setup.yaml.j2` says what is missing.
 """
 
 from deployer.backends.base import FILES, Api, Backend, Images, InTemplate, Refused

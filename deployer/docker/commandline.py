@@ -207,12 +207,26 @@ def _directories(spec: ContainerSpec) -> Iterator[str]:
 def _copies(spec: ContainerSpec, name: str) -> Iterator[str]:
     """Files go in as a tar, which alone says owner and mode; secrets are put into theirs by the shell."""
     for path, file in sorted(spec.files.items()):
-        content = textwrap.wrap(base64.b64encode(base64.b64decode(file.data)).decode(), LINE)
-        fill = "\n".join([f"base64 -d > {_inside(path)} <<'{END}' &&", *content, END])
-        yield _copy(path, fill, (file.mode, file.uid, file.gid), name)
+        yield _copy(path, _fill(path, base64.b64decode(file.data)), (file.mode, file.uid, file.gid), name)
     for path, secret in sorted(spec.secret_files.items()):
         fill = f"{_print(secret)} > {_inside(path)} &&"
         yield _copy(path, fill, (secret.mode, secret.uid, secret.gid), name)
+
+
+def _fill(path: str, data: bytes) -> str:
+    """Text as it is, for people to read; all else as base64."""
+    try:
+        lines = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        lines = []
+    if lines[1:] and lines.pop() == "" and END not in lines and all(map(_is_plain, lines)):
+        return "\n".join([f"cat > {_inside(path)} <<'{END}' &&", *lines, END])
+    content = textwrap.wrap(base64.b64encode(data).decode(), LINE)
+    return "\n".join([f"base64 -d > {_inside(path)} <<'{END}' &&", *content, END])
+
+
+def _is_plain(line: str) -> bool:
+    return line.replace("\t", "").isprintable()
 
 
 def _print(file: SecretFile) -> str:

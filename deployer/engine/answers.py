@@ -10,6 +10,7 @@ from typing import Any
 
 MAX_ANSWER = 10_000  # characters of an answer that are looked at
 SHORTEST_VECTOR = 8
+MANY = 20  # abilities of a model that are looked at
 MANY_BROKEN = 0.5  # share of U+FFFD above which a text counts as broken
 
 
@@ -43,6 +44,17 @@ def listed_models(body: bytes) -> tuple[str, ...]:
             if isinstance(aliases, list):
                 found.extend(alias for alias in aliases if isinstance(alias, str))
     return tuple(dict.fromkeys(found))
+
+
+def listed_abilities(body: bytes) -> dict[str, tuple[str, ...]]:
+    """What the models of the list can do, where it says so (Xinference: `model_ability`), by id."""
+    entries = parsed(body).get("data")
+    found = {}
+    for entry in entries if isinstance(entries, list) else []:
+        can = entry.get("model_ability") if isinstance(entry, dict) else None
+        if isinstance(can, list) and can:
+            found[str(entry.get("id"))] = tuple(str(word) for word in can[:MANY])
+    return found
 
 
 def chat_text(body: bytes) -> str:

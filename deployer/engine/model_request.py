@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -12,6 +14,7 @@ from deployer.engine.answers import (
     check_text,
     check_vector,
     completion_text,
+    listed_abilities,
     listed_models,
 )
 from deployer.engine.container_log import last_lines, service_of
@@ -74,6 +77,7 @@ class Asked:
     before: ObservedContainer | None
     last: bytes = b""
     listed: tuple[str, ...] = ()
+    abilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check_models(self) -> None:
         path = self.operation.paths.get("models")
@@ -84,6 +88,7 @@ class Asked:
             return  # the server has no such list
         self.must_be_ok(reply, path)
         found = self.listed = listed_models(reply.body)
+        self.abilities = listed_abilities(reply.body)
         missing = [name for name in self.operation.models if name not in found]
         if missing:
             listed = ", ".join(self.site.words(name) for name in found[:10]) or "nothing"
@@ -126,7 +131,7 @@ class Asked:
 
     def speak(self) -> str:
         path = self.path("speech")
-        voice = first_voice(self.listing("voices")) if "voices" in self.operation.paths else "default"
+        voice = first_voice(self.listing("voices")) if "voices" in self.operation.paths else self.operation.voice
         reply = self.request("POST", path, {**self.model(), **speech_request(self.operation.prompt or SPOKEN, voice)})
         self.must_be_ok(reply, path)
         return check_speech(reply.body)
@@ -138,6 +143,11 @@ class Asked:
         return self.site.context.redactor.line(check_transcription(reply.body), SHOWN)
 
     def draw(self) -> str:
+        """Of a model that its server lists with abilities, and not with this one, the list has to do: one that reads
+        text in images, say."""
+        can = self.abilities.get(self.model().get("model", ""))
+        if can is not None and "text2image" not in can:
+            return self.site.context.redactor.line("is listed, for " + ", ".join(can), SHOWN)
         path = self.path("images")
         reply = self.request("POST", path, {**self.model(), **image_request(self.operation.prompt or DRAWN)})
         self.must_be_ok(reply, path)

@@ -31,8 +31,8 @@ def operation_text(operation: Operation) -> str:
             return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
         case MakeDirectory(path=path):
             return f"make directory {path}"
-        case AwaitReady(name=name):
-            return f"wait until {name} is ready"
+        case AwaitReady(name=name, note=note):
+            return f"wait until {name} is ready" + (f" ({note})" if note else "")
         case EnsureSetup(name=name, task=task):
             return f"set up {task.name} in {name}"
         case TakeOver(name=name):

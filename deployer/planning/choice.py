@@ -9,11 +9,12 @@ from deployer import backends
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
+from deployer.planning.adapted import adapted
 from deployer.planning.category import category_of
 from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
-from deployer.planning.served import Served, served_by
+from deployer.planning.served import Served, category_of_its_own, served_by
 from deployer.planning.weights import manifest_of, path_fact
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
@@ -109,6 +110,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
             project.where("services", name, "options", "speculative"),
             hint="add it to `models`, or correct the name",
         )
+    backend = adapted(backend, project, chosen, known[0].model)
     pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
     others = tuple((one.model, one.category[0]) for one in known[1:])
     model = known[0].model
@@ -231,7 +233,8 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
     before = categories.pop() if len(categories) == 1 else None
     category: tuple[str, str] | None = (model.category, "") if model.category is not None else None
     if category is None:
-        category = (before, DECIDED) if before is not None else category_of(path) or (LLM, NOTHING_TELLS)
+        known = category_of(path) or _of_backend(project, service, model)
+        category = (before, DECIDED) if before is not None else known or (LLM, NOTHING_TELLS)
     format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
     return _Known(service.model or "", model, format_, category, decided, on_cpus)
 
@@ -244,6 +247,13 @@ def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
     meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
     paths = (facts.paths.get(model.location) for facts in meant)
     return next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
+
+
+def _of_backend(project: Project, service: Service, model: Model) -> tuple[str, str] | None:
+    """What the backend that the spec names says of a model of its own."""
+    backend = backends.find(base_backend(project.spec, service.backend or ""))
+    category = category_of_its_own(backend, model) if backend is not None else None
+    return (category, f"{backend.title} has it as such") if backend is not None and category is not None else None
 
 
 def _stands(project: Project, model: Model, item: Found) -> bool:

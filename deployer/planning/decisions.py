@@ -4,6 +4,7 @@ newer default. Decides nothing else."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from deployer.errors import Diagnostic, SpecError
@@ -21,10 +22,16 @@ from deployer.values.images import parse_image
 ABOUT_THE_ROLLOUT = ("replicas", "state", "protect", "api", "health", "rollout", "restart_backoff", "replaces")
 
 
-def image_of(placed: Placed, here: Found | None) -> tuple[str, str]:
-    """The image and why; one that was decided automatically stays while its inputs stand."""
+def image_of(project: Project, placed: Placed, here: Found | None) -> tuple[str, str]:
+    """The image and why; one that was decided automatically stays while its inputs stand. SpecError where there is
+    none."""
     choice = placed.choice
-    image = choose_image(choice.service, choice.pin, choice.backend, bool(placed.gpus))
+    try:
+        image = choose_image(choice.service, choice.pin, choice.backend, bool(placed.gpus))
+    except SpecError as error:
+        where = project.where("services", choice.name, "backend")
+        named = (replace(d, message=f"{d.message} (service `{choice.name}`)", where=where) for d in error.diagnostics)
+        raise SpecError(named) from error
     pinned = choice.service.image or choice.service.version or (choice.pin and (choice.pin.image or choice.pin.version))
     if pinned:
         return image, "spec"

@@ -81,7 +81,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
     written, found = wanted.written, wanted.found
     project, choice, here = written.project, placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
-    image, why_image = image_of(placed, here if here is not None and here.host == placed.host else None)
+    image, why_image = image_of(project, placed, here if here is not None and here.host == placed.host else None)
     check_image(project, choice, image)
     request = RenderRequest(
         project=project,

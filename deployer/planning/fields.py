@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deployer.values.codec import to_data
@@ -10,6 +12,7 @@ from deployer.values.container import ContainerSpec
 from deployer.values.plan import FieldDiff
 
 ABSENT = None
+LEVELS = 32  # of JSON that is compared key by key
 
 
 def field_diffs(before: ContainerSpec, after: ContainerSpec) -> tuple[FieldDiff, ...]:
@@ -17,19 +20,48 @@ def field_diffs(before: ContainerSpec, after: ContainerSpec) -> tuple[FieldDiff,
     found = tuple(sorted(_compare("", _readable(before), _readable(after)), key=lambda d: d.path))
     if not found and before.command != after.command:
         return (FieldDiff("command", "in another order", "in this order"),)
-    return found
+    return found or tuple(_laid_out(before, after))
+
+
+def _laid_out(before: ContainerSpec, after: ContainerSpec) -> Iterator[FieldDiff]:
+    """Shipped files that say the same in other characters."""
+    for path, shipped in sorted(after.files.items()):
+        if path in before.files and before.files[path].data != shipped.data:
+            yield FieldDiff(f"files.{path}.digest", _short(before.files[path].data), _short(shipped.data))
 
 
 def _readable(spec: ContainerSpec) -> dict[str, Any]:
     data: dict[str, Any] = to_data(spec, defaults=True)
     data["command"] = _by_flag(spec.command)
     for path, shipped in data["files"].items():
-        data["files"][path] = {**shipped, "data": f"{len(spec.files[path].data)} characters of base64"} | {
-            "digest": _short(spec.files[path].data)
-        }
+        text = spec.files[path].data
+        said = {"data": f"{len(text)} characters of base64", "digest": _short(text)}
+        data["files"][path] = {**shipped, **(_json_in(text) or said)}
     data["mounts"] = {mount["target"]: mount for mount in data["mounts"]}
     data["ports"] = {f"{port['container']}/{port['protocol']}": port for port in data["ports"]}
     return data
+
+
+def _json_in(text: str) -> dict[str, Any] | None:
+    """What a shipped file says, where that is a JSON map, or a list of maps with names."""
+    try:
+        content = json.loads(base64.b64decode(text), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(content, list) and all(isinstance(item, dict) and "name" in item for item in content):
+        content = {str(item["name"]): item for item in content}
+    return {"data": content} if isinstance(content, dict) and _is_shallow(content) else None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
+
+
+def _is_shallow(item: object, levels: int = LEVELS) -> bool:
+    if not isinstance(item, dict | list):
+        return True
+    inner = item.values() if isinstance(item, dict) else item
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _short(text: str) -> str:

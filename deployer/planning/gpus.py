@@ -9,7 +9,6 @@ from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.served import gpus_of_all, parallel
 from deployer.spec.language import GpuSelection
-from deployer.spec.language.base import parse_size
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
 from deployer.values.canonical import canonical_json
@@ -143,7 +142,7 @@ def _too_old(choice: ServiceChoice, gpu: Gpu) -> str | None:
     """For the images of the backend's own default; of others it is not known."""
     service, least, found = choice.service, choice.backend.least_cc, gpu.compute_capability
     is_default = service.image is None and service.version is None and choice.pin is None
-    if least is None or found is None or not is_default or _at_least(found, f">={least}"):
+    if least is None or found is None or not is_default or _capability(found) >= _capability(least):
         return None
     return f"has compute capability {found}, and `{choice.backend_name}` needs {least}"
 
@@ -171,25 +170,30 @@ def overrides_of(project: Project, choice: ServiceChoice, facts: HostFacts) -> t
 def _filtered(wanted: GpuFilter, gpu: Gpu) -> str | None:
     if wanted.model is not None and wanted.model.lower() not in gpu.name.lower():
         return f"is a {gpu.name}, not a `{wanted.model}`"
-    if wanted.memory is not None:
-        size = parse_size(wanted.memory.removeprefix(">=").strip())
-        if gpu.memory_total is None or gpu.memory_total < size:
-            return f"has less than `{wanted.memory}` of memory"
-    if wanted.cc is not None and not _at_least(gpu.compute_capability, wanted.cc):
+    size = wanted.least_memory
+    if size is not None and (gpu.memory_total is None or gpu.memory_total < size):
+        return f"has less than `{wanted.memory}` of memory"
+    if not _has_capability(gpu.compute_capability, wanted):
         return f"has compute capability {gpu.compute_capability or 'unknown'}, not `{wanted.cc}`"
     return None
 
 
-def _at_least(found: str | None, wanted: str) -> bool:
+def _has_capability(found: str | None, wanted: GpuFilter) -> bool:
+    if wanted.cc is None or wanted.least_cc is None:
+        return True
     if found is None:
         return False
-    least = wanted.removeprefix(">=").strip()
-    a, b = (tuple(int(part) for part in text.split(".")) for text in (found, least))
-    return a >= b if wanted.startswith(">=") else a == b
+    a, b = _capability(found), _capability(wanted.least_cc)
+    return a >= b if wanted.cc.startswith(">=") else a == b
+
+
+def _capability(text: str) -> tuple[int, ...]:
+    """As numbers: `8.10` is more than `8.9`."""
+    return tuple(int(part) for part in text.split("."))
 
 
 def _why_not(project: Project, request: GpuRequest, pool: list[Gpu], count: int) -> str:
-    choice, facts, busy = request.choice, request.facts, request.busy
+    facts, busy = request.facts, request.busy
     if facts.gpu.problem and not facts.gpus:
         return f"GPUs cannot be used: {facts.gpu.problem}"
     reasons = []

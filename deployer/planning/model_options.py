@@ -8,6 +8,7 @@ from typing import Any
 
 from deployer.backends.base import Backend, InTemplate, is_per_model
 from deployer.errors import Diagnostic, Where
+from deployer.planning.model_args import parse_settings
 from deployer.planning.served import served_names
 from deployer.spec.language import Service
 from deployer.spec.project import Project
@@ -23,12 +24,26 @@ def models_problems(project: Project, name: str, backend: Backend, service: Serv
     for text in twice:
         message = f"two models of service `{name}` are served as `{text}`"
         yield Diagnostic("name-served-twice", message, where, hint="give each a `served_name` of its own")
+    for index, entry in enumerate(service.models):
+        if entry.args:
+            place = project.where("services", name, "models", index, "args")
+            yield from _args_refused(backend, name, entry.args, place)
+        if backend.names == "one" and len(entry.served_name) > 1:
+            place = project.where("services", name, "models", index, "served_name")
+            message = f"`{backend.name}` serves a model under one name, not {len(entry.served_name)} (service `{name}`)"
+            yield Diagnostic("names-refused", message, place, hint=f"keep `{entry.served_name[0]}`")
+
+
+def _args_refused(backend: Backend, name: str, args: tuple[str, ...], where: Where | None) -> Iterator[Diagnostic]:
     if not backend.takes_model_args:
-        for index, entry in enumerate(service.models):
-            if entry.args:
-                place = project.where("services", name, "models", index, "args")
-                message = f"`{backend.name}` takes no arguments for one of its models (service `{name}`)"
-                yield Diagnostic("args-refused", message, place, hint="use the model's `options`")
+        message = f"`{backend.name}` takes no arguments for one of its models (service `{name}`)"
+        yield Diagnostic("args-refused", message, where, hint="use the model's `options`")
+        return
+    try:
+        parse_settings(args)
+    except ValueError as error:
+        hint = "write `--name VALUE`, as for the backend's own program"
+        yield Diagnostic("args-refused", f"{error} (service `{name}`)", where, hint=hint)
 
 
 def written_options(project: Project, name: str, service: Service) -> Iterator[tuple[str, Any, Where | None, int]]:

@@ -44,7 +44,8 @@ def await_ready(replica: DesiredReplica) -> AwaitReady:
         endpoint=endpoint(replica),
         path=api_of(replica.choice.service, backend).health,
         timeout=backend.ready_timeout if health.ready_timeout is None else health.ready_timeout,
-        stall_timeout=health.stall_timeout,
+        stall_timeout=backend.stall_timeout if health.stall_timeout is None else health.stall_timeout,
+        note=backend.first_start or "",
     )
 
 
@@ -98,6 +99,7 @@ class Asked:
             paths={name: path for name, path in paths.items() if path is not None},
             prompt=request.prompt,
             expect=request.expect,
+            voice=api.voice,
         )
 
     def _listed(self) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ def choose_image(service: Service, pin: BackendPin | None, backend: Backend, wit
     pattern = images.gpu if with_gpus else images.cpu
     version = version or backend.version
     unversioned = images.gpu_unversioned if with_gpus else images.cpu_unversioned
+    if repository is not None and pattern is not None and version is None and unversioned is None:
+        raise SpecError(Diagnostic("no-image", f"no release of `{backend.name}` is named", hint=images.instead))
     if repository is None or pattern is None or (version is None and unversioned is None):
         of_a_kind = "" if repository is None else f" for replicas {'with' if with_gpus else 'without'} GPUs"
         raise SpecError(Diagnostic("no-image", f"`{backend.name}` has no image{of_a_kind}", hint=images.instead))
@@ -62,7 +64,8 @@ def render_container(request: RenderRequest) -> ContainerSpec:
     service = placed_service(request)
     output = _output(request, service)
     container = combined(output.container, service.container)
-    files = _own_files(request.backend) | shipped_files(request, container.files) | _chat_template(request, service)
+    files = _own_files(request.backend, output)
+    files |= shipped_files(request, container.files) | _chat_template(request, service)
     keys, key_args, key_files = _api_key(request.backend, service, container)
     args = (*output.args, *key_args, *service.args)
     env = {**request.backend.env, **output.env, **keys, **service.env}
@@ -131,12 +134,14 @@ def _mounts(
         raise SpecError(Diagnostic("bad-volume", f"{error} (service `{request.service_name}`)", where)) from error
 
 
-def _own_files(backend: Backend) -> dict[str, ShippedFile]:
-    """Programs of the backend's that its image lacks."""
-    return {
-        target: ShippedFile(base64.b64encode(builtin_template(name).encode()).decode(), mode=0o755)
-        for target, name in backend.files.items()
-    }
+def _own_files(backend: Backend, output: TemplateOutput) -> dict[str, ShippedFile]:
+    """Programs of the backend's that its image lacks, and what its template makes."""
+    programs = {path: _shipped(builtin_template(name), 0o755) for path, name in backend.files.items()}
+    return programs | {path: _shipped(content, 0o644) for path, content in output.data.items()}
+
+
+def _shipped(text: str, mode: int) -> ShippedFile:
+    return ShippedFile(base64.b64encode(text.encode()).decode(), mode=mode)
 
 
 def _ports(request: RenderRequest, service: Service, container: Container) -> tuple[PortBinding, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployer.planning.own_help import said_by
 from deployer.planning.render import render_container, template_of
 from deployer.planning.render_context import gpu_memory
 from deployer.planning.render_names import holds_names
@@ -45,7 +46,8 @@ def _likeness(request: RenderRequest) -> tuple[object, ...]:
     """All that a container is made from, but for the service itself and what one replica has for its own."""
     weights = (request.model, request.draft, request.others)
     place = (request.host.cache_dir, len(request.placed.gpus), request.placed.port is None)
-    return (request.image, request.category, weights, place, gpu_memory(request, request.service))
+    said = said_by(request.facts, request.image)
+    return (request.image, said, request.category, weights, place, gpu_memory(request, request.service))
 
 
 def _placed(container: ContainerSpec, placed: Placed) -> ContainerSpec:

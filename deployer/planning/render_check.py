@@ -36,7 +36,24 @@ def container_problems(request: RenderRequest, spec: ContainerSpec) -> Iterator[
     if refused is not None:
         where = project.where("services", service, "container", "extra")
         yield Diagnostic("extra-refused", f"{refused} (service `{service}`)", where, hint="remove it from `extra`")
+    yield from _unfit_model(request)
     yield from _unwritable(request, spec)
+
+
+def _unfit_model(request: RenderRequest) -> Iterator[Diagnostic]:
+    """A folder where the backend can only be given a GGUF file."""
+    if request.backend.formats != ("gguf",):
+        return
+    models = (request.model, *(facts for facts, _ in request.others))
+    for alone, model in zip(request.project.spec.services[request.service_name].each(), models, strict=True):
+        if model.kind == "directory":
+            yield Diagnostic(
+                "format-refused",
+                f"`{request.backend.name}` serves GGUF files, and there is none in `{model.path}` on host "
+                f"`{request.host_name}` (service `{request.service_name}`)",
+                request.project.where("models", alone.model or "", "source"),
+                hint="name another `backend`, or correct the model's `source`",
+            )
 
 
 def _unwritable(request: RenderRequest, spec: ContainerSpec) -> Iterator[Diagnostic]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
@@ -13,13 +13,15 @@ from deployer.planning.render_request import RenderRequest
 from deployer.planning.render_served import model_context, served_here
 from deployer.planning.served import served_names
 from deployer.spec.language import Service
+from deployer.spec.language.options import OPTION_NAMES
 
 CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
 
 
 def template_context(request: RenderRequest, service: Service) -> dict[str, Any]:
-    """The names a template may use: data, and `flag(NAME)`, which says whether the backend's version has it."""
-    backend, options, host = request.backend, service.options, request.host
+    """The names a template may use: data; `flag(NAME)`, which says whether the backend's version has it; and
+    `refuse(KEY, WHY)`, which ends it with an error."""
+    backend, options = request.backend, service.options
     version, said = version_of(service, request.image, backend), said_by(request.facts, request.image)
     models = [model_context(request, model) for model in served_here(request, service)]
 
@@ -30,7 +32,9 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "project": request.project.spec.project,
         "service": request.service_name,
         "replica": request.key.index,
-        "host": {"name": request.host_name, "vars": dict(host.vars), "labels": dict(host.labels)},
+        "host": _host_context(request),
+        "image": request.image,
+        "profile": None if service.nim is None or service.nim.profile == "auto" else service.nim.profile,
         "model": models[0],
         "models": models,
         "names": list(served_names(service)),
@@ -45,7 +49,37 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "draft": model_target(request.draft, "/draft") if request.draft else None,
         "version": version,
         "flag": flag,
+        "refuse": lambda option, why: _refuse(request, service, str(option), str(why)),
     }
+
+
+def _host_context(request: RenderRequest) -> dict[str, Any]:
+    """`uid` and `gid`: who makes the folders of caches there."""
+    host, facts = request.host, request.facts
+    uid, gid = (0, 0) if host.become else (facts.uid, facts.gid)
+    return {
+        "name": request.host_name,
+        "vars": dict(host.vars),
+        "labels": dict(host.labels),
+        "uid": uid,
+        "gid": gid,
+    }
+
+
+def _refuse(request: RenderRequest, service: Service, key: str, why: str) -> NoReturn:
+    """What only the template knows that it cannot have: an option, or another key. `why` goes on after these names."""
+    name, project = request.service_name, request.project
+    if key not in OPTION_NAMES:
+        where = project.where("services", name, "models" if service.models else "model")
+        message = f"`{request.backend.name}` {why} (service `{name}`)"
+        raise SpecError(Diagnostic("model-refused", message, where, hint=f"correct `{key}`, or choose another backend"))
+    entries = (index for index, entry in enumerate(service.models) if getattr(entry.options, key) is not None)
+    index = next(entries, None)
+    path = ("options", key) if index is None else ("models", index, "options", key)
+    message = f"`{request.backend.name}` cannot be given `{key}`: {why} (service `{name}`)"
+    raise SpecError(
+        Diagnostic("option-refused", message, project.where("services", name, *path), hint=f"remove `{key}`")
+    )
 
 
 def _lora(name: str, path: str) -> dict[str, str]:

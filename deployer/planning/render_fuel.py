@@ -8,6 +8,7 @@ where a template is compiled, since jinja2 is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+
+from deployer.values.canonical import digest
 
 FUEL = 500_000  # some tenths of a second; a built-in template takes some hundreds
 FUEL_NAME = "fuel_"  # the template's own names may not begin so
@@ -28,10 +31,10 @@ ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test, nodes.Filter, nodes.Concat, nodes.Add,
     nodes.Sub, nodes.Mul, nodes.FloorDiv, nodes.Div, nodes.Mod, nodes.Neg, nodes.Call, nodes.Keyword,
 )  # fmt: skip
-CALLABLE = ("range", "flag")
+CALLABLE = ("range", "flag", "refuse")
 FILTERS = (
-    "d", "default", "first", "int", "items", "join", "last", "length", "list", "lower", "map", "round", "string",
-    "tojson", "trim", "upper",
+    "d", "default", "digest", "first", "int", "items", "join", "last", "length", "list", "literal", "lower", "map",
+    "round", "string", "tojson", "trim", "upper",
 )  # fmt: skip
 TESTS = ("defined", "undefined", "none", "true", "false", "number", "string", "mapping", "sequence")
 
@@ -122,7 +125,7 @@ class Fuelled(NodeTransformer):
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         if not isinstance(node.node, nodes.Name) or node.node.name not in CALLABLE:
-            raise RefusedNode(node, f"only {' and '.join(CALLABLE)} can be called")
+            raise RefusedNode(node, f"only {', '.join(CALLABLE[:-1])} and {CALLABLE[-1]} can be called")
         if node.dyn_args or node.dyn_kwargs or node.kwargs:
             raise RefusedNode(node, f"`{node.node.name}` takes plain arguments only")
         node.args = [self.visit(arg) for arg in node.args]
@@ -196,7 +199,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return placeholder(len(values) - 1)
 
         super().__init__(undefined=StrictUndefined, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
-        self.filters = {name: self.filters[name] for name in FILTERS} | {"tojson": to_json}
+        own = {"digest": as_digest, "literal": as_literal, "tojson": to_json}
+        self.filters = {name: self.filters[name] for name in FILTERS if name not in own} | own
         self.globals = {}
 
     def call(self, context: Context, function: Any, *args: Any, **scope: Any) -> Any:
@@ -233,6 +237,16 @@ def number(value: Any) -> int | float:
 def to_json(value: Any) -> str:
     """JSON in one line, for options that a backend takes as JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def as_digest(value: Any) -> str:
+    """Sixteen hex digits that stand for a value: a mark to leave behind, and to look for."""
+    return digest(value)[:16]
+
+
+def as_literal(value: Any) -> str:
+    """A regular expression that finds the text as it is."""
+    return re.escape(str(value))
 
 
 def fuel_names(fuel: Fuel) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from deployer.planning.model_options import (
 )
 from deployer.planning.own_help import Known
 from deployer.planning.render_flags import flag_problems, missing_flags
-from deployer.planning.served import category_in_spec
+from deployer.planning.served import category_told
 from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
@@ -99,7 +99,8 @@ def version_of(service: Service, image: str, backend: Backend) -> str | None:
         repositories = [parse_image(name) for name in (images.repository, images.cpu_repository) if name]
     except ValueError:
         return None
-    if any((r.registry, r.repository) == (reference.registry, reference.repository) for r in repositories):
+    is_ours = any((r.registry, r.repository) == (reference.registry, reference.repository) for r in repositories)
+    if is_ours or (images.family and f"{reference.registry}/{reference.repository}".startswith(images.family)):
         patterns = (images.gpu, images.cpu, *images.others)
         return next((v for p in patterns if p and (v := version_in(reference.tag or "", p))), None)
     return service.version
@@ -124,7 +125,7 @@ def check_options(
         value = getattr(service.options, option)
         if value is not None:
             where = project.where("services", name, "options", option)
-            category = category_in_spec(project.spec, service, 0) if not service.models else None
+            category = category_told(project.spec, backend, service, 0) if not service.models else None
             refused = _refusals(backend, option, value, where) or option_of_other_kind(backend, option, category, where)
             found.extend(refused or missing_flags(known, (option, value), where))
     found.extend(models_problems(project, name, backend, service))
@@ -132,6 +133,11 @@ def check_options(
     found.extend(flag_problems(known, service, project.where("services", name, "args")))
     found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
     found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
+    found.extend(_env_problems(backend, service, project.where("services", name, "env")))
+    if service.nim is not None and not backend.has_profiles:
+        message = f"`{backend.name}` has no profiles to choose from (service `{name}`)"
+        hint = "remove `nim`, or use `backend: nim`"
+        found.append(Diagnostic("nim-refused", message, project.where("services", name, "nim"), hint=hint))
     if service.container.command is not None and service.args:
         where = project.where("services", name, "container", "command")
         message = f"`container.command` takes the place of all arguments, `args` too (service `{name}`)"
@@ -158,7 +164,7 @@ def _of_the_models(project: Project, name: str, backend: Backend, service: Servi
     """What the backend refuses of the options that models have by themselves."""
     for option, value, where, index in written_options(project, name, service):
         refused = _refusals(backend, option, value, where) or own_option_refused(backend, option, where)
-        category = category_in_spec(project.spec, service, index)
+        category = category_told(project.spec, backend, service, index)
         yield from refused or option_of_other_kind(backend, option, category, where)
 
 
@@ -197,6 +203,13 @@ def _key_problems(backend: Backend, service: Service, where: Where | None) -> It
         entry = f"{{secret: {keys[0].secret}}}"
         hint = f"say how the server takes it, as in `env: {{API_KEY: {entry}}}`, or by `container.secret_files`"
         yield Diagnostic("option-refused", message, where, hint=hint)
+
+
+def _env_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+    for variable, why in backend.wants_env.items():
+        if variable not in service.env:
+            hint = f"write `env: {{{variable}: {{secret: NAME}}}}` where it is needed"
+            yield warning("env-missing", f"nothing brings `{variable}`: {why}", where, hint)
 
 
 def _brings(service: Service, key: SecretRef) -> bool:

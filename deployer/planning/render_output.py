@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
@@ -11,17 +12,19 @@ from deployer.dataclass import dataclass
 from deployer.planning.render_template import template_error
 from deployer.spec.language import Container
 
-OWN = ("args", "env", "caches")
+OWN = ("args", "env", "caches", "data")
 KEYS = (*OWN, *Container.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateOutput:
-    """`caches`: name -> absolute path in the container, kept on the host for the service."""
+    """`caches`: name -> absolute path in the container, kept on the host for the service. `data`: path of a file that
+    is shipped -> its content as JSON, which YAML reads too."""
 
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     caches: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
     container: Container = field(default_factory=Container.usual)
 
 
@@ -41,8 +44,20 @@ def parse_output(name: str, data: Any) -> TemplateOutput:
         args=_args(name, data.get("args")),
         env=_texts(name, "env", data.get("env")),
         caches=caches,
+        data=_data_files(name, data.get("data")),
         container=_container(name, {key: value for key, value in data.items() if key not in OWN}),
     )
+
+
+def _data_files(name: str, data: Any) -> dict[str, str]:
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise template_error(name, f"`data` is {_kind(data)}; it must be a map of paths to what these files hold")
+    for path in data:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise template_error(name, f"the file `{path}` is not an absolute path")
+    return {path: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for path, content in data.items()}
 
 
 def _args(name: str, data: Any) -> tuple[str, ...]:

@@ -79,14 +79,18 @@ class RenderRequest:
     @property
     def template(self) -> str | None:
         """The template that the spec gives the backend, along `extends`; None: the backend's own."""
-        pins = self.project.spec.backends
         named = self.backend_name or self.project.spec.services[self.service_name].backend or self.backend.name
-        for _ in range(len(pins) + 1):
-            pin = pins.get(named) or _pin_of(pins, self.backend)
-            if pin is None or pin.template is not None or pin.extends is None:
-                return pin.template if pin else None
-            named = pin.extends
-        return None
+        return template_of(self.project.spec.backends, named, self.backend)
+
+
+def template_of(pins: Mapping[str, BackendPin], named: str, backend: Backend) -> str | None:
+    """The template that a spec's `backends` give one of them, by the name that a service has for it."""
+    for _ in range(len(pins) + 1):
+        pin = pins.get(named) or _pin_of(pins, backend)
+        if pin is None or pin.template is not None or pin.extends is None:
+            return pin.template if pin else None
+        named = pin.extends
+    return None
 
 
 def _pin_of(pins: Mapping[str, BackendPin], backend: Backend) -> BackendPin | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deployer.dataclass import dataclass
+from deployer.planning.model_args import parse_settings
 from deployer.planning.render_mounts import model_mounts, model_target
 from deployer.planning.render_options import template_options
 from deployer.planning.render_request import ModelFacts, RenderRequest
@@ -52,5 +53,5 @@ def model_context(request: RenderRequest, model: ServedHere) -> dict[str, Any]:
         "names": list(served_names(model.service)),
         "category": model.category,
         "options": template_options(request.backend, model.service.options),
-        "args": list(model.args),
+        "settings": parse_settings(model.args),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.spec.language import DeploySpec, Model, Service
 
@@ -43,11 +44,18 @@ def served_names(service: Service) -> tuple[str, ...]:
     return tuple(name for names in each for name in names)
 
 
-def category_in_spec(spec: DeploySpec, service: Service, index: int) -> str | None:
-    """Of one of the service's models, as far as anybody wrote it."""
+def category_told(spec: DeploySpec, backend: Backend, service: Service, index: int) -> str | None:
+    """Of one of the service's models, as far as the spec says it, or the backend whose own model it is."""
     own = service.models[index].category if service.models else None
     model = spec.models.get(service.each()[index].model or "")
-    return own or (model.category if model is not None else None)
+    if own is not None or model is None:
+        return own
+    return model.category or category_of_its_own(backend, model)
+
+
+def category_of_its_own(backend: Backend, model: Model) -> str | None:
+    """What the backend says of a model that it has itself."""
+    return backend.builtin.get(model.location) if model.scheme == "builtin" else None
 
 
 def parallel(service: Service) -> int:

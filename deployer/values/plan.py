@@ -177,13 +177,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class AwaitReady:
-    """Waits until the backend says it serves. Stops early when the container exits or restarts."""
+    """Waits until the backend says it serves. Stops early when the container exits or restarts. `note`: why it may take
+    long."""
 
     name: str
     endpoint: Endpoint
     path: str
     timeout: float
     stall_timeout: float
+    note: str = ""
     op: Literal["await-ready"] = "await-ready"
 
 
@@ -203,6 +205,7 @@ class Probe:
     prompt: str | None = None
     expect: str | None = None
     timeout: float = 120.0
+    voice: str = "default"
     op: Literal["probe"] = "probe"
 
 

@@ -11,7 +11,7 @@ from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.project import Project
 from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Plan
+from deployer.values.plan import Action, Cause, Change, Placement, Plan
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.plan_outline import is_unknown
 
@@ -102,13 +102,20 @@ def _rows(seen: Seen, key: ReplicaKey, found: tuple[Found, ...]) -> list[Replica
     """The replica's current container, and others of it that run besides; a row for one that has none."""
     change = next((c for c in seen.plan.changes if c.key == key), None)
     placement = next((p for p in seen.plan.placements if p.key == key), None)
-    url = placement.url if placement else None
     if not found:
         host = placement.members[0].host if placement else change.host if change else None
         state = "unknown" if change is not None and is_unknown(change) else "missing"
         return [ReplicaStatus(key.index, host, None, state, url=None, pending=_pending(change))]
     shown = [item for i, item in enumerate(found) if i == 0 or item.is_live]
-    return [_row(seen, item, change if item is shown[0] else None, url) for item in shown]
+    return [_row(seen, item, change if item is shown[0] else None, _url(item, placement)) for item in shown]
+
+
+def _url(item: Found, placement: Placement | None) -> str | None:
+    """Where it answers now, which is not where the plan would have it answer."""
+    port = item.recorded.decisions.get("port")
+    if placement is None or placement.url is None or item.host != placement.members[0].host:
+        return None
+    return f"{placement.url.rpartition(':')[0]}:{port}" if isinstance(port, int) else placement.url
 
 
 def _row(seen: Seen, item: Found, change: Change | None, url: str | None) -> ReplicaStatus:

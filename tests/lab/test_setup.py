@@ -66,7 +66,7 @@ def test_an_edit_of_its_options_must_keep_the_container(lab: Lab, settled: Proje
     planned = settled.plan()
     (change,) = changes(planned)
     assert (change["action"], change["cause"]) == ("update", "change")
-    assert [step["op"] for step in planned["steps"]] == ["ensure-setup", "probe"]
+    assert [step["op"] for step in planned["steps"]] == ["ensure-setup", "ensure-setup", "probe"]
     settled.apply()
     settled.must_be_settled()
     (after,) = lab.containers("lab3")
@@ -81,7 +81,7 @@ def test_a_model_that_somebody_removed_must_be_drift_and_come_back(lab: Lab, set
     run = settled.run("plan", "--detailed-exitcode", "--json", exit=4)
     (change,) = changes(run.json())
     assert (change["action"], change["cause"]) == ("update", "drift")
-    assert [reason["message"] for reason in change["reasons"]] == ["model `small` is not as the spec says"]
+    assert [reason["message"] for reason in change["reasons"]] == ["name `small` is not as the spec says"]
     settled.apply()
     settled.must_be_settled()
     assert lab.names("lab3") == [name]
@@ -110,7 +110,7 @@ def test_a_container_made_anew_must_find_its_models(lab: Lab, settled: Project) 
 def test_a_pull_that_fails_must_say_why_and_leave_nothing(lab: Lab, project: Project) -> None:
     project.write_whole(SPEC.replace("model: small", "model: typo"))
     failed = project.apply(exit=1)
-    must_name(failed, "model `typo`", "HTTP 500", "pull model manifest: file does not exist")
+    must_name(failed, "source `smolm2:135m`", "HTTP 500", "pull model manifest: file does not exist")
     assert "setup-failed" in codes(failed)
     assert lab.names("lab3") == []
     project.edit("model: typo", "model: small")
@@ -127,6 +127,22 @@ def test_a_pull_that_fails_must_keep_what_serves(lab: Lab, settled: Project) -> 
     settled.apply()
     settled.must_be_settled()
     must_answer(lab, settled, "small")
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["in-place", "by-a-successor"])
+def test_options_that_cannot_be_loaded_must_leave_the_old_ones(lab: Lab, settled: Project, anew: bool) -> None:
+    """Models are in a folder of the host, which predecessor and successor share."""
+    before = lab.running("lab3")
+    settled.edit("context_length: 4096", "context_length: 2000000")
+    if anew:
+        settled.edit("placement:", "env: {TZ: UTC}\n    placement:")
+    must_name(settled.apply(exit=1), "model `small` with its options", "model requires more system memory")
+    assert lab.running("lab3") == before
+    assert shown(lab, settled, "small")["parameters"].splitlines()[-1].split() == ["num_ctx", "4096"]
+    must_answer(lab, settled, "small")
+    settled.edit("context_length: 2000000", "context_length: 4096")
+    settled.apply()
+    settled.must_be_settled()
 
 
 def test_a_host_without_a_network_must_be_told_from_a_wrong_name(lab: Lab, project: Project) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer import backends
+from deployer.planning.adapted import adapted
 from deployer.planning.models import BY_NAME
 from deployer.planning.render import ModelFacts, Placed, RenderRequest, choose_image
 from deployer.spec.language import DeploySpec
@@ -69,6 +70,10 @@ def placed_request(
 ) -> RenderRequest:
     found = backends.find(backend)
     assert found is not None
+    service = next(iter(project.spec.services.values()))
+    first = project.spec.models.get(service.each()[0].model or "")
+    named = service.backend or found.name
+    found = adapted(found, project, named, first) if first is not None else found
     default = "/srv/models/tiny.gguf" if found.formats == ("gguf",) else "/srv/models/tiny"
     request = RenderRequest(
         project=project,

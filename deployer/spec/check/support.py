@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployer import backends
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.check.context import Checked, walk_values
 from deployer.spec.language.base import NotYet
@@ -24,18 +23,10 @@ def check_support(checked: Checked) -> None:
         if len(model.source) > 1 and not schemes.issubset(MIRRORED):
             instead = "name one, or several of " + ", ".join(f"`{scheme}://`" for scheme in MIRRORED)
             _refuse(checked, ("models", name, "source"), instead, "such a list of sources")
-        elif model.scheme != "file" and not model.is_fetched and not _is_served(model.scheme):
-            instead = "put the weights on the host and write `source: file:///path/on/the/host`"
-            _refuse(checked, ("models", name, "source"), instead, f"`{model.scheme}://`")
     for name, service in checked.spec.services.items():
         if service.rollout.strategy == "canary":
             path = ("services", name, "rollout", "strategy")
             _refuse(checked, path, "use `rolling` or `recreate`", "`strategy: canary`")
-
-
-def _is_served(scheme: str) -> bool:
-    """Some backend fetches such models itself, or has them."""
-    return any(scheme in backend.sources for backend in backends.load_all())
 
 
 def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts
+from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts, parse_size
 from deployer.spec.language.container import Container
 from deployer.spec.language.models import Category
 from deployer.spec.language.options import Options
@@ -27,6 +27,15 @@ class GpuFilter(Section):
     model: str | None = None
     memory: str | None = Field(None, pattern=r"^(>=)?\s*\d+(\.\d+)?\s*([kKmMgGtT]i?[bB]?)?$")
     cc: Text | None = Field(None, pattern=r"^(>=)?\s*\d+\.\d+$")
+
+    @property
+    def least_memory(self) -> int | None:
+        """Bytes."""
+        return parse_size(self.memory.removeprefix(">=").strip()) if self.memory is not None else None
+
+    @property
+    def least_cc(self) -> str | None:
+        return self.cc.removeprefix(">=").strip() if self.cc is not None else None
 
 
 class Placement(Section):
@@ -55,7 +64,7 @@ class ProbeRequest(Section):
 
 class Health(Section):
     ready_timeout: Duration | None = Field(None, description="default by backend")
-    stall_timeout: Duration = 300.0
+    stall_timeout: Duration | None = Field(None, description="without a sign of loading; default by backend")
     probe: Literal["auto", "none"] | ProbeRequest = "auto"
 
 
@@ -88,7 +97,7 @@ class RestartBackoff(Section):
 
 
 class Nim(Section):
-    profile: str = "auto"
+    profile: Text = Field("auto", description="auto, or the id or name of one of the image's profiles")
 
 
 class ServedModel(Section):
@@ -151,7 +160,7 @@ class Service(Section):
     health: Health = Health.usual()
     rollout: Rollout = Rollout.usual()
     restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None
-    nim: Annotated[Nim | None, NotYet("leave it out")] = None
+    nim: Nim | None = None
 
     @model_validator(mode="after")
     def has_a_model(self) -> Self:

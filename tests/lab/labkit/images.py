@@ -74,6 +74,12 @@ def ollama_stand_in() -> Image:
     return Image((*stand_in().layers[:1], program), config)
 
 
+def xinference_stand_in() -> Image:
+    """What xprobe/xinference is: a Python and `xinference-local` in it, which nothing starts by itself."""
+    program = layer({"usr/bin/xinference-local": HERE / "standin" / "xinference.py"})
+    return Image((*stand_in().layers[:1], program), {"Cmd": ["sh"], "Env": ["PATH=/usr/bin:/bin"]})
+
+
 def push_all(registry: str, private: str, vllm_tags: tuple[str, ...]) -> list[str]:
     """Pushes to the open registry, and llama.cpp to the one with a password too; returns what was new."""
     llama = llama_cpp()
@@ -81,6 +87,7 @@ def push_all(registry: str, private: str, vllm_tags: tuple[str, ...]) -> list[st
     wanted = {
         "ggml-org/llama.cpp:server": llama, "library/busybox:1": busybox(), "lab/stand-in:1": stand_in(),
         "lab/labelled:1": busybox(HOSTILE_LABELS), "ollama/ollama:0.32.15": ollama_stand_in(),
+        "xprobe/xinference:v4.1.0-cpu": xinference_stand_in(),
         **{f"vllm/vllm-openai:{tag}": vllm for tag in vllm_tags},
     }  # fmt: skip
     pushed = [name for name, image in wanted.items() if push(image, registry, name)]

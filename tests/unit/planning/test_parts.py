@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from random import Random
 
 import pytest
@@ -189,6 +191,41 @@ def test_mounts_ports_and_files_are_compared_by_what_they_are_for() -> None:
     assert found["env.A"] == ("1", None)
     (shipped,) = [after for path, (_, after) in found.items() if path.startswith("files")]
     assert "eHg=" not in str(shipped)
+
+
+def shipped(text: str) -> ContainerSpec:
+    return ContainerSpec("a:1", files={"/f": ShippedFile(base64.b64encode(text.encode()).decode())})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, FieldDiff("files./f.data.a.b", 1, 2)),
+        ({"a": 1}, {"a": 1, "c": "x"}, FieldDiff("files./f.data.c", None, "x")),
+        (
+            [{"name": "one", "n": 1}, {"name": "two", "n": 1}],
+            [{"name": "one", "n": 1}, {"name": "two", "n": 2}],
+            FieldDiff("files./f.data.two.n", 1, 2),
+        ),
+    ],
+)
+def test_json_in_files_is_compared_by_what_it_says(before: object, after: object, found: FieldDiff) -> None:
+    assert field_diffs(shipped(json.dumps(before)), shipped(json.dumps(after))) == (found,)
+
+
+DEEP = '{"a":' * 900 + "1" + "}" * 900
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[1, 2]", "3", "[" * 5000, DEEP, '{"a": NaN}'])
+def test_other_files_are_compared_by_their_digest(text: str) -> None:
+    found = {diff.path for diff in field_diffs(shipped(text), shipped(text + " "))}
+    assert "files./f.digest" in found
+    assert found <= {"files./f.digest", "files./f.data"}
+
+
+def test_the_same_in_other_characters_is_a_difference_too() -> None:
+    (found,) = field_diffs(shipped('{"a": 1}'), shipped('{"a":1}'))
+    assert found.path == "files./f.digest"
 
 
 # --- where it answers ------------------------------------------------------------------------------

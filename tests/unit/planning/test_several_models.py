@@ -12,6 +12,7 @@ from deployer.planning.readiness import probes_of_found
 from deployer.planning.replicas import found_replicas
 from deployer.spec.load import load
 from deployer.values.plan import EnsureSetup, Plan, Probe
+from deployer.values.setup import HttpCall
 from tests.support.plantext import changes_of, steps_of
 from tests.unit.planning.scene import CPU, Scene, placements_of, refusals_of
 
@@ -37,10 +38,15 @@ def problem_of(service: dict[str, Any]) -> tuple[str, str]:
     return problem.code, problem.message
 
 
+def tasks_of(found: Plan) -> list[str]:
+    return [s.operation.task.name for s in found.steps if isinstance(s.operation, EnsureSetup)]
+
+
 def test_each_name_is_set_up_and_each_model_is_asked() -> None:
     found = plan_of(BOX)
-    tasks = [s.operation.task.name for s in found.steps if isinstance(s.operation, EnsureSetup)]
-    assert tasks == ["model `chat`", "model `vectors`", "model `bge`"]
+    derived = ["model `chat` with its options", "model `vectors` with its options"]
+    fetched, named = ["source `qwen3:8b`", "source `bge-m3`"], ["name `chat`", "name `vectors`", "name `bge`"]
+    assert tasks_of(found) == [*fetched, *derived, *named]
     asked = [(s.operation.category, s.operation.models) for s in found.steps if isinstance(s.operation, Probe)]
     assert asked == [("llm", ("chat:latest",)), ("embedding", ("vectors:latest", "bge:latest"))]
     assert len({step.id for step in found.steps}) == len(found.steps)
@@ -55,7 +61,9 @@ def test_a_model_that_is_added_is_added_alone() -> None:
     here = scene()
     here.apply({"box": BOX | {"models": TWO[:1]}})
     found = here.plan({"box": BOX})
-    assert changes_of(found) == ["box-0 update h1 (change): setup-missing, setup-missing"]
+    added = ["source `bge-m3`", "model `vectors` with its options", "name `vectors`", "name `bge`"]
+    assert tasks_of(found) == added
+    assert changes_of(found) == ["box-0 update h1 (change): " + ", ".join(["setup-missing"] * len(added))]
     assert next(iter(steps_of(found))) == "h1/box-0/setup"
 
 
@@ -64,14 +72,29 @@ def test_options_of_one_model_change_that_one() -> None:
     here.apply({"box": BOX})
     edited = [TWO[0] | {"options": {"context_length": 4096}}, TWO[1]]
     found = here.plan({"box": BOX | {"models": edited}})
-    assert [s.operation.task.name for s in found.steps if isinstance(s.operation, EnsureSetup)] == ["model `chat`"]
+    assert tasks_of(found) == ["model `chat` with its options", "name `chat`"]
 
 
 def test_what_a_model_leaves_out_is_as_the_service_says() -> None:
     own = [TWO[0] | {"options": {"context_length": 4096}}, TWO[1]]
     found = plan_of(BOX | {"options": {"context_length": 512}, "models": own})
-    bodies = [s.operation.task.do[-1].body for s in found.steps if isinstance(s.operation, EnsureSetup)]  # type: ignore[union-attr]
-    assert [body["parameters"]["num_ctx"] for body in bodies] == [4096, 512, 512]
+    operations = [s.operation for s in found.steps if isinstance(s.operation, EnsureSetup)]
+    bodies = [call.body for o in operations for call in o.task.do if isinstance(call, HttpCall)]
+    assert [body["parameters"]["num_ctx"] for body in bodies if "parameters" in body] == [4096, 512]
+
+
+def test_a_name_is_changed_when_all_models_have_answered() -> None:
+    """So what fails leaves every name as it was, for who else serves from the same store."""
+    operations = [s.operation for s in plan_of(BOX).steps if isinstance(s.operation, EnsureSetup)]
+    calls = [call for o in operations for call in o.task.do if isinstance(call, HttpCall)]
+    asked = [index for index, call in enumerate(calls) if call.path in ("/api/generate", "/api/embed")]
+    named = [
+        index
+        for index, call in enumerate(calls)
+        if call.path == "/api/copy" and not call.body["destination"].startswith("deployer/")
+    ]
+    assert (len(asked), len(named)) == (2, 3)
+    assert max(asked) < min(named)
 
 
 def test_the_category_of_an_entry_beats_the_models() -> None:

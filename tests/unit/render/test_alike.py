@@ -14,6 +14,7 @@ from deployer.planning.render import render_container
 from deployer.planning.render_alike import Renderer
 from deployer.planning.render_reads import names_read
 from deployer.planning.render_request import Placed
+from deployer.values.facts import ImageFact, ImageFlags
 from deployer.values.names import ReplicaKey
 from tests.support.rendering import host_facts, placed_request, project_of
 from tests.unit.backends.test_conformance import BACKENDS, least
@@ -83,6 +84,18 @@ def test_a_template_of_its_own_may_read_all_of_it(argument: str) -> None:
     assert len({container.command for container in rendered_alone(found)}) > 1
 
 
+def test_what_an_image_said_of_its_flags_counts_on_the_host_that_has_it() -> None:
+    files = {TEMPLATE: b"args:\n  {% if flag('--new') %}- --new\n  {% else %}- --old\n  {% endif %}"}
+    (first, *_) = requests({"backend": "mine"}, "llama.cpp", files, backends=BACKEND)
+    id_ = "sha256:" + "1" * 64
+    flags = ("--old",)
+    asked = replace(
+        first.facts, images=(ImageFact(id_, (first.image,), ()),), image_flags=(ImageFlags(id_, "2026-01-01", flags),)
+    )
+    found = [replace(first, backend_name="mine", facts=facts) for facts in (first.facts, asked, first.facts)]
+    assert [container.command for container in rendered_together(found)] == [("--new",), ("--old",), ("--new",)]
+
+
 def test_only_one_of_many_is_rendered() -> None:
     templates: list[str] = []
 
@@ -101,7 +114,7 @@ def test_only_one_of_many_is_rendered() -> None:
     for index in range(100):
         placed = Placed((f"GPU-{index}",), 20000 + index)
         renderer.container(replace(first, backend_name="mine", key=ReplicaKey("chat", index), placed=placed))
-    assert len(templates) <= 4
+    assert len(templates) <= 8
 
 
 def test_a_bad_name_of_a_gpu_is_found_in_whichever_replica_has_it() -> None:

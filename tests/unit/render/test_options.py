@@ -28,7 +28,8 @@ def test_nothing_is_refused_of_nothing() -> None:
     for backend in backends.load_all():
         notice = [("backend-notice", Severity.WARNING)] if backend.notice else []
         missing = [("args-missing", Severity.ERROR)] if backend.needs_args else []
-        assert found({}, backend.name) == notice + missing
+        wanted = [("env-missing", Severity.WARNING)] * len(backend.wants_env)
+        assert found({}, backend.name) == notice + missing + wanted
 
 
 @pytest.mark.parametrize(

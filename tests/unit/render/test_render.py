@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from deployer import backends
 from deployer.errors import SpecError
 from deployer.planning.render import choose_image, render_container
 from deployer.planning.render_docker import refused_extra
+from deployer.planning.render_options import check_options
 from deployer.planning.served import served_names
 from deployer.spec.language import BackendPin, Container, Service
 from deployer.values.container import (
@@ -366,6 +368,8 @@ def test_the_spec_wins_over_its_template() -> None:
         (b"args: [[1]]", "texts and numbers"),
         (b"env: [1]", "must be a map"),
         (b"caches: {x: relative}", "absolute"),
+        (b"data: [1]", "must be a map"),
+        (b"data: {relative: 1}", "absolute"),
         (b"shm_size: lots", "`shm_size`"),
         (b"ulimits: {a: b}", "`ulimits.a"),
         (b"\xff", "UTF-8"),
@@ -376,6 +380,40 @@ def test_a_template_that_says_something_else_is_refused(template: bytes, said: s
         extended({}, {"mine.j2": template})
     assert caught.value.diagnostics[0].code == "bad-template"
     assert said in caught.value.diagnostics[0].message
+
+
+def test_a_template_ships_data_as_a_file_that_can_be_read() -> None:
+    source = b"args: []\ndata:\n  /etc/own.json: {names: {{ names }}, 'on': true, say: {{ 'a: \xc3\xa9' }}}\n"
+    ((path, shipped),) = extended({"served_name": ["a", "b"]}, {"mine.j2": source}).files.items()
+    assert path == "/etc/own.json"
+    text = base64.b64decode(shipped.data).decode()
+    assert json.loads(text) == {"names": ["a", "b"], "on": True, "say": "a: é"}
+    assert "é" in text
+
+
+def test_a_template_may_refuse_what_only_it_knows() -> None:
+    is_long = b"{% if (options.context_length or 0) > 4096 %}"
+    source = b"args: []\n" + is_long + b"{% set refused = refuse('context_length', 'it holds 4096') %}{% endif %}\n"
+    assert extended({"options": {"context_length": 4096}}, {"mine.j2": source}).command == ()
+    with pytest.raises(SpecError) as caught:
+        extended({"options": {"context_length": 8192}}, {"mine.j2": source})
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "option-refused"
+    assert "cannot be given `context_length`: it holds 4096 (service `chat`)" in problem.message
+    assert problem.hint == "remove `context_length`"
+
+
+def test_a_template_may_read_options_that_its_backend_does_not_know() -> None:
+    sections = {"backends": {"acme": {"extends": "container", "template": "acme.j2"}}}
+    project = project_of(
+        {"backend": "acme", "image": "acme:1", "options": {"context_length": 512, "dtype": "auto"}},
+        {"acme.j2": b"args: [{{ options.context_length }}]"},
+        **sections,
+    )
+    request = placed_request(project, "container")
+    assert render_container(request).command == ("512",)
+    (problem,) = check_options(project, "chat", request.backend)
+    assert problem.message.startswith("`container` has no `dtype`")
 
 
 def test_a_template_that_is_not_there_is_said() -> None:

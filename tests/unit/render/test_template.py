@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -121,8 +122,8 @@ def test_whole_values_are_fine(source: str) -> None:
         ("{% for x in m %}", "line 1"),
         ("{% include 'x' %}", "no `include`"),
         ("{% macro f() %}{% endmacro %}", "no `macro`"),
-        ("{% set ns = namespace(a=1) %}", "only range and flag can be called"),
-        ("a: {{ m.upper() }}", "only range and flag can be called"),
+        ("{% set ns = namespace(a=1) %}", "only range, flag and refuse can be called"),
+        ("a: {{ m.upper() }}", "only range, flag and refuse can be called"),
         ("a: {{ m.__class__ }}", "'str object' has no attribute '__class__'"),
         ("a: {{ ''.__class__.__mro__ }}", "no attribute"),
         ("a: {{ m | attr('upper') }}", "filter `attr`"),
@@ -187,3 +188,9 @@ def test_a_render_leaves_nothing_for_the_next() -> None:
 
 def test_builtin_templates_are_found() -> None:
     assert "--model" in builtin_template("vllm.yaml.j2")
+
+
+def test_a_literal_finds_the_text_only() -> None:
+    pattern = rendered("a: {{ text | literal }}", text="llama3.1:8b (q4+)")["a"]
+    assert re.fullmatch(pattern, "llama3.1:8b (q4+)")
+    assert not re.fullmatch(pattern, "llama3x1:8b (q4+)")

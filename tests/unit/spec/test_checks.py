@@ -144,11 +144,9 @@ NOT_YET = [
     ("    placement: {share: true}\n", "share", "GPUs of its own"),
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
-    ("    nim: {profile: x}\n", "nim", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
-    ("profiles: {p: {nim: {}}}\n", "nim", "leave it out"),
     ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
 ]
 
@@ -175,13 +173,6 @@ def test_host_keys_that_are_not_built_yet(key, value):
     assert only_problem(text).code == "not-supported-yet"
     text = top(f"groups: {{g: {{hosts: [here], defaults: {{{key}: {value}}}}}}}\n")
     assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
-
-
-@pytest.mark.parametrize("scheme", ["ngc"])
-def test_sources_that_are_not_built_yet(scheme):
-    problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
-    assert problem.code == "not-supported-yet"
-    assert "put the weights on the host" in problem.hint
 
 
 @pytest.mark.parametrize("scheme", ["hf", "modelscope", "https", "local"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deployer.spec.load import load
 from deployer.spec.project import Project
 from deployer.values.facts import (
@@ -13,7 +15,7 @@ from deployer.values.facts import (
     Recorded,
 )
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Reason
+from deployer.values.plan import Action, Cause, Change, Member, Placement, Reason
 from deployer.view.status import Seen, status_of
 from tests.unit.view.plans import a_plan
 
@@ -107,3 +109,15 @@ def test_a_container_that_does_not_answer_is_not_ready() -> None:
     health = {"demo_chat_0_aaaaaaaaaaaa": "loading"}
     status = status_of(Seen(project(), observed(container(CHAT, "running")), a_plan(), health))
     assert status.services["chat"].ready == 0
+
+
+def test_where_it_answers_is_where_it_runs_not_where_it_is_planned() -> None:
+    here = container(CHAT, "running")
+    assert here.recorded is not None
+    there = replace(here, recorded=replace(here.recorded, decisions={"backend": "llama.cpp", "port": 20000}))
+    planned = (Placement(CHAT, (Member("gpu-a", (), 20001),), "http://gpu-a:20001"),)
+    (first, *_) = status_of(Seen(project(), observed(there), a_plan(placements=planned))).services["chat"].replicas
+    assert first.url == "http://gpu-a:20000"
+    elsewhere = (Placement(CHAT, (Member("gpu-b", (), 20001),), "http://gpu-b:20001"),)
+    (first, *_) = status_of(Seen(project(), observed(there), a_plan(placements=elsewhere))).services["chat"].replicas
+    assert first.url is None

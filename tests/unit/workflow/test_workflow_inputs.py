@@ -53,6 +53,21 @@ def test_a_spec_is_rendered_without_any_host(tmp_path: Path) -> None:
     assert [str(p.key) for p in plan.placements] == ["chat-0"]
 
 
+WANTED = """\
+  big: {model: folder, backend: vllm, placement: {gpus: 2, gpu: {model: H100, memory: ">=40GiB", cc: ">=8.9"}}}
+  small: {model: folder, backend: vllm, placement: {gpus: 1, gpu: {model: L4}}}
+"""
+
+
+def test_hosts_that_nobody_asked_have_the_gpus_that_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "deploy.yaml"
+    models = 'models: {folder: {source: "file:///srv/models/folder"}, '
+    path.write_text(SPEC.replace("models: {", models) + WANTED)
+    plan = plan_assumed(Inputs((str(path),)))
+    assert not plan.has_errors, plan.problems
+    assert {str(p.key): len(p.members[0].gpus) for p in plan.placements} == {"chat-0": 1, "big-0": 2, "small-0": 1}
+
+
 def test_a_missing_file_is_a_diagnostic(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load(Inputs((str(tmp_path / "none.yaml"),)))
