@@ -36,9 +36,10 @@ class WeightParts:
 
 @dataclass(frozen=True, slots=True)
 class ModelWeights:
-    """`source`: `tensors` of file headers, `files` by their sizes alone, `config`: computed from the shape.
-    `parameters` counts weights, not what scales them; None: not known."""
+    """As stored. `source`: `tensors` of file headers, `files` by their sizes alone, `config`: computed from the shape.
+    `parameters` counts weights, not what scales them; None: not known. `float_bits`: of a plain weight."""
 
     parts: WeightParts
     source: Literal["tensors", "files", "config"]
     parameters: int | None = None
+    float_bits: int = 16
