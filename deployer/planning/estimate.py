@@ -14,6 +14,7 @@ from deployer.planning.estimate_weights import loaded, weights_of_gpu
 from deployer.values.estimate import Estimate, Fit, Terms
 
 WIDEST = (1, 2, 4, 8)  # groups that people build; a model may forbid some
+MOST_TRIED = 64
 
 
 def estimate(model: SizedModel, serving: Serving, card: Card | None, count: int | None = None) -> Estimate:
@@ -133,5 +134,5 @@ def groups(serving: Serving, count: int | None) -> tuple[int, ...]:
     if memory is None or memory.split == "none":
         return (1,)
     most = max(1, (count or max(WIDEST) * serving.stages) // serving.stages)
-    sizes = range(1, most + 1) if count is not None else WIDEST
-    return tuple(size for size in sizes if size <= most)[:64]
+    sizes = range(1, min(most, MOST_TRIED) + 1) if count is not None else WIDEST
+    return tuple(size for size in sizes if size <= most)

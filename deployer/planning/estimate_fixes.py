@@ -84,7 +84,7 @@ def _takes(backend: Backend, option: str, value: str) -> bool:
 
 def _wider(model: SizedModel, serving: Serving, card: Card, count: int | None) -> str | None:
     """More GPUs for each replica. Those that are not at hand are not offered."""
-    most = MOST_GPUS if count is None else count
+    most = MOST_GPUS if count is None else min(count, MOST_GPUS)
     for tensor in range(serving.tensor + 1, most // serving.stages + 1):
         wider = replace(serving, tensor=tensor)
         if any(problem.severity is Severity.ERROR for problem in broken_rules(model, wider, card)):

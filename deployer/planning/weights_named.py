@@ -71,3 +71,12 @@ def _weights(tensor: Tensor, shape: ModelShape | None) -> int:
     bits = shape.quantized.bits if shape is not None and shape.quantized is not None else None
     many = packed // bits if packed is not None and bits is not None and bits <= packed else 1
     return math.prod(tensor.shape) * many
+
+
+def scaled_to(weights: ModelWeights, total: int) -> ModelWeights:
+    """The same parts, of files that are that large together."""
+    parts = weights.parts
+    known = max(parts.total, 1)
+    names = ("linear", "kv", "whole", "embedding", "head", "towers")
+    scaled = {name: -(-getattr(parts, name) * total // known) for name in names}
+    return ModelWeights(WeightParts(**scaled), "files", weights.parameters, weights.float_bits)

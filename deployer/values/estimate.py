@@ -43,10 +43,21 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """GPUs that the model could be put on: the smallest group of that kind on which it fits."""
+
+    gpu: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    max_context: int
+    verdict: Fit
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """`gpu`: None where none was named. `count`: of GPUs that are at hand. `context`: tokens of one sequence, prompt
     and answer, `sequences` of which are held at once. `max_context`: the longest that fits; 0: none does. `budget`:
-    what the server may take of one GPU."""
+    what the server may take of one GPU. `choices`: of usual GPUs, where none was named."""
 
     model: str
     parameters: int | None
@@ -63,3 +74,4 @@ class Estimate:
     max_context: int | None
     verdict: Fit
     problems: tuple[Diagnostic, ...] = ()
+    choices: tuple[Choice, ...] = ()
