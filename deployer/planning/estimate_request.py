@@ -66,6 +66,7 @@ class Serving:
     max_sequences: int | None = None
     loras: int = 0
     lora_rank: int = 16
+    expert_parallel: bool = False  # experts are whole on one GPU of the group
 
     @property
     def gpus(self) -> int:

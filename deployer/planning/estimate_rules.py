@@ -68,7 +68,7 @@ def _of_groups(name: str, shape: ModelShape, serving: Serving) -> Iterator[Diagn
         what = f"{shape.heads} attention heads" if shape.heads % size else f"{shape.kv_heads} heads of keys and values"
         message = f"`{name}` has {what}, which {size} GPUs cannot share evenly"
         yield Diagnostic("heads-not-divisible", message, hint=_nearest(shape, size))
-    elif (part := uneven_part(shape, size)) is not None:
+    elif (part := uneven_part(shape, size, experts=not serving.expert_parallel)) is not None:
         message = f"`{name}` is quantized in groups, and {size} GPUs would cut one: {part}"
         yield Diagnostic("group-not-divisible", message, hint=_nearest(shape, size))
     odd = next((tower.heads for tower in shape.towers if tower.heads and tower.heads % size), None)
@@ -83,8 +83,9 @@ def _shares(shape: ModelShape, size: int) -> bool:
     return shape.latent is not None or shape.kv_heads % size == 0 or size % shape.kv_heads == 0
 
 
-def uneven_part(shape: ModelShape, size: int) -> str | None:
-    """The part of a quantized layer that cannot be cut into so many pieces of whole groups, in words."""
+def uneven_part(shape: ModelShape, size: int, *, experts: bool = True) -> str | None:
+    """The part of a quantized layer that cannot be cut into so many pieces of whole groups, in words. `experts`: they
+    are cut, too."""
     stored = shape.quantized
     group = None if stored is None else stored.block or stored.group
     if stored is None or group is None:
@@ -93,7 +94,7 @@ def uneven_part(shape: ModelShape, size: int) -> str | None:
     if shape.latent is None and not stored.experts_only:
         widths["attention"] = shape.heads * shape.head_width
     if shape.experts is not None and not stored.experts_only:
-        widths["expert"] = shape.experts.intermediate
+        widths |= {"expert": shape.experts.intermediate} if experts else {}
         if shape.experts.layers == shape.layers:
             del widths["MLP"]
     for name, width in sorted(widths.items()):

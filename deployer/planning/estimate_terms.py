@@ -17,6 +17,7 @@ MIB = 1 << 20
 LEAST_ACTIVATION = 14 * GIB // 10  # of text models with vLLM's own batch: logs show 1.26 to 1.42 GiB
 TOWER_ACTIVATION = GIB  # of the largest picture that a request may have, by default
 MANY_SEQUENCES = 512
+USUAL_VOCABULARY = 128_000  # where only the beginning of a GGUF file was read
 GRAPH_CONTEXT = 273 * MIB  # llama.cpp's process on one GPU
 CONTEXT = GIB // 2  # CUDA's context and kernels of a PyTorch server
 LINKED = {1: 0, 2: GIB, 8: 2 * GIB}  # NCCL and its buffers, by how many GPUs work together
@@ -26,7 +27,7 @@ def activation_bytes(shape: ModelShape, serving: Serving, memory: Memory, batch:
     """What a forward pass of the largest batch needs while it runs."""
     if memory.works == "graph":
         tokens = context * serving.sequences
-        return batch.tokens * (4 * shape.vocabulary + 2 * tokens + 16 * shape.hidden)
+        return batch.tokens * (4 * (shape.vocabulary or USUAL_VOCABULARY) + 2 * tokens + 16 * shape.hidden)
     if memory.works == "texts" or shape.encoder:
         return batch.tokens * (7 * _widest(shape) // 2 + 2 * shape.hidden) * 2
     split = serving.spread.tensor

@@ -18,7 +18,8 @@ from deployer.values.facts import Gpu, HostFacts, Recorded
 
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
-    """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now."""
+    """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now.
+    `group`: how many GPUs its model takes there, where nobody says it."""
 
     choice: ServiceChoice
     index: int
@@ -26,6 +27,7 @@ class GpuRequest:
     busy: Mapping[str, str]
     kept: Recorded | None = None
     preferred: frozenset[str] = frozenset()  # before others
+    group: int | None = None
 
     @property
     def had(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     if facts.gpu.problem is not None and not facts.gpus and request.had:
         return _unseen(request)
     usable = [gpu for gpu in pool if _problem(project, choice, facts.name, gpu) is None]
-    count = _parallel(choice) if wanted is None else wanted
+    count = request.group or (_parallel(choice) if wanted is None else wanted)
     if wanted is None and (not facts.gpus or (not usable and not request.had)):
         return ()
     free = [gpu.uuid for gpu in usable if gpu.uuid not in busy]

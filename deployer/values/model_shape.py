@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 from deployer.dataclass import dataclass
+
+MOST = 1 << 80
+COUNTS = ("layers", "hidden", "heads", "kv_heads", "head_width", "group", "block", "bits", "count")
+
+
+def check_bounds(shape: Any) -> None:
+    """Shapes come out of recorded facts, too. ValueError for a size below zero, and for a count below one."""
+    for declared in fields(shape):
+        value = getattr(shape, declared.name)
+        least = 1 if declared.name in COUNTS else 0
+        if type(value) is int and not least <= value <= MOST:
+            raise ValueError(f"`{declared.name}` is out of bounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,9 @@ class CacheLayers:
     window: int | None = None
     state_bytes: int = 0
 
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Experts:
@@ -35,6 +51,9 @@ class Experts:
     layers: int
     shared: int = 0
 
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Latent:
@@ -46,6 +65,9 @@ class Latent:
     plain: int  # width of a head without positions
     value: int
 
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Tower:
@@ -55,6 +77,9 @@ class Tower:
     hidden: int
     intermediate: int
     heads: int | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +92,9 @@ class Quantized:
     group: int | None = None
     block: int | None = None
     experts_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +124,6 @@ class ModelShape:
     encoder: bool = False  # keeps nothing of a sequence: vectors and ranks, no text
     needs_code: bool = False  # its repository brings code of its own
     is_gguf: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
