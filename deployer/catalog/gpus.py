@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import pkgutil
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from deployer.dataclass import dataclass
 
@@ -67,6 +67,7 @@ def parse_capability(text: str | None) -> Capability | None:
     return (int(major), int(minor)) if dot and major.isdigit() and minor.isdigit() else None
 
 
+@lru_cache(maxsize=256)
 def find_gpu(wanted: str) -> GpuModel | None:
     """The model that people mean by `H100`, `rtx 4090` or a name in full. Of several, the one that NIM calls by that
     name, else the one with the fewest other words, else the one with the least memory."""

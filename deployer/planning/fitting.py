@@ -40,8 +40,8 @@ class Fitting:
     def group(self, choice: ServiceChoice, facts: HostFacts, had: int) -> int | None:
         """How many GPUs of this host one replica takes, where nobody says it; None where it is not known either.
         `had`: those that it has, which stay as many while that is enough."""
-        card = card_of(facts.gpus, facts) if is_automatic(choice) else None
-        model = sized_model(choice, facts) if card is not None else None
+        model = sized_model(choice, facts) if is_automatic(choice) else None
+        card = card_of(facts.gpus, facts) if model is not None else None
         serving = serving_of(choice, 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
