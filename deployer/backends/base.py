@@ -216,6 +216,7 @@ class Backend:
     knows_all_flags: bool = False
     takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does
     memory: Memory | None = None  # None: nothing is known of how it uses that of GPUs
+    capability: tuple[int, int] | None = None  # compute capability of the oldest GPUs that its default version runs on
 
     @property
     def serves_several(self) -> bool:

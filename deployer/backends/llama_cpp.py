@@ -92,5 +92,6 @@ BACKEND = Backend(
         batches=(Batch(0, 512, 1),),
         embeds_on_host=True,
     ),
+    capability=(5, 0),
     source="llama.cpp common/arg.cpp, tools/server/README.md and .devops/*.Dockerfile; `llama-server --help` of b11434",
 )

@@ -61,5 +61,6 @@ BACKEND = Backend(
         embeds_on_host=True,
         contexts={0: 4096, 24: 32768, 48: 262144},
     ),
+    capability=(5, 0),
     source="Ollama docs/api.md, modelfile.md and faq.md, server/create.go, server/routes.go, envconfig of v0.33.0-rc2",
 )

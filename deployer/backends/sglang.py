@@ -109,5 +109,6 @@ BACKEND = Backend(
         ),
         captures_graphs=True,
     ),
+    capability=(7, 5),
     source="SGLang wheels 0.4.6.post5 to 0.5.23 (sglang.srt.server_args, entrypoints.http_server); docs.sglang.io",
 )

@@ -59,5 +59,6 @@ BACKEND = Backend(
     knows_all_flags=True,
     # 1.9: router/src/main.rs, `max_batch_tokens`.
     memory=Memory("needed", split="none", works="texts", batches=(Batch(0, 16384, 512),)),
+    capability=(7, 5),
     source="Text Embeddings Inference 0.6.0 to 1.9.3: router/src, Dockerfile-cuda-all, .github/workflows/build.yaml",
 )

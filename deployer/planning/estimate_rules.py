@@ -125,6 +125,12 @@ def _of_card(name: str, shape: ModelShape, serving: Serving, card: Card) -> Iter
     if group >= LARGE_GROUP and card.links is None and card.capability is not None:
         message = f"{group} GPUs of type {card.name} work together over PCIe, without NVLink"
         yield warning("no-nvlink", message, hint="expect slow answers, or use `pipeline_parallel` over some of them")
+    least = serving.backend.capability
+    if card.capability is not None and least is not None and card.capability < least:
+        message = f"`{serving.backend.name}` needs compute capability {_text(least)}, {card.name} has "
+        severity = Severity.ERROR if serving.version is None else Severity.WARNING
+        hint = "take newer GPUs, or an older `version` of it"
+        yield Diagnostic("gpu-too-old", message + _text(card.capability), hint=hint, severity=severity)
     if card.capability is None or shape.is_gguf:
         return
     yield from _of_types(name, shape, serving, card.name, card.capability)

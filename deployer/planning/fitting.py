@@ -13,6 +13,8 @@ from deployer.planning.estimate import groups, smallest_group
 from deployer.planning.estimate_fixes import explained
 from deployer.planning.estimate_request import Card, Serving, SizedModel
 from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
+from deployer.spec.language import Service
+from deployer.spec.project import Project
 from deployer.values.estimate import Estimate, Fit
 from deployer.values.facts import Gpu, HostFacts
 from deployer.values.model_shape import ModelShape
@@ -33,7 +35,9 @@ class Kind:
 
 
 class Fitting:
-    def __init__(self) -> None:
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._services: dict[tuple[str, tuple[int, ...]], Service] = {}
         self._estimates: dict[Hashable, Estimate] = {}
         self._groups: dict[Hashable, int] = {}
 
@@ -42,7 +46,7 @@ class Fitting:
         `had`: those that it has, which stay as many while that is enough."""
         model = sized_model(choice, facts) if is_automatic(choice) else None
         card = card_of(facts.gpus, facts) if model is not None else None
-        serving = serving_of(choice, 1, card.memory) if card is not None else None
+        serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
         if had and (kept := self.estimate(choice, facts, facts.gpus[:had])) and kept.verdict is not Fit.NO:
@@ -61,7 +65,7 @@ class Fitting:
             return None
         kind = Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, len(mine))
         if kind not in self._estimates:
-            serving = serving_of(choice, len(mine), card.memory)
+            serving = serving_of(choice, self._service(choice), len(mine), card.memory)
             if serving is None:
                 return None
             self._estimates[kind] = explained(model, serving, card)
@@ -86,6 +90,13 @@ class Fitting:
             for problem in problems
             if problem.severity is not Severity.INFO and problem.code not in KNOWN_OTHERWISE
         )
+
+    def _service(self, choice: ServiceChoice) -> Service:
+        """With what the spec says of its backend, also where that was chosen for it."""
+        key = (choice.name, choice.overrides)
+        if key not in self._services:
+            self._services[key] = self._project.with_backend(choice.name, choice.backend_name, choice.overrides)
+        return self._services[key]
 
     def _of(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> Estimate | None:
         return self.estimate(choice, facts, (gpu for gpu in facts.gpus if gpu.uuid in uuids))

@@ -74,7 +74,7 @@ class Placer:
         for items in found.values():
             for item in items:
                 self._by_host.setdefault(item.host, []).append(item)
-        self.fitting = Fitting()
+        self.fitting = Fitting(project)
         self.placed: dict[ReplicaKey, Placed] = {}
         self.problems: list[Diagnostic] = []
 

@@ -11,7 +11,7 @@ from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate_request import LARGE, Card, Serving, SizedModel
 from deployer.planning.weights_counted import stored_as_shaped
-from deployer.spec.language import Options
+from deployer.spec.language import Options, Service
 from deployer.values.facts import Gpu, HostFacts
 from deployer.values.model_shape import ModelShape
 from deployer.values.model_weights import ModelWeights, WeightParts
@@ -32,12 +32,13 @@ TELLING = (
 DOUBTFUL = ("gemma3n", "gemma4", "llama4", "whisper", "t5", "mllama", "deepseek_v4", "unknown")
 
 
-def serving_of(choice: ServiceChoice, gpus: int, memory: int | None) -> Serving | None:
-    """`memory`: of one GPU. None where the service says things that the estimator cannot weigh."""
-    service, options = choice.service, choice.service.options
+def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) -> Serving | None:
+    """`service`: with the spec's settings of its backend; `memory`: of one GPU. None where it says things that the
+    estimator cannot weigh."""
+    options = service.options
     if choice.others or choice.draft is not None or options.cpu_offload not in (None, "none"):
         return None
-    if any(arg.startswith(TELLING) for arg in service.args):
+    if _starts_otherwise(choice, service) or any(arg.startswith(TELLING) for arg in service.args):
         return None
     stages = options.pipeline_parallel or 1
     rest = stages * (options.data_parallel or 1)
@@ -61,7 +62,13 @@ def serving_of(choice: ServiceChoice, gpus: int, memory: int | None) -> Serving 
     )
 
 
-def _fraction(options: Options, memory: int | None) -> float | None:
+def _starts_otherwise(choice: ServiceChoice, service: Service) -> bool:
+    """By a command that people wrote themselves."""
+    templated = choice.pin is not None and choice.pin.template is not None
+    return templated or service.container.command is not None or service.container.entrypoint is not None
+
+
+def _fraction(options: Options, memory: int) -> float | None:
     if options.gpu_memory_fraction is not None or options.gpu_memory is None or not memory:
         return options.gpu_memory_fraction
     return min(1.0, options.gpu_memory / memory)

@@ -164,7 +164,8 @@ def test_groups_of_quantized_weights_stay_whole() -> None:
         ("T4", {"dtype": "bfloat16"}, "dtype-unsupported", Severity.ERROR),
         ("T4", {}, "dtype-unsupported", Severity.WARNING),
         ("V100", {"quantization": "awq"}, "quantization-unsupported", Severity.ERROR),
-        ("P40", {"quantization": "gptq"}, None, None),
+        ("P40", {"quantization": "gptq"}, "gpu-too-old", Severity.ERROR),
+        ("V100", {"version": "v0.11.0"}, "gpu-too-old", Severity.WARNING),
         ("A100", {"quantization": "nvfp4"}, "weight-only", Severity.INFO),
         ("A100", {"kv_dtype": "fp8"}, "kv-dtype-unsupported", Severity.WARNING),
         ("L4", {"kv_dtype": "fp8"}, None, None),
@@ -208,7 +209,7 @@ def test_a_refusal_names_changes_that_work() -> None:
 
 def test_where_nothing_helps() -> None:
     assert (
-        of("Llama-3.1-405B", "GTX 1060", context=2048).problems[-1].hint
+        of("Llama-3.1-405B", "RTX 3050", context=2048).problems[-1].hint
         == "take a smaller model, or GPUs with more memory"
     )
 

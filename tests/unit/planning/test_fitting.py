@@ -9,15 +9,27 @@ from typing import Any
 import pytest
 
 from deployer.catalog.gpus import find_gpu
+from deployer.planning.planner import plan
 from deployer.planning.sizing import card_of
+from deployer.spec.load import load
 from deployer.values.facts import Gpu, GpuFacts, HostFacts
 from deployer.values.model_shape import ModelShape, Tower
+from deployer.values.resolved import Resolved
 from tests.support.models import shape
 from tests.support.planning import MODEL
 from tests.unit.planning.scene import Scene, hint_of, refusals_of
 
 GIB = 1 << 30
 FOLDER = "/srv/models/m"
+SPEC = f"""
+version: 1
+project: lab
+id: "1"
+hosts: {{h1: {{connection: local}}}}
+models: {{m: {{source: "file://{FOLDER}"}}}}
+backends: BACKENDS
+services: {{chat: {{model: m, options: {{tensor_parallel: 1, context_length: 65536}}}}}}
+"""
 
 
 def cards(facts: HostFacts, name: str) -> tuple[Gpu, ...]:
@@ -70,12 +82,12 @@ def test_a_host_whose_gpus_are_too_small_is_not_taken() -> None:
 
 def test_a_refusal_says_what_is_needed_and_what_would_fit() -> None:
     here = scene({"h1": (1, "RTX 4090")}, LLAMA)
-    plan = here.plan(vllm(tensor_parallel=1, context_length=65536))
-    assert refusals_of(plan) == [
+    found = here.plan(vllm(tensor_parallel=1, context_length=65536))
+    assert refusals_of(found) == [
         "h1  `m` needs 25.4 GiB of each GPU, and `vllm` may take 21.7 GiB; it fits with `context_length` 21504, "
         "`quantization` fp8, `quantization` awq, `quantization` gptq or `tensor_parallel` 2",
     ]
-    assert hint_of(plan) == "make one of the changes above, or add a host with more GPU memory"
+    assert hint_of(found) == "make one of the changes above, or add a host with more GPU memory"
     assert here.where(vllm(tensor_parallel=1, context_length=21504)) == {"chat-0": "h1:0"}
 
 
@@ -108,9 +120,9 @@ def test_what_runs_is_not_refused_until_it_is_edited() -> None:
     services = vllm(tensor_parallel=1, context_length=65536)
     here.apply(services)
     here.seen = hosts_with({"h1": "RTX 4090"}, LLAMA)
-    plan = here.plan(services)
-    assert not plan.has_errors
-    assert [change.action for change in plan.changes] == ["keep"]
+    found = here.plan(services)
+    assert not found.has_errors
+    assert [change.action for change in found.changes] == ["keep"]
     assert "no-placement" in codes(here.plan(vllm(tensor_parallel=1, context_length=131072)))
 
 
@@ -121,9 +133,9 @@ def test_heads_that_cannot_be_shared() -> None:
 
 
 def test_what_is_tight_is_worth_a_look() -> None:
-    plan = scene({"h1": (1, "RTX 4090")}, LLAMA).plan(vllm(tensor_parallel=1, context_length=32768))
-    assert not plan.has_errors
-    (problem,) = plan.problems
+    found = scene({"h1": (1, "RTX 4090")}, LLAMA).plan(vllm(tensor_parallel=1, context_length=32768))
+    assert not found.has_errors
+    (problem,) = found.problems
     assert (problem.code, problem.severity) == ("fits-barely", "warning")
     assert problem.hint is not None
     assert problem.hint.startswith("it fits with `context_length` 21504")
@@ -141,6 +153,7 @@ def test_each_thing_is_said_once_a_service() -> None:
     [
         {"args": ["--max-model-len", "1024"]}, {"args": ["--gpu-memory-utilization=0.99"]},
         {"options": {"tensor_parallel": 1, "cpu_offload": 20}}, {"backend": "openllm", "options": {}},
+        {"container": {"command": ["serve"]}},
     ],
 )  # fmt: skip
 def test_where_the_spec_says_what_cannot_be_weighed_nothing_is_refused(changes: dict[str, Any]) -> None:
@@ -150,11 +163,19 @@ def test_where_the_spec_says_what_cannot_be_weighed_nothing_is_refused(changes: 
     assert "no-placement" not in codes(found)
 
 
+@pytest.mark.parametrize(("backends", "fits"), [("{}", False), ("{vllm: {args: [--max-model-len, '512']}}", True)])
+def test_what_the_spec_says_of_a_backend_counts_where_it_was_chosen(backends: str, fits: bool) -> None:
+    project = load(["deploy.yaml"], lambda name: SPEC.replace("BACKENDS", backends).encode())
+    here = scene({"h1": (1, "RTX 4090")}, LLAMA)
+    found = plan(project, here.observed(project), Resolved())
+    assert ("no-placement" not in codes(found)) == fits
+
+
 def test_a_model_whose_weights_are_in_doubt_is_not_refused_but_warned_of() -> None:
     seeing = replace(LARGE, towers=(Tower(9, 64, 256),))
-    plan = scene({"h1": (1, "RTX 4090")}, seeing).plan(vllm(tensor_parallel=1, context_length=2048))
-    assert not plan.has_errors
-    assert codes(plan) == ["does-not-fit"]
+    found = scene({"h1": (1, "RTX 4090")}, seeing).plan(vllm(tensor_parallel=1, context_length=2048))
+    assert not found.has_errors
+    assert codes(found) == ["does-not-fit"]
 
 
 def test_llama_cpp_leaves_layers_on_the_processor() -> None:
