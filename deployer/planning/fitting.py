@@ -3,8 +3,9 @@ for each service, model and kind of GPU, so that a thousand alike hosts cost one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
@@ -12,6 +13,7 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate import groups, smallest_group
 from deployer.planning.estimate_fixes import explained
 from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.gpus import GpuRequest, free_gpus, without_smallest
 from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
 from deployer.spec.language import Service
 from deployer.spec.project import Project
@@ -41,19 +43,36 @@ class Fitting:
         self._estimates: dict[Hashable, Estimate] = {}
         self._groups: dict[Hashable, int] = {}
 
-    def group(self, choice: ServiceChoice, facts: HostFacts, had: int) -> int | None:
-        """How many GPUs of this host one replica takes, where nobody says it; None where it is not known either.
-        `had`: those that it has, which stay as many while that is enough."""
+    def gpus(self, request: GpuRequest, is_believed: Callable[[], bool]) -> tuple[str, ...] | str:
+        """GPUs of a host on which a replica fits, or why there are none. `is_believed`: it fits on any, since it runs
+        and nobody edited it."""
+        choice, facts = request.choice, request.facts
+        request = replace(request, group=partial(self.group, choice, facts, request.had))
+        first: str | None = None
+        for _ in range(len(facts.gpus) + 1):  # kinds of GPUs, the smaller ones are tried first
+            found = free_gpus(self._project, request)
+            if isinstance(found, str):
+                return first or found
+            why_not = self.refusal(choice, facts, found)
+            if why_not is None or is_believed():
+                return found
+            first, request = first or why_not, without_smallest(request, found)
+        return first or "has no GPU on which it fits"
+
+    def group(self, choice: ServiceChoice, facts: HostFacts, had: tuple[str, ...], free: list[Gpu]) -> int | None:
+        """How many of the free GPUs one replica takes, where nobody says it; None where it is not known either. `had`:
+        those that it has, which stay as many while that is enough."""
         model = sized_model(choice, facts) if is_automatic(choice) else None
-        card = card_of(facts.gpus, facts) if model is not None else None
+        card = card_of(free, facts) if model is not None else None
         serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
-        if had and (kept := self.estimate(choice, facts, facts.gpus[:had])) and kept.verdict is not Fit.NO:
-            return had
-        kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(facts.gpus))
+        kept = self._of(choice, facts, had)
+        if kept is not None and kept.verdict is not Fit.NO:
+            return len(had)
+        kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(free))
         if kind not in self._groups:
-            self._groups[kind] = _smallest(model, serving, card, len(facts.gpus))
+            self._groups[kind] = _smallest(model, serving, card, len(free))
         return self._groups[kind]
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
@@ -103,7 +122,7 @@ class Fitting:
 
 
 def _smallest(model: SizedModel, serving: Serving, card: Card, count: int) -> int:
-    """The smallest group on which it fits; one GPU where it is on none that the host has."""
+    """The smallest group on which it fits; one GPU where it fits on none."""
     chosen = smallest_group(model, serving, card, count)
     return chosen.tensor if explained(model, chosen, card).verdict in (Fit.FITS, Fit.TIGHT) else groups(serving, 1)[0]
 

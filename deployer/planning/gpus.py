@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass
@@ -19,7 +20,7 @@ from deployer.values.facts import Gpu, HostFacts, Recorded
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
     """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now.
-    `group`: how many GPUs its model takes there, where nobody says it."""
+    `group`: of free GPUs how many its model takes, where nobody says it; None where that is not known either."""
 
     choice: ServiceChoice
     index: int
@@ -27,7 +28,7 @@ class GpuRequest:
     busy: Mapping[str, str]
     kept: Recorded | None = None
     preferred: frozenset[str] = frozenset()  # before others
-    group: int | None = None
+    group: Callable[[list[Gpu]], int | None] = lambda free: None
 
     @property
     def had(self) -> tuple[str, ...]:
@@ -79,15 +80,25 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     if facts.gpu.problem is not None and not facts.gpus and request.had:
         return _unseen(request)
     usable = [gpu for gpu in pool if _problem(project, choice, facts.name, gpu) is None]
-    count = request.group or (_parallel(choice) if wanted is None else wanted)
     if wanted is None and (not facts.gpus or (not usable and not request.had)):
         return ()
-    free = [gpu.uuid for gpu in usable if gpu.uuid not in busy]
+    left = [gpu for gpu in usable if gpu.uuid not in busy]
+    count = request.group(left) or (_parallel(choice) if wanted is None else wanted)
+    free = [gpu.uuid for gpu in left]
     if len(free) < count:
         return _why_not(project, request, pool, count)
     first = [uuid for uuid in request.had if uuid in free]
     first += [uuid for uuid in free if uuid in request.preferred and uuid not in first]
     return tuple((first + [uuid for uuid in free if uuid not in first])[:count])
+
+
+def without_smallest(request: GpuRequest, found: tuple[str, ...]) -> GpuRequest:
+    """The same request for GPUs that have more memory than the smallest of those that were found."""
+    sizes = [gpu.memory_total or 0 for gpu in request.facts.gpus if gpu.uuid in found]
+    small = {
+        gpu.uuid: "nobody, but is too small" for gpu in request.facts.gpus if (gpu.memory_total or 0) <= min(sizes)
+    }
+    return replace(request, busy={**request.busy, **small})
 
 
 def _unseen(request: GpuRequest) -> tuple[str, ...] | str:

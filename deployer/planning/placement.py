@@ -16,7 +16,7 @@ from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
 from deployer.planning.decisions import edits_since
 from deployer.planning.fitting import Fitting
-from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, has_own_lists, overrides_of
+from deployer.planning.gpus import GpuRequest, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
@@ -187,14 +187,10 @@ class Placer:
         if isinstance(weights, str):
             return weights
         kept = here.recorded if here is not None else None
-        group = self.fitting.group(choice, ledger.facts, len(kept.spec.gpus) if kept and kept.spec else 0)
-        request = GpuRequest(choice, key.index, ledger.facts, ledger.busy(own), kept, own.gpus, group)
-        gpus = free_gpus(self._project, request)
+        request = GpuRequest(choice, key.index, ledger.facts, ledger.busy(own), kept, own.gpus)
+        gpus = self.fitting.gpus(request, lambda: here is not None and not edits_since(self._project, choice, here))
         if isinstance(gpus, str):
             return gpus
-        too_large = self.fitting.refusal(choice, ledger.facts, gpus)
-        if too_large is not None and (here is None or edits_since(self._project, choice, here)):
-            return too_large
         port = _port(choice, ledger, here, own)
         if isinstance(port, str):
             return port

@@ -126,6 +126,17 @@ def test_what_runs_is_not_refused_until_it_is_edited() -> None:
     assert "no-placement" in codes(here.plan(vllm(tensor_parallel=1, context_length=131072)))
 
 
+def test_a_small_gpu_beside_a_large_one() -> None:
+    def mixed(facts: HostFacts) -> HostFacts:
+        one, two, three = cards(facts, "GTX 1650")[0], cards(facts, "L4")[1], cards(facts, "H100")[2]
+        return replace(seen(facts), gpu=GpuFacts(gpus=(one, two, three)))
+
+    here = scene({"h1": (3, "H100")}, LLAMA)
+    seen, here.seen = here.seen, mixed
+    assert here.where(vllm(tensor_parallel=1, context_length=32768)) == {"chat-0": "h1:2"}
+    assert here.where(vllm(tensor_parallel=1, context_length=512)) == {"chat-0": "h1:1"}
+
+
 def test_heads_that_cannot_be_shared() -> None:
     here = scene({"h1": (8, "RTX 4090")}, shape("Qwen2.5-7B"))
     (line,) = refusals_of(here.plan(vllm(tensor_parallel=8, context_length=8192)))
