@@ -20,7 +20,6 @@ from deployer.formats.gguf_header import GgufHeader, parse_gguf_header
 from deployer.formats.gguf_parts import SPLIT, split_parts
 from deployer.formats.gguf_shape import gguf_shape
 from deployer.formats.model_config import MAX_CONFIG, parse_model_config
-from deployer.formats.numbers import FormatError
 from deployer.planning.estimate_request import SizedModel
 from deployer.planning.weights_counted import stored_as_shaped
 from deployer.planning.weights_named import named_weights, scaled_to
@@ -66,7 +65,7 @@ def _shape_there(files: ModelFiles, sizes: Mapping[str, int | None]) -> tuple[Mo
         return None, f"there is no {CONFIG}"
     try:
         return parse_model_config(files.read(CONFIG, 0, MAX_CONFIG + 1)), ""
-    except FormatError as error:
+    except ValueError as error:
         return None, f"of its {CONFIG}, {error}"
 
 
@@ -77,7 +76,7 @@ def _config(files: ModelFiles, file: str) -> ModelShape:
 def _parsed(files: ModelFiles, file: str, parse: Callable[[bytes], Found], data: bytes) -> Found:
     try:
         return parse(data)
-    except FormatError as error:
+    except ValueError as error:  # FormatError, or a shape out of its bounds
         raise _bad_file(files, file, str(error)) from None
 
 

@@ -14,6 +14,7 @@ from deployer.formats.text import one_line
 from deployer.values.model_shape import Experts, Latent, Quantized, Tower
 
 MOST_EXPERTS = 1 << 14
+SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 TOWERS = ("vision_config", "audio_config", "vision_tower_config", "visual")
 BITS = {"fp8": 8, "fbgemm_fp8": 8, "mxfp4": 4, "awq": 4, "nvfp4": 4, "mxfp8": 8}
 FLAT_GROUP = {"mxfp4": 32, "nvfp4": 16}
@@ -23,15 +24,20 @@ def experts_of(config: Mapping[str, Any], layers: int, intermediate: int) -> Exp
     count = number(config, ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"), MOST_EXPERTS, 0)
     if not count or count == 1:
         return None
-    width = number(config, ("moe_intermediate_size", "expert_ffn_hidden_size"), MOST_WIDTH) or intermediate
+    width = number(config, ("moe_intermediate_size", "expert_ffn_hidden_size"), MOST_WIDTH)
+    alone = number(config, ("intermediate_size",), MOST_WIDTH) if "intermediate_size_mlp" in config else None
+    width = width or alone or intermediate
     used = number(config, ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"), MOST_EXPERTS, 0) or 1
-    shared = number(config, ("shared_expert_intermediate_size", "shared_intermediate_size"), MOST_WIDTH, 0) or 0
+    shared = number(config, SHARED, MOST_WIDTH, 0) or alone or 0
     alike = number(config, ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"), MOST_EXPERTS, 0) or 0
     return Experts(count, used, width, _sparse_layers(config, layers), shared or alike * width)
 
 
 def _sparse_layers(config: Mapping[str, Any], layers: int) -> int:
     """How many of the layers have experts."""
+    pattern = config.get("hybrid_override_pattern")
+    if isinstance(pattern, str):
+        return pattern[:layers].count("E")
     first = number(config, ("first_k_dense_replace", "num_dense_layers"), MOST_LAYERS, 0) or 0
     every = 1
     for key in ("decoder_sparse_step", "moe_layer_freq", "expert_layer_period", "interleave_moe_layer_step"):

@@ -39,7 +39,7 @@ def gguf_shape(metadata: Mapping[str, Any]) -> ModelShape:
     layers, hidden = needed(own, ("block_count",), MOST_LAYERS), needed(own, ("embedding_length",), MOST_WIDTH)
     heads = max(_each(own, "attention.head_count", layers), default=0) or 1
     kv_heads = _each(own, "attention.head_count_kv", layers) or [heads] * layers
-    width = number(own, ("attention.key_length",), MOST_WIDTH) or hidden // heads
+    width = number(own, ("attention.key_length",), MOST_WIDTH) or max(1, hidden // heads)
     wide = max(_each(own, "feed_forward_length", layers), default=0)
     return ModelShape(
         architecture=one_line(kind, 80),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from deployer.formats.config_defaults import DEFAULTS, with_defaults
 from deployer.formats.config_layers import (
     MOST_HEADS,
     MOST_LAYERS,
@@ -27,6 +29,11 @@ from deployer.values.model_shape import CacheLayers, Latent, ModelShape
 
 MAX_CONFIG = 1 << 20  # bytes
 MOST_WORDS = 1 << 24  # of a vocabulary
+WIDTHS = (
+    "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "block_ff_dim",
+    "intermediate_dim",
+)  # fmt: skip
+GATED_ATTENTION = ("qwen3_next", "qwen3_5")
 INNER = ("text_config", "llm_config", "language_config", "text_model_config")
 TIED = ("gemma", "gpt2", "bloom", "falcon", "cohere", "mpt", "gpt_bigcode", "t5", "opt", "smollm")
 UNGATED = (
@@ -62,38 +69,47 @@ def shape_of(outer: Mapping[str, Any]) -> ModelShape:
     kind = _word(config, "model_type") or _word(outer, "model_type") or "unknown"
     layers = needed(config, ("num_hidden_layers", "n_layer", "num_layers", "n_layers"), MOST_LAYERS)
     hidden = needed(config, ("hidden_size", "n_embd", "d_model", "dim"), MOST_WIDTH)
-    heads = number(config, ("num_attention_heads", "n_head", "num_heads", "n_heads"), MOST_HEADS)
-    latent = latent_of(config)
-    kv_heads = _kv_heads(config, heads or 1)
-    width = number(config, ("head_dim", "kv_channels", "attention_head_dim"), MOST_WIDTH) or hidden // (heads or 1)
-    value = number(config, ("v_head_dim",), MOST_WIDTH) or width
-    kinds = layer_kinds(config, kind, layers)
-    encoder = kind in ENCODERS
+    heads = number(config, ("num_attention_heads", "n_head", "num_heads", "n_heads"), MOST_HEADS) or 1
+    kv_heads = _kv_heads(config, heads)
+    width = number(config, ("head_dim", "kv_channels", "attention_head_dim"), MOST_WIDTH) or max(1, hidden // heads)
     wide = _intermediate(config, hidden)
-    mixers = kinds.count("state")
-    return ModelShape(
+    shape = ModelShape(
         architecture=next(iter(words(outer, "architectures", 64)), ""),
         kind=kind,
         layers=layers,
         hidden=hidden,
-        heads=heads or 1,
+        heads=heads,
         kv_heads=kv_heads,
         head_width=width,
         intermediate=wide,
         vocabulary=needed(config, ("vocab_size", "padded_vocab_size"), MOST_WORDS),
-        cache=() if encoder else _cache(config, kind, kinds, latent, Kept(kv_heads, width + value)),
         tied=_tied(outer, config, kind),
-        gated=kind not in UNGATED,
+        gated=kind not in UNGATED and "relu2" not in (_word(config, "mlp_hidden_act"), _word(config, "hidden_act")),
         context=_context(config),
         dtype=_dtype(outer) or _dtype(config),
         quantized=quantized_of(outer) or quantized_of(config),
         experts=experts_of(config, layers, wide),
-        latent=latent,
         towers=towers_of(outer),
+        gated_attention=kind.startswith(GATED_ATTENTION),
+        encoder=kind in ENCODERS,
+        needs_code="auto_map" in outer,
+    )
+    return shape if shape.encoder else _with_layers(shape, config)
+
+
+def _with_layers(shape: ModelShape, config: Mapping[str, Any]) -> ModelShape:
+    """With what each kind of its layers is, and keeps."""
+    latent, kinds = latent_of(config), layer_kinds(config, shape.kind, shape.layers)
+    value = number(config, ("v_head_dim",), MOST_WIDTH) or shape.head_width
+    mixers = kinds.count("state")
+    return replace(
+        shape,
+        cache=_cache(config, shape.kind, kinds, latent, Kept(shape.kv_heads, shape.head_width + value)),
+        latent=latent,
+        attention_layers=_letters(config, "*", shape.layers),
+        mlp_layers=_letters(config, "-", shape.layers),
         mixers=mixers,
         mixer_weights=Mixer.of(config).weights if mixers else 0,
-        encoder=encoder,
-        needs_code="auto_map" in outer,
     )
 
 
@@ -102,9 +118,9 @@ def _language_model(config: Mapping[str, Any]) -> Mapping[str, Any]:
     config = section(config, "thinker_config") or config
     for key in INNER:
         inner = section(config, key)
-        if inner is not None and ("hidden_size" in inner or "num_hidden_layers" in inner):
-            return inner
-    return config
+        if inner is not None and ("hidden_size" in inner or _word(inner, "model_type") in DEFAULTS):
+            return with_defaults(inner)
+    return with_defaults(config)
 
 
 def _cache(
@@ -119,6 +135,12 @@ def _cache(
     )
 
 
+def _letters(config: Mapping[str, Any], letter: str, layers: int) -> int | None:
+    """Layers that a pattern calls so: there each is one thing alone."""
+    pattern = config.get("hybrid_override_pattern")
+    return pattern[:layers].count(letter) if isinstance(pattern, str) else None
+
+
 def _kv_heads(config: Mapping[str, Any], heads: int) -> int:
     """As many as heads where nothing is said: plain multi-head attention."""
     if config.get("multi_query") is True and config.get("new_decoder_architecture") is not True:
@@ -131,11 +153,10 @@ def _kv_heads(config: Mapping[str, Any], heads: int) -> int:
 
 
 def _intermediate(config: Mapping[str, Any], hidden: int) -> int:
-    keys = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff", "block_ff_dim", "intermediate_dim")
     if isinstance(config.get("intermediate_size"), list):  # one a layer (Gemma 3n)
-        each = [number({"intermediate_size": size}, keys[:1], MOST_WIDTH) for size in config["intermediate_size"]]
+        each = [number({"intermediate_size": size}, WIDTHS[1:], MOST_WIDTH) for size in config["intermediate_size"]]
         return max((size for size in each[:MOST_LAYERS] if size is not None), default=4 * hidden)
-    return number(config, keys, 1 << 24) or 4 * hidden
+    return number(config, WIDTHS, 1 << 24) or 4 * hidden
 
 
 def _tied(outer: Mapping[str, Any], config: Mapping[str, Any], kind: str) -> bool:
@@ -151,12 +172,13 @@ def _context(config: Mapping[str, Any]) -> int | None:
     if not lengths:
         return None
     rope = section(config, "rope_scaling") or section(config, "rope_parameters") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
+    kind = _word(rope, "rope_type") or _word(rope, "type") or "default"
     factor = rope.get("factor")
-    if kind in UNSCALED or not isinstance(factor, int | float) or not 1 <= factor <= 4096:
+    scaled = isinstance(factor, int | float) and 1 <= factor <= 4096
+    if not scaled or kind in UNSCALED or (_word(config, "model_type") or "").startswith("gemma3"):
         return min(lengths)
     base = number(rope, ("original_max_position_embeddings",), MOST_TOKENS) or min(lengths)
-    return int(base * factor)
+    return int(base * (factor or 1))
 
 
 def _dtype(config: Mapping[str, Any]) -> str | None:

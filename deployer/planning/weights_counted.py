@@ -37,8 +37,9 @@ class Counts:
 
 
 def count_weights(shape: ModelShape) -> Counts:
-    attending = shape.layers - shape.mixers
     sparse = shape.experts.layers if shape.experts is not None else 0
+    attending = shape.layers - shape.mixers if shape.attention_layers is None else shape.attention_layers
+    dense = shape.layers - sparse if shape.mlp_layers is None else shape.mlp_layers
     matrices = 3 if shape.gated else 2
     query, kv, whole = _attention(shape)
     router = shape.hidden * shape.experts.count * sparse if shape.experts is not None else 0
@@ -47,7 +48,7 @@ def count_weights(shape: ModelShape) -> Counts:
     return Counts(
         linear=attending * query
         + shape.mixers * shape.mixer_weights
-        + matrices * shape.hidden * shape.intermediate * (shape.layers - sparse)
+        + matrices * shape.hidden * shape.intermediate * dense
         + shared,
         experts=_experts(shape),
         kv=attending * kv,
@@ -64,7 +65,8 @@ def _attention(shape: ModelShape) -> tuple[int, int, int]:
     if shape.latent is not None:
         return _latent(shape.hidden, shape.heads, shape.latent)
     wide = shape.heads * shape.head_width
-    return 2 * shape.hidden * wide, 2 * shape.hidden * shape.kv_heads * shape.head_width, 0
+    split = 3 if shape.gated_attention else 2
+    return split * shape.hidden * wide, 2 * shape.hidden * shape.kv_heads * shape.head_width, 0
 
 
 def _latent(hidden: int, heads: int, latent: Latent) -> tuple[int, int, int]:

@@ -119,6 +119,9 @@ class ModelShape:
     experts: Experts | None = None
     latent: Latent | None = None
     towers: tuple[Tower, ...] = ()
+    attention_layers: int | None = None  # None: all that are no mixers
+    mlp_layers: int | None = None  # with an MLP that is not of experts; None: all that have no experts
+    gated_attention: bool = False  # what attention gives passes a gate that is as large as the queries
     mixers: int = 0  # layers that mix tokens without attention
     mixer_weights: int = 0  # of one such layer
     encoder: bool = False  # keeps nothing of a sequence: vectors and ranks, no text

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from deployer.formats.model_config import MAX_CONFIG, parse_model_config
 from deployer.formats.numbers import FormatError
+from deployer.planning.weights_counted import count_weights
 from deployer.values.model_shape import CacheLayers, Experts, Latent, Quantized, Tower
 from tests.support.models import CONFIGS, LLAMA, shape
 from tests.unit.formats.complaints import complaint_of
@@ -50,6 +51,7 @@ def test_heads_of_keys_and_values(config: dict[str, Any], kv_heads: int) -> None
 def test_a_head_is_as_wide_as_the_config_says() -> None:
     assert (shape("Qwen3-32B").head_width, shape("Mistral-Small-24B").head_width) == (128, 128)
     assert changed(head_dim=None).head_width == 128
+    assert changed(head_dim=None, hidden_size=16).head_width == 1
 
 
 def test_old_names_of_keys() -> None:
@@ -88,8 +90,11 @@ def test_layers_without_attention_keep_a_state() -> None:
     assert state.state_bytes == 32 * 128 * 128 * 4 + 3 * (2 * 16 * 128 + 32 * 128) * 2
     jamba = changed(attn_layer_period=8, attn_layer_offset=4, mamba_d_state=16, mamba_d_conv=4, mamba_expand=2)
     assert [(g.kind, g.layers) for g in jamba.cache] == [("full", 4), ("state", 28)]
-    nemotron = changed(num_hidden_layers=6, hybrid_override_pattern="M-M*-E", mamba_num_heads=64, ssm_state_size=128)
+    pattern = {"hybrid_override_pattern": "M-M*-E", "mlp_hidden_act": "relu2", "n_routed_experts": 4}
+    nemotron = changed(num_hidden_layers=6, mamba_num_heads=64, ssm_state_size=128, **pattern)
     assert [(g.kind, g.layers) for g in nemotron.cache] == [("full", 1), ("state", 2)]
+    assert (nemotron.mixers, nemotron.attention_layers, nemotron.mlp_layers, nemotron.gated) == (2, 1, 2, False)
+    assert nemotron.experts == Experts(4, 1, 14336, 1)
     granite = changed(num_hidden_layers=2, layer_types=["mamba", "attention"], mamba_n_heads=48, mamba_d_head=64)
     assert (granite.mixers, granite.mixer_weights > 0) == (1, True)
     assert [g.kind for g in changed(model_type="mamba").cache] == ["state"]
@@ -129,6 +134,40 @@ def test_a_model_with_eyes() -> None:
     assert found.towers == (Tower(32, 1280, 3420, 16),)
     nested = parsed(thinker_config={"text_config": LLAMA, "vision_config": vision})
     assert nested.layers == 32
+
+
+def test_what_the_class_of_a_model_adds() -> None:
+    """As gemma-3-4b-it and llava-1.5-7b-hf have it."""
+    text = {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34,
+            "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}  # fmt: skip
+    gemma = parsed(model_type="gemma3", text_config=text, vision_config={"hidden_size": 1152, "num_hidden_layers": 27})
+    assert (gemma.heads, gemma.kv_heads, gemma.head_width, gemma.vocabulary, gemma.tied) == (8, 4, 256, 262208, True)
+    assert [(g.kind, g.layers, g.window) for g in gemma.cache] == [("full", 5, None), ("sliding", 29, 1024)]
+    assert gemma.context == 131072
+    assert count_weights(gemma).total == pytest.approx(4_300_079_472, rel=0.02)
+    text = {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064, "torch_dtype": "float16"}
+    llava = parsed(model_type="llava", text_config=text, vision_config={"hidden_size": 1024, "num_hidden_layers": 24})
+    assert (llava.layers, llava.hidden, llava.context, llava.dtype) == (32, 4096, 4096, "float16")
+    assert count_weights(llava).total == pytest.approx(7_063_427_072, rel=0.01)
+
+
+def test_models_of_several_kinds_of_layers_have_as_many_weights_as_published() -> None:
+    next_ = {
+        "model_type": "qwen3_next", "hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 16,
+        "num_key_value_heads": 2, "head_dim": 256, "vocab_size": 151936, "intermediate_size": 5120,
+        "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "num_experts": 512,
+        "num_experts_per_tok": 10, "full_attention_interval": 4, "linear_conv_kernel_dim": 4, "decoder_sparse_step": 1,
+        "linear_key_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
+        "linear_value_head_dim": 128, "tie_word_embeddings": False,
+    }  # fmt: skip
+    assert count_weights(parsed(**next_)).total == pytest.approx(79_674_391_296, rel=0.005)
+    scout = {
+        "model_type": "llama4_text", "hidden_size": 5120, "num_hidden_layers": 48, "num_attention_heads": 40,
+        "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048, "intermediate_size": 8192,
+        "intermediate_size_mlp": 16384, "num_local_experts": 16, "num_experts_per_tok": 1,
+        "interleave_moe_layer_step": 1, "tie_word_embeddings": False,
+    }  # fmt: skip
+    assert count_weights(parsed(**scout)).total == pytest.approx(107_770_000_000, rel=0.005)
 
 
 def test_an_encoder_keeps_nothing() -> None:
@@ -179,7 +218,8 @@ def test_what_is_no_config_is_an_error(data: bytes) -> None:
 KEYS = sorted({key for config in CONFIGS.values() for key in config} | {
     "layer_types", "attn_layer_period", "attn_layer_offset", "full_attention_interval", "linear_attn_config",
     "linear_num_value_heads", "mamba_n_heads", "conv_L_cache", "vision_config", "text_config", "num_kv_shared_layers",
-    "hybrid_override_pattern", "attn_layer_indices", "mlp_only_layers", "group_size", "config_groups", "depth",
+    "hybrid_override_pattern", "rope_type", "factor", "type", "thinker_config",
+    "attn_layer_indices", "mlp_only_layers", "group_size", "config_groups", "depth", "intermediate_size_mlp",
 })  # fmt: skip
 VALUES = st.recursive(
     st.sampled_from([None, True, 0, 1, -1, 7, 128, 2**64, 1e308, float("nan"), float("inf"), "", "4", "M*-", "yarn"]),
