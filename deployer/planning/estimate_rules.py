@@ -13,7 +13,7 @@ from deployer.catalog.gpus import Capability
 from deployer.catalog.quantizations import BFLOAT16_FROM, FP8_CACHE_FROM, QUANTIZATIONS
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.estimate_cache import cache_bits
-from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel
 from deployer.values.model_shape import ModelShape
 
 FP8_CACHES = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_e4m3fn")
@@ -125,6 +125,7 @@ def _of_card(name: str, shape: ModelShape, serving: Serving, card: Card) -> Iter
     if group >= LARGE_GROUP and card.links is None and card.capability is not None:
         message = f"{group} GPUs of type {card.name} work together over PCIe, without NVLink"
         yield warning("no-nvlink", message, hint="expect slow answers, or use `pipeline_parallel` over some of them")
+    yield from _of_free(serving, card)
     least = serving.backend.capability
     if card.capability is not None and least is not None and card.capability < least:
         message = f"`{serving.backend.name}` needs compute capability {_text(least)}, {card.name} has "
@@ -134,6 +135,17 @@ def _of_card(name: str, shape: ModelShape, serving: Serving, card: Card) -> Iter
     if card.capability is None or shape.is_gguf:
         return
     yield from _of_types(name, shape, serving, card.name, card.capability)
+
+
+def _of_free(serving: Serving, card: Card) -> Iterator[Diagnostic]:
+    """A server that takes its share of the GPU when it starts, whatever its model needs."""
+    memory = serving.backend.memory
+    fraction = serving.fraction_of(memory) if memory is not None and memory.bound == "total" else None
+    if fraction is None or card.free is None or card.free >= fraction * card.memory:
+        return
+    message = f"{card.name} has {card.free / GIB:.1f} GiB free, and `{serving.backend.name}` takes "
+    hint = f"free it, or set `gpu_memory_fraction` to {card.free * 100 // max(1, card.memory) / 100}"
+    yield Diagnostic("not-enough-free", f"{message}{fraction * card.memory / GIB:.1f} GiB when it starts", hint=hint)
 
 
 def _of_types(

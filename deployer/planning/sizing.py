@@ -28,6 +28,8 @@ TELLING = (
     "--cuda-memory", "--session-len", "--cache-max", "--model-format", "--quant-policy", "--max-batch", "--num-shard",
     "--block-size", "--fit", "-ub", "--ubatch", "-b", "--batch-size", "--data-parallel", "-dp", "--dp",
 )  # fmt: skip
+HOLDING = ("running", "restarting", "paused")
+STEP, MOST = 1 << 28, 1 << 62  # bytes
 # Kinds whose weights do not follow from the usual keys of a config.json.
 DOUBTFUL = ("gemma3n", "gemma4", "llama4", "whisper", "t5", "mllama", "deepseek_v4", "unknown")
 
@@ -114,15 +116,32 @@ def card_of(gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
     known = [gpu for gpu in gpus if gpu.memory_total is not None]
     if not known:
         return None
-    gpu = min(known, key=lambda gpu: (gpu.memory_total or 0, gpu.uuid))
-    total = gpu.memory_total or 0
+    gpu = min(known, key=lambda gpu: (gpu.memory_total or 0, _free(gpu, facts) or MOST, gpu.uuid))
+    total, free = gpu.memory_total or 0, _free(gpu, facts)
     usable = total * (995 if total >= LARGE else 985) // 1000
     if gpu.memory_reserved:
         usable = min(usable, total - gpu.memory_reserved)
     capability = parse_capability(gpu.compute_capability)
     model = find_gpu(gpu.name) if capability is None else None
-    links = "NVLink" if _are_linked([one.uuid for one in known], facts) else None
-    return Card(gpu.name, max(0, usable), capability or (model.capability if model is not None else None), links)
+    return Card(
+        gpu.name,
+        max(0, usable),
+        capability or (model.capability if model is not None else None),
+        "NVLink" if _are_linked([one.uuid for one in known], facts) else None,
+        None if free is None else min(free, max(0, usable)),
+    )
+
+
+def _free(gpu: Gpu, facts: HostFacts) -> int | None:
+    """What is left of a GPU that no container and no process holds, in steps: a display may be on it. None where
+    somebody does: what that takes will be given back, or the GPU is not taken at all."""
+    names = {gpu.uuid, str(gpu.index), "all"}
+    held = any(names.intersection(container.gpus) for container in facts.containers if container.status in HOLDING)
+    held = held or any(process.gpu == gpu.uuid for process in facts.gpu.processes)
+    if held or gpu.memory_used is None or gpu.memory_total is None:
+        return None
+    left = gpu.memory_total - gpu.memory_used - (gpu.memory_reserved or 0)
+    return max(0, left // STEP * STEP)
 
 
 def _are_linked(uuids: list[str], facts: HostFacts) -> bool:

@@ -237,6 +237,38 @@ def test_gpus_without_nvlink() -> None:
     assert codes(scene({"h1": (4, "H100")}, LLAMA).plan(services)) == []
 
 
+def used(name: str, mib: int, **gpu: Any) -> Callable[[HostFacts], HostFacts]:
+    """Somebody uses that much of each GPU."""
+
+    def seen(facts: HostFacts) -> HostFacts:
+        found = hosts_with({"h1": name}, LLAMA, **gpu)(facts)
+        cards = tuple(replace(card, memory_used=mib << 20) for card in found.gpus)
+        return replace(found, gpu=replace(found.gpu, gpus=cards))
+
+    return seen
+
+
+def test_a_gpu_must_be_as_free_as_its_server_wants_it() -> None:
+    here = scene({"h1": (1, "RTX 4090")}, LLAMA)
+    here.seen = used("RTX 4090", 400)
+    assert here.where(vllm(tensor_parallel=1, context_length=8192)) == {"chat-0": "h1:0"}
+    here.seen = used("RTX 4090", 3000)
+    (line,) = refusals_of(here.plan(vllm(tensor_parallel=1, context_length=8192)))
+    assert line == (
+        "h1  NVIDIA GeForce RTX 4090 has 21.0 GiB free, and `vllm` takes 21.7 GiB when it starts; "
+        "free it, or set `gpu_memory_fraction` to 0.88"
+    )
+    less = vllm(tensor_parallel=1, context_length=8192, gpu_memory_fraction=0.88)
+    assert here.where(less) == {"chat-0": "h1:0"}
+
+
+def test_what_its_own_predecessor_uses_counts_as_free() -> None:
+    here = scene({"h1": (1, "RTX 4090")}, LLAMA)
+    here.apply(vllm(tensor_parallel=1, context_length=8192))
+    here.seen = used("RTX 4090", 21000)
+    assert here.where(vllm(tensor_parallel=1, context_length=4096)) == {"chat-0": "h1:0"}
+
+
 def test_the_card_of_several_gpus() -> None:
     one = Gpu(0, "GPU-0", "NVIDIA L4", 23034 << 20)
     two = Gpu(1, "GPU-1", "NVIDIA H100 80GB HBM3", 81559 << 20, memory_reserved=551 << 20, compute_capability="9.0")
