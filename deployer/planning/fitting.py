@@ -42,34 +42,40 @@ class Fitting:
         self._services: dict[tuple[str, tuple[int, ...]], Service] = {}
         self._estimates: dict[Hashable, Estimate] = {}
         self._groups: dict[Hashable, int] = {}
+        self._too_large: set[str] = set()  # services that a host was refused for
 
     def gpus(self, request: GpuRequest, is_believed: Callable[[], bool]) -> tuple[str, ...] | str:
         """GPUs of a host on which a replica fits, or why there are none. `is_believed`: it fits on any, since it runs
         and nobody edited it."""
         choice, facts = request.choice, request.facts
-        request = replace(request, group=partial(self.group, choice, facts, request.had))
+        if is_automatic(choice):
+            request = replace(request, group=partial(self._group_of, request, is_believed))
         first: str | None = None
         for _ in range(len(facts.gpus) + 1):  # kinds of GPUs, the smaller ones are tried first
             found = free_gpus(self._project, request)
             if isinstance(found, str):
                 return first or found
+            if not found and not request.had and choice.name in self._too_large:
+                return "has no GPU, and it does not fit on those of others; `placement.gpus: none` puts it here"
             why_not = self.refusal(choice, facts, found)
             if why_not is None or is_believed():
                 return found
+            self._too_large.add(choice.name)
             first, request = first or why_not, without_smallest(request, found)
         return first or "has no GPU on which it fits"
 
-    def group(self, choice: ServiceChoice, facts: HostFacts, had: tuple[str, ...], free: list[Gpu]) -> int | None:
-        """How many of the free GPUs one replica takes, where nobody says it; None where it is not known either. `had`:
-        those that it has, which stay as many while that is enough."""
-        model = sized_model(choice, facts) if is_automatic(choice) else None
+    def _group_of(self, request: GpuRequest, is_believed: Callable[[], bool], free: list[Gpu]) -> int | None:
+        """How many of the free GPUs one replica takes; None where it is not known. As many as it has, while that is
+        enough or nobody edited it."""
+        choice, facts, had = request.choice, request.facts, request.had
+        kept = self._of(choice, facts, had)
+        if (kept is not None and (kept.verdict is not Fit.NO or is_believed())) or (len(had) > 1 and is_believed()):
+            return len(had)
+        model = sized_model(choice, facts)
         card = card_of(free, facts) if model is not None else None
         serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
-        kept = self._of(choice, facts, had)
-        if kept is not None and kept.verdict is not Fit.NO:
-            return len(had)
         kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(free))
         if kind not in self._groups:
             self._groups[kind] = _smallest(model, serving, card, len(free))

@@ -91,6 +91,17 @@ def test_a_refusal_says_what_is_needed_and_what_would_fit() -> None:
     assert here.where(vllm(tensor_parallel=1, context_length=21504)) == {"chat-0": "h1:0"}
 
 
+def test_what_is_too_large_for_the_gpus_does_not_go_to_a_processor_unasked() -> None:
+    here = scene({"h1": (1, "RTX 4090"), "h2": (0, "T4")}, LLAMA)
+    services = vllm(context_length=65536)
+    assert refusals_of(here.plan(services))[1] == (
+        "h2  has no GPU, and it does not fit on those of others; `placement.gpus: none` puts it here"
+    )
+    services["chat"]["placement"] = {"gpus": "none"}
+    assert here.where(services) == {"chat-0": "h1"}
+    assert here.where(vllm(context_length=8192)) == {"chat-0": "h1:0"}
+
+
 def test_the_smallest_group_is_taken_where_nobody_says_how_many() -> None:
     here = scene({"h1": (8, "H100")}, LARGE)
     assert here.where(vllm(context_length=8192)) == {"chat-0": "h1:0,1,2,3"}
@@ -135,6 +146,18 @@ def test_a_small_gpu_beside_a_large_one() -> None:
     seen, here.seen = here.seen, mixed
     assert here.where(vllm(tensor_parallel=1, context_length=32768)) == {"chat-0": "h1:2"}
     assert here.where(vllm(tensor_parallel=1, context_length=512)) == {"chat-0": "h1:1"}
+
+
+def test_what_runs_keeps_its_gpus_whatever_is_known_of_it_now() -> None:
+    here = scene({"h1": (4, "RTX 4090")}, None)
+    here.apply(vllm(context_length=131072))
+    assert here.where(vllm(context_length=131072)) == {"chat-0": "h1:0"}
+    here.seen = hosts_with({"h1": "RTX 4090"}, LLAMA)
+    assert here.where(vllm(context_length=131072)) == {"chat-0": "h1:0"}
+    here.apply(vllm(context_length=131000))
+    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:0,1"}
+    here.seen = hosts_with({"h1": "RTX 4090"}, None)
+    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:0,1"}
 
 
 def test_heads_that_cannot_be_shared() -> None:
