@@ -65,7 +65,7 @@ def _elements(group: CacheLayers, shape: ModelShape, spread: Spread) -> int:
     """Of one token in all layers of the group that one GPU has; heads that are fewer than GPUs are held again."""
     if group.kind == "state":
         return 0
-    heads = 1 if group.kind == "latent" else -(-group.heads // spread.tensor)
+    heads = -(-group.heads // spread.tensor)  # a latent is one head, whole on each
     return spread.layers(group.layers) * heads * group.width
 
 
