@@ -22,6 +22,7 @@ COMMANDS = {
     "render": "Print the exact `docker run` of each replica.",
     "facts": "Print everything observed on the hosts, as JSON.",
     "doctor": "Check that the hosts have what they need.",
+    "estimate": "Say whether a model fits on GPUs, before anything is fetched.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",

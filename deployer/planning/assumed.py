@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployer.formats.gguf_parts import split_parts
 from deployer.planning.hosts import hosts_named
-from deployer.planning.models import split_parts
 from deployer.spec.language import Host
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project

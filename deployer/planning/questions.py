@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 
+from deployer.formats.gguf_parts import split_parts
 from deployer.planning.hosts import HostIndex
-from deployer.planning.models import split_parts
 from deployer.spec.project import Project
 
 MAX_PATHS = 2000  # a host

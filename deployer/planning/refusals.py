@@ -47,6 +47,8 @@ def _hint(refusals: Mapping[str, str]) -> str:
         return "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
     if "not there" in reasons or "not on host" in reasons:
         return "put the model on the hosts, or correct its `source`"
+    if "; it fits with " in reasons:
+        return "make one of the changes above, or add a host with more GPU memory"
     if "GPU" in reasons:
         return "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
     return "change `placement`, lower `replicas`, or add a host"
