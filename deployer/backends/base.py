@@ -8,6 +8,8 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 
+FILES = ("file", "hf", "modelscope", "https", "local")  # schemes of models that a backend is given as files
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -201,7 +203,7 @@ class Backend:
     source: str  # where the facts come from
     aliases: tuple[str, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)  # name of what it took the place of -> what to know of it
-    sources: tuple[str, ...] = ("file",)  # schemes of the models that it can serve
+    sources: tuple[str, ...] = FILES  # schemes of the models that it can serve
     # Format or scheme -> categories for which it is chosen where the spec names no backend; no two backends share one.
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The same where a service has no GPUs; these come first there.

@@ -4,7 +4,7 @@ Nothing is known of it but what the spec says: `args` or `container.command` are
 where it listens, `api` where it is asked. That it is up is seen by its list of models, unless `api.health` is given.
 """
 
-from deployer.backends.base import Api, Backend, Images, Refused, SecretByHand
+from deployer.backends.base import FILES, Api, Backend, Images, Refused, SecretByHand
 
 UNKNOWN = "deployer does not know this server; say it in `args` or `env`"
 
@@ -48,7 +48,7 @@ BACKEND = Backend(
     },
     formats=("gguf", "safetensors"),
     categories=("llm", "embedding", "reranker", "speech-to-text", "text-to-speech", "image"),
-    sources=("file", "builtin"),
+    sources=(*FILES, "builtin"),
     gpu="optional",
     ready_timeout=1800.0,
     names="listed",

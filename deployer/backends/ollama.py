@@ -5,7 +5,7 @@ digest (`deployer/model:DIGEST`); once it has answered, the served names are cop
 disk, so they are there again after a restart; `ollama.setup.yaml.j2` says what is missing.
 """
 
-from deployer.backends.base import Api, Backend, Batch, Images, InTemplate, Memory, Refused
+from deployer.backends.base import FILES, Api, Backend, Batch, Images, InTemplate, Memory, Refused
 
 FROM_MODEL = "the model has it decided; take another one"
 WHAT_IT_NEEDS = "it takes what weights and context need; lower `context_length`"
@@ -20,7 +20,7 @@ BACKEND = Backend(
     api=Api(health="/api/version"),
     template="ollama.yaml.j2",
     setup="ollama.setup.yaml.j2",
-    sources=("ollama", "file"),
+    sources=("ollama", *FILES),
     names="tagged",
     options={
         "context_length": InTemplate(per_model=True),

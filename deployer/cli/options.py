@@ -35,9 +35,9 @@ class Shared:
         self.console.progress(render_event(event))
 
 
-def shared_options(*, hosts: bool, chooses: bool = False) -> Callable[[Command], Command]:
+def shared_options(*, hosts: bool, chooses: bool = False, locks: bool = False) -> Callable[[Command], Command]:
     """`-f -i --var --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and `--target` for
-    those that choose what to change."""
+    those that choose what to change, `--locked` for those that look models up."""
 
     def decorate(function: Command) -> Command:
         def called(**given: Any) -> int:
@@ -48,7 +48,9 @@ def shared_options(*, hosts: bool, chooses: bool = False) -> Callable[[Command],
                 return fail(shared, error)
 
         command: Command = functools.update_wrapper(called, function)
-        for option in reversed([*SPEC, *(HOSTS if hosts else ()), *(CHOICE if chooses else ()), *OUTPUT]):
+        for option in reversed(
+            [*SPEC, *(HOSTS if hosts else ()), *(CHOICE if chooses else ()), *(LOCKED if locks else ()), *OUTPUT]
+        ):
             command = option(command)
         return command
 
@@ -99,6 +101,7 @@ def _shared(given: dict[str, Any]) -> Shared:
         ssh_config=given.pop("ssh_config", None),
         limit=given.pop("limit", ()),
         target=given.pop("target", ()),
+        locked=given.pop("locked", False),
     )
     console = Console.of(no_colour=given.pop("no_color"))
     return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
@@ -141,6 +144,7 @@ CHOICE: tuple[Decorator, ...] = (
     click.option("--limit", multiple=True, metavar="HOSTS", help="Change only these hosts or groups, `a,b`."),
     click.option("--target", multiple=True, metavar="SERVICES", help="Change only these services, `a,b`."),
 )
+LOCKED: tuple[Decorator, ...] = (click.option("--locked", is_flag=True, help="Refuse what deploy.lock does not hold."),)
 OUTPUT: tuple[Decorator, ...] = (
     click.option("--json", "json", is_flag=True, help="Print the result as JSON."),
     click.option("--no-color", "no_color", is_flag=True, help="No colours; NO_COLOR does so too."),

@@ -20,7 +20,7 @@ from deployer.values.plan import Cause, Plan
 @click.option("--facts", metavar="FILE", help="Plan for facts recorded by `deployer facts`; touches no host.")
 @click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request's comment.")
 @click.option("--html", metavar="FILE", help="Write it there too, as one HTML file.")
-@shared_options(hosts=True, chooses=True)
+@shared_options(hosts=True, chooses=True, locks=True)
 def command(shared: Shared, detailed_exitcode: bool, output: str | None, facts: str | None, **form: Any) -> int:
     """Look at the hosts and show what apply would change, and why. Changes nothing."""
     if facts is not None and output is not None:

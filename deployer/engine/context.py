@@ -14,7 +14,7 @@ from deployer.engine.redaction import Redactor
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
-from deployer.spec.language import Registry
+from deployer.spec.language import Hubs, Registry
 from deployer.transport.base import Transport
 from deployer.values.facts import Gpu, ObservedContainer
 from deployer.values.names import STATE_DIR
@@ -42,6 +42,7 @@ class ApplyContext:
     secrets: SecretStore
     registries: Mapping[str, Registry] = field(default_factory=dict)
     fence: Callable[[str], None] = no_fence
+    hubs: Hubs = Hubs.usual()
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic
     completing: set[tuple[str, str]] = field(default_factory=set)  # found out: (host, container) without chat template

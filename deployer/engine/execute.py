@@ -19,7 +19,7 @@ from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
-from deployer.values.plan import AwaitReady, EnsureSetup, MakeDirectory, Operation, Probe, PullImage, Step
+from deployer.values.plan import AwaitReady, EnsureSetup, FetchWeights, MakeDirectory, Operation, Probe, PullImage, Step
 
 Report = Callable[[Event], object]
 
@@ -172,7 +172,7 @@ class _Run:
         self._skip_dependents(step, step.id if isinstance(outcome, StepFailed) else INTERRUPTED)
 
     def _settle_done(self, step: Step) -> None:
-        changes = not isinstance(step.operation, PullImage | MakeDirectory | AwaitReady | Probe)
+        changes = not isinstance(step.operation, PullImage | FetchWeights | MakeDirectory | AwaitReady | Probe)
         if changes or not self._changed.isdisjoint(step.needs):
             self._changed.add(step.id)
         for dependent in self._dependents[step.id]:
@@ -217,10 +217,12 @@ class _Run:
 
 
 def _lane(step: Step) -> Hashable:
-    """Changes of a host run one after the other, and so do its pulls; waits block nothing."""
+    """Changes of a host run one after the other, and so do its pulls, and its fetches; waits block nothing."""
     match step.operation:
         case PullImage():
             return (step.host, "pull")
+        case FetchWeights():
+            return (step.host, "fetch")
         case AwaitReady() | EnsureSetup() | Probe():
             return step.id
         case _:

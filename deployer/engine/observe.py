@@ -12,7 +12,7 @@ from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
 from deployer.docker.reader import EngineReader
 from deployer.docker.survey import Overview, read_details, read_overview
-from deployer.engine.probe import Probed
+from deployer.engine.probe import Asked, Probed
 from deployer.engine.probe_gpus import with_containers
 from deployer.engine.probe_listeners import owned_listeners
 from deployer.engine.probe_run import probe_host
@@ -33,10 +33,12 @@ DOCKER_TIMEOUT = 60.0  # seconds for all that Docker is asked
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look at on a host beyond the usual: absolute paths of the spec, and the images that it may use."""
+    """What to look at on a host beyond the usual: absolute paths of the spec, the images that it may use, and folders
+    whose files are wanted."""
 
     paths: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 class Hosts(Protocol):
@@ -63,7 +65,8 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
     reader = EngineReader(transport.name, transport.engine, DOCKER_TIMEOUT)
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     try:
-        probing = pool.submit(probe_host, transport, question.paths, (STATE_DIR, DOCKER_ROOT))
+        asked = Asked(question.paths, (STATE_DIR, DOCKER_ROOT), question.folders)
+        probing = pool.submit(probe_host, transport, asked)
         try:
             overview = read_overview(reader, transport.name)
         except DockerError as error:
@@ -78,10 +81,10 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         ]
         containers = tuple(sorted(found, key=lambda c: (c.name, c.id)))
         facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
-        asked = {path: fact for path, fact in facts.paths.items() if path in question.paths}
+        paths = {path: fact for path, fact in facts.paths.items() if path in question.paths}
         wanted = {id for image in question.images if (id := image_id(facts, image)) is not None}
         flags = tuple(known for known in probed.image_flags if known.image in wanted)
-        return replace(facts, paths=asked, disks=(*facts.disks, *root), image_flags=flags)
+        return replace(facts, paths=paths, disks=(*facts.disks, *root), image_flags=flags)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         reader.close()
@@ -142,6 +145,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         distribution=probed.distribution,
         tools=probed.tools,
         clock_skew=probed.clock_skew,
+        folders=probed.folders,
     )
 
 

@@ -22,11 +22,13 @@ from deployer.engine.readiness import await_ready
 from deployer.engine.setup import ensure_setup
 from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
+from deployer.engine.weights import fetch_weights
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
     EnsureSetup,
+    FetchWeights,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -67,6 +69,8 @@ class Performer:
         match operation:
             case PullImage():
                 return pull_image(operation, site)
+            case FetchWeights():
+                return fetch_weights(operation, site)
             case MakeDirectory():
                 return make_directory(operation, site)
             case AwaitReady():

@@ -15,6 +15,7 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.engine.flag_files import parse_flag_file
+from deployer.engine.probe_folders import parse_folders
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
 from deployer.engine.project_record import parse_record
@@ -66,6 +67,7 @@ class Probed:
     distribution: tuple[str, ...] = ()
     tools: Mapping[str, bool] = field(default_factory=dict)
     clock_skew: int | None = None
+    folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     image_flags: tuple[ImageFlags, ...] = ()
 
 
@@ -74,9 +76,20 @@ def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in paths if p.startswith(("/", "~")) and "\0" not in p))
 
 
-def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = ()) -> bytes:
-    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`. Of `disks` only the disk
-    under them is asked for."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a host is asked beyond the usual. Of `disks` only the disk under them; of `folders` their files' sizes and
+    times."""
+
+    paths: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
+def probe_script(
+    marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = (), folders: Sequence[str] = ()
+) -> bytes:
+    """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`."""
     settings = {
         "M": marker,
         "GPU": "yes" if gpus else "no",
@@ -87,6 +100,7 @@ def probe_script(marker: str, paths: Sequence[str], *, gpus: bool = True, disks:
         "LOOKED": str(len(paths)),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    head += f"folders() {{ {'stamps ' + ' '.join(map(shlex.quote, folders)) if folders else ':'}; }}\n"
     tail = "main " + " ".join(map(shlex.quote, (*paths, *disks))) + " </dev/null 2>/dev/null\n"
     return (head + script_body() + tail).encode("utf-8", "surrogateescape")
 
@@ -108,7 +122,9 @@ def parse_sections(output: bytes, marker: str) -> dict[str, tuple[Section, ...]]
     return {name: tuple(sections) for name, sections in found.items()}
 
 
-def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = ()) -> Probed:
+def parse_probe(
+    output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = (), folders: Sequence[str] = ()
+) -> Probed:
     """What the script of the same marker and paths answered. ValueError where it does not say the least there is."""
     sections = parse_sections(output, marker)
 
@@ -143,6 +159,7 @@ def parse_probe(output: bytes, marker: str, paths: Sequence[str], disks: Sequenc
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
+        folders=parse_folders(text("folders"), folders),
         image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
     )
 

@@ -1,6 +1,6 @@
 # Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
 # POSIX sh (dash, busybox ash); any tool may be missing. Only reads.
-# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED.
+# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED; `folders` is a function that may call `stamps`.
 # Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
 
 # shellcheck shell=sh disable=SC2012,SC2086,SC2088,SC2153,SC2209
@@ -231,6 +231,18 @@ EOF
     done
 }
 
+# Size, time and path of each file in these folders, by one stat.
+stamps() {
+    section folders
+    for folder; do
+        shift
+        for entry in "$folder"/*; do
+            [ ! -f "$entry" ] || set -- "$@" "$entry"
+        done
+    done
+    [ $# = 0 ] || stat -L -c '%s %Y %n' -- "$@"
+}
+
 state() {
     nearest "$STATE"
     section state
@@ -359,6 +371,7 @@ main() {
     done
     [ $# = 0 ] || disks "$@"
     state
+    folders
     image_flags
     [ "$GPU" = no ] || gpus
     section end

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
+from deployer.engine.probe import Asked, Probed, asked_paths, parse_probe, probe_script
 from deployer.engine.probe_clock import clock_skew
 from deployer.engine.probe_nvml import read_gpus
 from deployer.errors import Diagnostic, HostError
@@ -23,33 +23,30 @@ NVML_TIMEOUT = 30.0
 DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last one: WSL
 
 
-def probe_host(transport: Transport, paths: tuple[str, ...], disks: tuple[str, ...] = ()) -> Probed:
-    """All that the probe says; of `disks` only the disk under them. HostError when the host cannot run it or is no
-    Linux."""
+def probe_host(transport: Transport, question: Asked) -> Probed:
+    """All that the probe says. HostError when the host cannot run it or is no Linux."""
     gpu = local_gpus() if transport.host.connection == "local" else None
-    asked = asked_paths(paths)
+    asked = replace(question, paths=asked_paths(question.paths))
     try:
-        probed = _probe(transport, asked, disks, TIMEOUT, gpus=gpu is None)
+        probed = _probe(transport, asked, TIMEOUT, gpus=gpu is None)
     except HostError as error:
         if gpu is not None or error.diagnostic.code != "command-timeout":
             raise
         gpu = GpuFacts(problem="nvidia-smi hangs", source="nvidia-smi")
-        probed = _probe(transport, asked, disks, PLAIN_TIMEOUT, gpus=False)
+        probed = _probe(transport, asked, PLAIN_TIMEOUT, gpus=False)
     if probed.uname.system != "Linux":
         raise _unusable(transport.name, "not-linux", f"it runs {probed.uname.system}", "use a Linux host")
     return probed if gpu is None else replace(probed, gpu=gpu)
 
 
-def _probe(
-    transport: Transport, paths: tuple[str, ...], disks: tuple[str, ...], timeout: float, *, gpus: bool
-) -> Probed:
+def _probe(transport: Transport, asked: Asked, timeout: float, *, gpus: bool) -> Probed:
     marker = secrets.token_hex(16)
     began = time.time()
-    script = probe_script(marker, paths, gpus=gpus, disks=disks)
+    script = probe_script(marker, asked.paths, gpus=gpus, disks=asked.disks, folders=asked.folders)
     done = transport.run(["sh", "-s"], stdin=script, timeout=timeout)
     ended = time.time()
     try:
-        probed = parse_probe(done.stdout, marker, paths, disks)
+        probed = parse_probe(done.stdout, marker, asked.paths, asked.disks, asked.folders)
         return replace(probed, clock_skew=clock_skew(probed.time, began, ended))
     except ValueError as error:
         said = tuple(one_line(line) for line in lines(decoded(done.stderr[-4096:]), 6) if line.strip())

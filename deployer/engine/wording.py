@@ -8,6 +8,7 @@ from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
     EnsureSetup,
+    FetchWeights,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -26,6 +27,8 @@ def operation_text(operation: Operation) -> str:
     match operation:
         case PullImage(image=image):
             return f"pull image {image}"
+        case FetchWeights(manifest=manifest, by=by):
+            return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
         case MakeDirectory(path=path):
             return f"make directory {path}"
         case AwaitReady(name=name, note=note):

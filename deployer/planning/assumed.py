@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
+
+from deployer.backends import find
 from deployer.formats.gguf_parts import split_parts
+from deployer.planning.choice import base_backend
 from deployer.planning.hosts import hosts_named
-from deployer.spec.language import Host
+from deployer.spec.language import Host, Model
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
 from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ObservedState, PathFact
+from deployer.values.weights import Listing, WeightFile
 
 ASSUMED_GPUS = 8
 
@@ -30,6 +35,36 @@ def assume_facts(project: Project) -> ObservedState:
     return ObservedState(
         {name: _facts(name, host, paths[name], _gpus(wants[name])) for name, host in project.spec.hosts.items()}
     )
+
+
+def assume_listings(project: Project) -> dict[str, Listing]:
+    """What deploy.lock says of models that are fetched; of others a file or two as the spec names them."""
+    locked = project.lock.listings()
+    models = {name: model for name, model in project.spec.models.items() if model.is_fetched}
+    ggufs = _served_as_gguf(project)
+    return {m.reference: locked.get(m.reference) or _listing(m, name in ggufs) for name, m in models.items()}
+
+
+def _served_as_gguf(project: Project) -> set[str]:
+    """Models that a service gives to a backend which loads nothing else."""
+    found = set()
+    for service in project.spec.services.values():
+        backend = find(base_backend(project.spec, service.backend)) if service.backend is not None else None
+        if backend is not None and backend.formats == ("gguf",):
+            found |= {alone.model or "" for alone in service.each()}
+    return found
+
+
+def _listing(model: Model, is_gguf: bool) -> Listing:
+    name = posixpath.basename(model.location.rstrip("/"))
+    wanted = next((pattern for pattern in model.include if pattern.endswith(".gguf")), None)
+    if is_gguf or wanted is not None or "gguf" in name.lower():
+        paths: tuple[str, ...] = ((wanted or f"*{name}").replace("*", "").removesuffix(".gguf") + ".gguf",)
+    else:
+        paths = ("config.json", "model.safetensors")
+    files = tuple(WeightFile(path, 0, tag="assumed") for path in paths)
+    revision = model.revision or "main"
+    return Listing(model.source[0], revision, revision, files, pinned=True)
 
 
 def _gpus(wants: list[GpuFilter]) -> tuple[Gpu, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 
 from deployer import backends
 from deployer.backends.base import Backend
@@ -14,23 +15,31 @@ from deployer.planning.hosts import HostIndex
 from deployer.planning.models import BY_NAME, format_of
 from deployer.planning.replicas import Found
 from deployer.planning.served import Served, category_of_its_own, served_by
+from deployer.planning.weights import manifest_of, path_fact
 from deployer.spec.language import BackendPin, DeploySpec, Model, Service
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts
+from deployer.values.facts import HostFacts, PathFact
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Reason
+from deployer.values.resolved import Unresolved
+from deployer.values.weights import Listing, Manifest
 
 LLM = "llm"
+NOT_ASKED = Unresolved("no hub was asked", "write deploy.lock with `deployer lock`, or plan with hosts")
 DECIDED, NOTHING_TELLS = "decided before", "nothing tells"
 NO_BACKEND_HINT = "name one with `backend`, or correct the model's `source` or `category`"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The hosts that gave facts, and which of them a selector means."""
+    """The hosts that gave facts, which of them a selector means, and what the models' sources have."""
 
     facts: Mapping[str, HostFacts]
     index: HostIndex
+    listings: Mapping[str, Listing | Unresolved] = field(default_factory=dict)
+
+    def listing(self, model: Model) -> Listing | Unresolved:
+        return self.listings.get(model.reference, NOT_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class ServiceChoice:
     draft: Model | None = None  # of speculative decoding
     overrides: tuple[int, ...] = ()  # that are in `service`, by their place in the list
     others: tuple[tuple[Model, str], ...] = ()  # its models after the first, with their categories
+    manifests: Mapping[Model, Manifest | Unresolved] = field(default_factory=dict)  # of those that are fetched
 
     @property
     def served(self) -> tuple[Served, ...]:
@@ -74,9 +84,13 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     """Settles backend and category of one service. The spec wins, then what was decided before, then the format."""
     service = project.spec.services[name]
     where = project.where("services", name)
-    known = _each_known(project, service, seen, tuple(found))
+    items = tuple(found)
+    known = _each_known(project, service, seen, items)
     if known is None:
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
+    unresolved = _unresolved(project, name, seen, known, items)
+    if unresolved is not None:
+        return unresolved
     chosen, why = known[0].backend(service.backend)
     if chosen is None:
         where = project.where("services", name, "model") or where
@@ -100,7 +114,45 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
     others = tuple((one.model, one.category[0]) for one in known[1:])
     model = known[0].model
-    return ServiceChoice(name, service, model, backend, chosen, pin, category, why, why_category, draft, others=others)
+    manifests = _manifests(project, name, backend, seen, [one.model for one in known] + ([draft] if draft else []))
+    if isinstance(manifests, Diagnostic):
+        return manifests
+    return ServiceChoice(
+        name, service, model, backend, chosen, pin, category, why, why_category, draft, (), others, manifests
+    )
+
+
+def _unresolved(
+    project: Project, name: str, seen: Seen, known: Iterable[_Known], found: Iterable[Found]
+) -> Diagnostic | None:
+    """A model whose files nobody could say, where no replica has been given any either."""
+    if any(item.recorded.decisions.get("cached") for item in found):
+        return None
+    for one in known:
+        listing = seen.listing(one.model) if one.model.is_fetched else None
+        if isinstance(listing, Unresolved):
+            message = f"the files of `{one.model.source[0]}` are not known (service `{name}`): {listing.reason}"
+            where = project.where("models", one.name, "source") or project.where("services", name)
+            return Diagnostic("weights-unresolved", message, where, hint=listing.hint)
+    return None
+
+
+def _manifests(
+    project: Project, name: str, backend: Backend, seen: Seen, models: Iterable[Model]
+) -> dict[Model, Manifest | Unresolved] | Diagnostic:
+    """The files of each model that is fetched; why there are none is no error where a host still has what it ran."""
+    found: dict[Model, Manifest | Unresolved] = {}
+    for model in models:
+        if not model.is_fetched:
+            continue
+        listing = seen.listing(model)
+        made = manifest_of(model, listing, backend.formats) if isinstance(listing, Listing) else listing
+        if isinstance(made, Diagnostic):
+            named = next((n for n, m in project.spec.models.items() if m.source == model.source), "")
+            where = project.where("models", named, "source") or project.where("services", name)
+            return replace(made, where=where, message=f"{made.message} (service `{name}`)")
+        found[model] = made
+    return found
 
 
 def _each_known(project: Project, service: Service, seen: Seen, found: tuple[Found, ...]) -> tuple[_Known, ...] | None:
@@ -170,10 +222,9 @@ class _Known:
 
 
 def _what_is_known(project: Project, service: Service, model: Model, seen: Seen, found: tuple[Found, ...]) -> _Known:
+    path = _path_of(service, model, seen)
     meant = [seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts]
     on_cpus = service.placement.gpus == "none" or (bool(meant) and not any(facts.gpus for facts in meant))
-    paths = (facts.paths.get(model.location) for facts in meant)
-    path = next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
     standing = [item.recorded.decisions for item in found if _stands(project, model, item)]
     names = {str(decisions["backend"]) for decisions in standing}
     categories = {str(decisions.get("category", LLM)) for decisions in standing}
@@ -186,6 +237,16 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
         category = (before, DECIDED) if before is not None else known or (LLM, NOTHING_TELLS)
     format_ = format_of(model, path) if model.scheme not in BY_NAME else model.scheme
     return _Known(service.model or "", model, format_, category, decided, on_cpus)
+
+
+def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
+    """What is known of the model's files, before any host is chosen."""
+    if model.is_fetched:
+        listing = seen.listing(model)
+        return path_fact(model, listing) if isinstance(listing, Listing) else None
+    meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
+    paths = (facts.paths.get(model.location) for facts in meant)
+    return next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
 
 
 def _of_backend(project: Project, service: Service, model: Model) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.cached import recorded_cached
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
 from deployer.planning.hosts import HostIndex
@@ -101,6 +102,9 @@ def decisions_of(written: Written, placed: Placed, image: str, why_image: str) -
         "gpus_asked": gpus_asked(choice, placed.key.index),
         "weights": _weights(placed),
     }
+    cached = recorded_cached(m for m in (placed.model, *placed.others, placed.draft) if m is not None)
+    if cached:
+        decisions["cached"] = cached
     if choice.others:
         decisions["other_categories"] = [category for _, category in choice.others]
     if choice.service.protect:

@@ -1,12 +1,19 @@
-"""What a replica needs on its host before anything is stopped for it: image and directories."""
+"""What a replica needs on its host before anything is stopped for it: image, weights and directories."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from deployer.errors import Diagnostic, Severity
+from deployer.formats.text import one_line
+from deployer.planning.cached import bytes_missing, cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.local_images import is_there
 from deployer.planning.steplist import StepList
+from deployer.planning.weights import code_of
+from deployer.spec.project import Project
 from deployer.values.images import registry_of
-from deployer.values.plan import MakeDirectory, PullImage
+from deployer.values.plan import FetchWeights, MakeDirectory, PullImage, Step
 
 
 def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
@@ -17,6 +24,35 @@ def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
         return ()
     operation = PullImage(image, registry_of(image))
     return (steps.shared(id_, new.host, operation, f"replica `{new.key}` runs it"),)
+
+
+def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
+    """The fetch of each model that the host does not have whole, shared by all replicas of the host."""
+    placed, host = new.placed, project.spec.hosts[new.host]
+    found = []
+    for model in (placed.model, *placed.others, placed.draft):
+        manifest = model.cached.files if model is not None and model.cached is not None else None
+        if manifest is None or is_whole(manifest, host, placed.facts):
+            continue
+        id_ = f"{new.host}/weights/{manifest.id}"
+        if id_ not in steps.steps:
+            missing = bytes_missing(manifest, host, placed.facts)
+            by = "controller" if manifest.source.startswith("local://") else host.fetch
+            operation = FetchWeights(cache_of(host), manifest, by)
+            steps.add(Step(id_, new.host, operation, why=f"replica `{new.key}` serves it", bytes=missing))
+        found.append(id_)
+    return tuple(found)
+
+
+def code_warnings(steps: Iterable[Step]) -> Iterator[Diagnostic]:
+    """Programs that come with a model, by name: nobody has read them."""
+    fetched = {s.operation.manifest.id: s.operation.manifest for s in steps if isinstance(s.operation, FetchWeights)}
+    for manifest in fetched.values():
+        if found := code_of(manifest):
+            message = f"{manifest.source} brings programs, which `trust_remote_code` would run"
+            hint = 'read them, or leave them out with `exclude: ["*.py"]`'
+            names = tuple(one_line(name, 100) for name in found[:10])
+            yield Diagnostic("model-has-code", message, None, names, hint, Severity.WARNING)
 
 
 def directory_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:

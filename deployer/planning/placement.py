@@ -11,6 +11,7 @@ from itertools import groupby
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
+from deployer.planning.cached import CachedModels
 from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
@@ -65,6 +66,7 @@ class Placer:
 
     def __init__(self, project: Project, seen: Seen, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> None:
         self._project, self._found, self._index = project, found, seen.index
+        self._cached = CachedModels(project, found, seen.listings)
         self.takeovers = Takeovers(project, seen.facts)
         self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self._ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
@@ -189,7 +191,7 @@ class Placer:
         """A place on this host, or why there is none. `here`: the container whose place is to be kept."""
         choice = self._on(choice, ledger.facts)
         refusal = self._refusal(choice, ledger)
-        weights = self._weights(choice, ledger.facts) if refusal is None else refusal
+        weights = self._weights(choice, key, ledger.facts) if refusal is None else refusal
         if isinstance(weights, str):
             return weights
         kept = here.recorded if here is not None else None
@@ -213,16 +215,17 @@ class Placer:
             self._overridden[key] = replace(choice, service=service, overrides=which)
         return self._overridden[key]
 
-    def _weights(self, choice: ServiceChoice, facts: HostFacts) -> Weights | str:
+    def _weights(self, choice: ServiceChoice, key: ReplicaKey, facts: HostFacts) -> Weights | str:
         """The models, and the draft model of speculative decoding; or which of them the host lacks."""
         found = []
-        for model in (choice.model, *(model for model, _ in choice.others)):
-            located = locate_model(model, facts)
+        drafts = (choice.draft,) if choice.draft is not None else ()
+        for model in (choice.model, *(model for model, _ in choice.others), *drafts):
+            located = self._cached.locate(choice, model, key, facts) if model.is_fetched else locate_model(model, facts)
             if isinstance(located, Diagnostic):
                 return located.message
             found.append(located)
-        draft = locate_model(choice.draft, facts) if choice.draft is not None else None
-        return draft.message if isinstance(draft, Diagnostic) else Weights(found[0], tuple(found[1:]), draft)
+        draft = found.pop() if drafts else None
+        return Weights(found[0], tuple(found[1:]), draft)
 
     def _refusal(self, choice: ServiceChoice, ledger: Ledger) -> str | None:
         if ledger.name not in self._index.members(choice.service.placement.hosts):

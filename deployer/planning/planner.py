@@ -13,7 +13,9 @@ from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.decisions import Written
 from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
+from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
+from deployer.planning.fetching import code_warnings
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
@@ -46,7 +48,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
-    seen = Seen(facts, HostIndex(project.spec))
+    seen = Seen(facts, HostIndex(project.spec), resolved.listings)
     choices = _choices(project, seen, found, problems)
     unknown = _unknown(here.hiding_places(project.spec, seen.index), here, choices, found)
     placer = Placer(project, seen, found)
@@ -112,6 +114,7 @@ def _assemble(
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
     problems += unread_containers(observed.reachable)
+    problems += [*full_disks(project, observed, steps), *code_warnings(steps)]
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 
 from deployer.formats.gguf_parts import split_parts
+from deployer.planning.cached import folders_asked
 from deployer.planning.hosts import HostIndex
+from deployer.spec.language import Model
 from deployer.spec.project import Project
 
 MAX_PATHS = 2000  # a host
@@ -24,6 +26,19 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
         for name in index.named(service.placement.hosts):
             wanted[name] |= paths
     return {name: tuple(sorted(p for p in paths if "${" not in p))[:MAX_PATHS] for name, paths in wanted.items()}
+
+
+def folders(project: Project) -> dict[str, tuple[str, ...]]:
+    """For each host of the spec the folders of its cache that tell which weights are there."""
+    spec, index = project.spec, HostIndex(project.spec)
+    used: dict[str, list[Model]] = {name: [] for name in spec.hosts}
+    for service in spec.services.values():
+        speculative = service.options.speculative
+        names = (*(alone.model for alone in service.each()), speculative.model if speculative else None)
+        models = [spec.models[name] for name in names if name in spec.models and spec.models[name].is_fetched]
+        for host in index.named(service.placement.hosts) if models else ():
+            used[host] += models
+    return {name: folders_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in used.items()}
 
 
 def _paths(project: Project, name: str | None) -> set[str]:

@@ -49,6 +49,8 @@ def _hint(refusals: Mapping[str, str]) -> str:
         return "put the model on the hosts, or correct its `source`"
     if "; it fits with " in reasons:
         return "make one of the changes above, or add a host with more GPU memory"
+    if "are not known" in reasons:
+        return "see why the model's source does not answer, or write deploy.lock with `deployer lock` once it does"
     if "GPU" in reasons:
         return "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
     return "change `placement`, lower `replicas`, or add a host"

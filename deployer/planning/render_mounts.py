@@ -22,11 +22,18 @@ def model_target(model: ModelFacts, folder: str = "/models") -> str:
     """Where the weights are in the container, or the name by which the backend knows them."""
     if model.kind == "name":
         return model.path
+    if model.cached is not None:
+        root = posixpath.join(folder, posixpath.basename(model.cached.root))
+        return posixpath.join(root, posixpath.relpath(model.path, model.cached.root))
     return posixpath.join(folder, posixpath.basename(posixpath.normpath(model.path)) or "model")
 
 
 def model_mounts(model: ModelFacts, folder: str = "/models") -> Iterator[Mount]:
-    """A directory, a file, or all parts of a split GGUF, which llama.cpp looks for beside the first; read-only."""
+    """A directory, a file, or all parts of a split GGUF, which llama.cpp looks for beside the first; read-only. Of the
+    cache a model's whole folder: its files are links into it."""
+    if model.cached is not None:
+        yield Mount(model.cached.root, posixpath.join(folder, posixpath.basename(model.cached.root)), read_only=True)
+        return
     for path in dict.fromkeys((model.path, *model.parts)) if model.kind != "name" else ():
         yield Mount(
             path, posixpath.join(folder, posixpath.basename(posixpath.normpath(path)) or "model"), read_only=True

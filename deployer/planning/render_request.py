@@ -11,6 +11,7 @@ from deployer.spec.language import BackendPin, Host, Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
+from deployer.values.weights import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,19 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """Weights in a host's cache. `root`: the folder that is mounted, since a snapshot's files are links to what lies
+    beside it. `manifest`: the id; `files` are its files, None where the host has had them whole since an earlier apply.
+    `inputs`: digest of what the spec chose them by."""
+
+    root: str
+    manifest: str
+    commit: str
+    inputs: str
+    files: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """Weights on the host. `path` is a file (the first part of a split GGUF), a directory, or a name that the backend
     knows; `parts` are all files of a GGUF, () of others."""
@@ -29,6 +43,7 @@ class ModelFacts:
     path: str
     kind: Literal["file", "directory", "name"]
     parts: tuple[str, ...] = ()
+    cached: Cached | None = None
 
 
 @dataclass(frozen=True, slots=True)

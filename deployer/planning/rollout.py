@@ -16,7 +16,7 @@ from deployer.planning.availability import Downs
 from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
-from deployer.planning.fetching import directory_steps, image_steps
+from deployer.planning.fetching import directory_steps, image_steps, weight_steps
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
@@ -113,7 +113,7 @@ class Rollout:
 
     def _successor(self, swap: Swap, window: tuple[str, ...]) -> None:
         h, new = swap.handover, swap.new
-        prepared = (*image_steps(self.steps, new), *directory_steps(self.steps, new), *window)
+        prepared = (*image_steps(self.steps, new), *self._prepared(new), *window)
         if swap.renamed is not None:
             prepared = (self._rename_away(swap, prepared),)
         create = CreateContainer(new.name, new.container, labels_of(self.project, new))
@@ -128,6 +128,9 @@ class Rollout:
         if not swap.stops_first:
             self._stop_all(h, swap.olds, (self.ready[h.key],), why=ANSWERS)
         self._retire(h, [*swap.olds, *h.stale], (self.ready[h.key],))
+
+    def _prepared(self, new: DesiredReplica) -> tuple[str, ...]:
+        return (*weight_steps(self.project, self.steps, new), *directory_steps(self.steps, new))
 
     def _rename_away(self, swap: Swap, needs: tuple[str, ...]) -> str:
         """The predecessor makes room for a successor of the same name; so does what an earlier one left there."""
@@ -170,7 +173,7 @@ class Rollout:
         else:
             stops_first = h.key in self.stop_first and bool(h.live)
             undo = undo_of_revival(h, match, h.live if stops_first else ())
-            needs = (*directory_steps(self.steps, new), *needs)
+            needs = (*self._prepared(new), *needs)
             if stops_first:
                 needs = (*needs, *self._stop_all(h, h.live, needs, undo))
             self._verify(h, new, needs, undo, match.container.id)

@@ -14,6 +14,7 @@ from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath
 from deployer.spec.origins import EDITION, Origin
 from deployer.spec.shape import SERVICE
+from deployer.values.lock import Lock
 
 __all__ = ["KeyPath", "Origin", "Project"]
 
@@ -31,6 +32,7 @@ class Project:
     written: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[KeyPath, Origin] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    lock: Lock = field(default=Lock())  # empty where there is no deploy.lock
     layers: Layers | None = field(default=None, repr=False, compare=False)
     _layered: dict[tuple[str, str, tuple[int, ...]], Service] = field(
         default_factory=dict, init=False, repr=False, compare=False

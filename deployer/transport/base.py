@@ -56,7 +56,9 @@ class Transport(Protocol):
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
         """Runs one command; a non-zero exit is a value. Output is cut at 32 MiB."""
 
-    def stream(self, argv: Sequence[str], *, timeout: float) -> AbstractContextManager[Iterator[bytes]]:
+    def stream(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float
+    ) -> AbstractContextManager[Iterator[bytes]]:
         """Runs a command and yields its stdout as it comes; leaving the context ends the command.
 
         A HostError `command-failed` follows the last byte of a command that exits with another code than 0.

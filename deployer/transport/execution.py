@@ -121,19 +121,20 @@ class Execution:
             self._channel.shutdown_write()
         return None
 
-    def chunks(self, deadline: float) -> Iterator[bytes]:
-        """stdout as it comes, until it ends."""
-        self._feed(memoryview(b""))
+    def chunks(self, stdin: bytes, deadline: float) -> Iterator[bytes]:
+        """Feeds the command, and gives its stdout as it comes, until it ends."""
+        unsent = self._feed(memoryview(stdin))
         while True:
             while self._channel.recv_ready():
                 yield self._channel.recv(CHUNK)
             self._read_errors(self._errors)
+            unsent = self._feed(unsent) if unsent is not None else None
             if self._at_end():
                 break
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            self._wake.wait_anew(min(left, 0.5))
+            self._wake.wait_anew(min(left, 0.5 if unsent is None else 0.05))
         if not self._channel.transport.is_active():
             raise self._lost()
         self._finished = True

@@ -53,8 +53,36 @@ class LocalTransport:
             raise sudo_denied(self.name, refused)
         return done
 
-    def stream(self, argv: Sequence[str], *, timeout: float) -> AbstractContextManager[Iterator[bytes]]:
-        return streamed(self.name, self._argv(argv), argv[0], timeout)
+    def stream(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._streamed(argv, stdin, timeout)
+
+    @contextlib.contextmanager
+    def _streamed(self, argv: Sequence[str], stdin: bytes, timeout: float) -> Iterator[Iterator[bytes]]:
+        pipe = subprocess.PIPE
+        try:
+            running = process.start(self._argv(argv), stdin=pipe, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            why = f"host `{self.name}`: `{argv[0]}` cannot be run: {error.strerror}"
+            raise HostError(Diagnostic("command-failed", why, host=self.name)) from error
+        try:
+            process.feed_beside(running, stdin)
+            yield self._chunks(running, argv[0], timeout)
+        finally:
+            process.kill(running)
+
+    def _chunks(self, running: subprocess.Popen[bytes], argv0: str, timeout: float) -> Iterator[bytes]:
+        errors = process.Output(process.STDERR_CAP)
+        try:
+            yield from process.chunks_of(running.stdout, running.stderr, time.monotonic() + timeout, errors)
+            code = running.wait(process.LINGER)
+        except TimeoutError:
+            raise command_timeout(self.name, argv0, timeout, bytes(errors)) from None
+        except subprocess.TimeoutExpired:
+            return
+        if code != 0:
+            raise command_failed(self.name, argv0, code, bytes(errors))
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
         write_file(self, path, data, mode)
@@ -95,31 +123,3 @@ def missing_command(error: OSError, command: Sequence[str]) -> Completed:
     """As a shell answers: 127 for a command that is not there, 126 for one that may not be run."""
     code = 127 if isinstance(error, FileNotFoundError) else 126
     return Completed(code, b"", f"{command[0]}: {error.strerror}\n".encode())
-
-
-@contextlib.contextmanager
-def streamed(host: str, command: Sequence[str], argv0: str, timeout: float) -> Iterator[Iterator[bytes]]:
-    """A command's stdout while it runs; it is ended when the context is left."""
-    try:
-        running = process.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise HostError(
-            Diagnostic("command-failed", f"host `{host}`: `{argv0}` cannot be run: {error.strerror}", host=host)
-        ) from error
-
-    def chunks() -> Iterator[bytes]:
-        errors = process.Output(process.STDERR_CAP)
-        try:
-            yield from process.chunks_of(running.stdout, running.stderr, time.monotonic() + timeout, errors)
-            code = running.wait(process.LINGER)
-        except TimeoutError:
-            raise command_timeout(host, argv0, timeout, bytes(errors)) from None
-        except subprocess.TimeoutExpired:
-            return
-        if code != 0:
-            raise command_failed(host, argv0, code, bytes(errors))
-
-    try:
-        yield chunks()
-    finally:
-        process.kill(running)

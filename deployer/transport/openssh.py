@@ -120,18 +120,21 @@ class OpensshTransport:
             with contextlib.suppress(process.Overdue):
                 process.run(master.argv(kill_line(pid, self.host.become)), b"", KILL_TIMEOUT)
 
-    def stream(self, argv: Sequence[str], *, timeout: float) -> AbstractContextManager[Iterator[bytes]]:
-        return self._streamed(argv, timeout)
+    def stream(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._streamed(argv, stdin, timeout)
 
     @contextlib.contextmanager
-    def _streamed(self, argv: Sequence[str], timeout: float) -> Iterator[Iterator[bytes]]:
+    def _streamed(self, argv: Sequence[str], stdin: bytes, timeout: float) -> Iterator[Iterator[bytes]]:
         master = self._master.running()
         command = master.argv(command_line(argv, self.host.become))
         errors = process.Output(process.STDERR_CAP)
         with self._session(min(timeout, SLOT_TIMEOUT)):
             pipe = subprocess.PIPE
-            running = process.start(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+            running = process.start(command, stdin=pipe, stdout=pipe, stderr=pipe)
             try:
+                process.feed_beside(running, stdin)
                 yield self._chunks((master, running), argv[0], timeout, errors)
             finally:
                 cut_short = running.poll() is None

@@ -8,6 +8,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
@@ -134,6 +135,19 @@ def feed(stdin: IO[bytes], left: memoryview) -> memoryview:
         return left
     except OSError:  # it closed its stdin or ended: not an error, its exit code tells
         return memoryview(b"")
+
+
+def feed_beside(process: subprocess.Popen[bytes], stdin: bytes) -> None:
+    """Feeds a process by a thread of its own, which ends when all was read or the process is gone."""
+
+    def write() -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            process.stdin.write(stdin)
+        with contextlib.suppress(OSError, ValueError):
+            process.stdin.close()
+
+    threading.Thread(target=write, name="stdin", daemon=True).start()
 
 
 def drain(descriptor: int, output: Output) -> bool:

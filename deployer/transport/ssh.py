@@ -70,12 +70,12 @@ class SshTransport:
         return done
 
     @contextlib.contextmanager
-    def _streamed(self, argv: Sequence[str], timeout: float) -> Iterator[Iterator[bytes]]:
+    def _streamed(self, argv: Sequence[str], stdin: bytes, timeout: float) -> Iterator[Iterator[bytes]]:
         execution = self._execute(argv, timeout)
 
         def chunks() -> Iterator[bytes]:
             try:
-                yield from execution.chunks(time.monotonic() + timeout)
+                yield from execution.chunks(stdin, time.monotonic() + timeout)
             except TimeoutError:
                 raise command_timeout(self.name, argv[0], timeout, execution.errors) from None
             code = execution.exit_code(1.0)
@@ -87,8 +87,10 @@ class SshTransport:
         finally:
             self._end(execution)
 
-    def stream(self, argv: Sequence[str], *, timeout: float) -> AbstractContextManager[Iterator[bytes]]:
-        return self._streamed(argv, timeout)
+    def stream(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._streamed(argv, stdin, timeout)
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
         write_file(self, path, data, mode)

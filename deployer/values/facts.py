@@ -232,6 +232,7 @@ class HostFacts:
     distribution: tuple[str, ...] = ()  # ID of os-release, then its ID_LIKE
     tools: Mapping[str, bool] = field(default_factory=dict)  # commands that were looked for, and whether they are there
     clock_skew: int | None = None  # seconds by which the host's clock is at least ahead (or, below 0, behind)
+    folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)  # name: size, time
     image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
 
     @property

@@ -16,6 +16,7 @@ from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
 from deployer.values.setup import SetupTask
+from deployer.values.weights import Manifest
 
 
 class Action(StrEnum):
@@ -89,6 +90,17 @@ class PullImage:
     image: str
     registry: str  # the registry's host, for its login
     op: Literal["pull-image"] = "pull-image"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchWeights:
+    """All files of a manifest into the host's cache, each checked; what is there and right stays. `by`: the host gets
+    them itself, or the controller brings them."""
+
+    cache_dir: str
+    manifest: Manifest
+    by: Literal["host", "controller"] = "host"
+    op: Literal["fetch-weights"] = "fetch-weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +261,7 @@ class SetupQuestion:
 
 Operation = (
     PullImage
+    | FetchWeights
     | MakeDirectory
     | CreateContainer
     | StartContainer

@@ -34,7 +34,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec = session.project.spec
     holder = Holder(spec.project, new_apply_id(), who_applies())
     with _locked(session, planned, holder, orders) as leases:
-        again = session.plan(destroy=planned.destroy, then=planned.observed)
+        again = session.plan(destroy=planned.destroy, then=planned)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again)
         refuse_moved(planned.plan, again.plan)
@@ -75,6 +75,7 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         session.secrets,
         spec.registries,
         leases.fence,
+        hubs=spec.hubs,
         gpus=known,
         built_in=built_in_backends(spec),
     )

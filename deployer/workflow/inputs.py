@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from errno import ELOOP
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ class Inputs:
     ssh_config: str | None = None
     limit: tuple[str, ...] = ()  # hosts and groups
     target: tuple[str, ...] = ()  # services
+    locked: bool = False  # refuse what deploy.lock does not hold
 
 
 def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
@@ -45,7 +46,16 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
         user_home=inputs.environment.get("HOME", "~"),
         confined=confined,
     )
-    return load_files(inputs.files, read or (read_inside if confined else read_file), options)
+    reading = read or (read_inside if confined else read_file)
+    project = load_files(inputs.files, reading, options)
+    if not any(model.is_fetched for model in project.spec.models.values()):
+        return project
+    from deployer.workflow.locking import read_lock, refuse_unlocked
+
+    project = replace(project, lock=read_lock(inputs, reading))
+    if inputs.locked:
+        refuse_unlocked(project, inputs.files[0])
+    return project
 
 
 def read_file(path: str) -> bytes:
@@ -80,12 +90,12 @@ def environment_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def plan_assumed(inputs: Inputs) -> Plan:
     """The plan for hosts that nobody asked: what a spec says of them, with every model in its place."""
-    from deployer.planning.assumed import assume_facts
+    from deployer.planning.assumed import assume_facts, assume_listings
     from deployer.planning.planner import plan
     from deployer.values.resolved import Resolved
 
     project = load(inputs, confined=True)
-    return plan(project, assume_facts(project), Resolved())
+    return plan(project, assume_facts(project), Resolved(listings=assume_listings(project)))
 
 
 def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
@@ -103,4 +113,5 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     except ValueError as error:
         hint = "record them with `deployer facts -o FILE`"
         raise DeployerError(Diagnostic("bad-facts", f"the recorded facts cannot be read: {error}", hint=hint)) from None
-    return plan(project, observed, Resolved(), selection_of(project.spec, inputs.limit, inputs.target))
+    listings = project.lock.listings()
+    return plan(project, observed, Resolved(listings=listings), selection_of(project.spec, inputs.limit, inputs.target))

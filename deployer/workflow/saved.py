@@ -16,6 +16,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic, RefusedError
 from deployer.values.canonical import digest
 from deployer.values.codec import from_data, parse_json, to_data
+from deployer.values.weights import Listing
 from deployer.workflow.inputs import Inputs, load
 from deployer.workflow.sources import Sources
 
@@ -50,6 +51,7 @@ class Carried:
     secrets: Mapping[str, str]  # fingerprints of those that were at hand
     plan: str  # digest
     setup: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)  # what running containers said
+    listings: Mapping[str, Listing] = field(default_factory=dict)  # what the sources of models had
 
 
 def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any]:
@@ -70,7 +72,9 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
     )
     known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
     resolved = planned.resolved
-    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, digest(to_data(planned.plan)), resolved.setup)
+    listings = {name: found for name, found in resolved.listings.items() if isinstance(found, Listing)}
+    made = digest(to_data(planned.plan))
+    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, made, resolved.setup, listings)
     data: dict[str, Any] = to_data(body)
     return data
 
@@ -110,7 +114,7 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
         raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
     names = project.spec.secrets
     known = {n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names}
-    resolved = Resolved(known, body.setup)
+    resolved = Resolved(known, body.setup, body.listings)
     made = plan(project, observed, resolved, selection_of(project.spec, body.spec.limit, body.spec.target))
     if digest(to_data(made)) != body.plan:
         raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")

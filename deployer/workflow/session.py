@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from deployer.values.facts import ObservedState
     from deployer.values.history import Applied
     from deployer.values.plan import Plan
-    from deployer.values.resolved import Resolved
+    from deployer.values.resolved import Resolved, Unresolved
+    from deployer.values.weights import Listing
     from deployer.workflow.orders import Orders
 
 Report = Callable[[Event], object]
@@ -50,6 +51,7 @@ class Session:
         self.project, self.fleet, self.secrets = project, fleet, secrets
         self._report = report
         self.inputs, self.sources = Inputs(), Sources()
+        self._listings: Mapping[str, Listing | Unresolved] = {}
 
     @classmethod
     def open(cls, inputs: Inputs, report: Report) -> Session:
@@ -97,13 +99,14 @@ class Session:
         from deployer.engine.observe import Question, observe
         from deployer.planning.askable import askable_images
         from deployer.planning.presence import hosts_to_ask
-        from deployer.planning.questions import questions
+        from deployer.planning.questions import folders, questions
         from deployer.values.facts import ObservedState
 
         seen = known.hosts if known is not None else {}
         paths, images = questions(self.project), askable_images(self.project)
+        of_cache = folders(self.project)
         asked = {
-            name: Question(paths[name], tuple(one.image for one in images[name]))
+            name: Question(paths[name], tuple(one.image for one in images[name]), of_cache[name])
             for name in hosts_to_ask(self.project.spec)
             if name not in seen
         }
@@ -126,10 +129,10 @@ class Session:
         return diagnose(self.project, observed, unasked)
 
     def plan(
-        self, *, destroy: bool = False, then: ObservedState | None = None, known: ObservedState | None = None
+        self, *, destroy: bool = False, then: Planned | None = None, known: ObservedState | None = None
     ) -> Planned:
-        """Observes, looks up what lies outside, and plans; changes nothing. `then`: what an earlier plan was made from,
-        which stands although weights arrived since. `known`: hosts that need no look."""
+        """Observes, looks up what lies outside, and plans; changes nothing. `then`: an earlier plan, which stands
+        although weights arrived since. `known`: hosts that need no look. What a hub said once is not asked again."""
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
@@ -141,10 +144,13 @@ class Session:
         from deployer.planning.planner import plan, plan_destroy
 
         prepare(self.project.spec)
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets)
+        self._listings = then.resolved.listings if then is not None else self._listings
+        environment, listed = self.inputs.environment, self._listings
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, listed)
+        self._listings = resolved.listings
         observed = looking.result()
         if then is not None:
-            observed = without_arrivals(observed, then)
+            observed = without_arrivals(observed, then.observed)
         if destroy:
             return Planned(self.project, observed, resolved, plan_destroy(self.project, observed, chosen), True)
         found = plan(self.project, observed, resolved, chosen)

@@ -27,6 +27,7 @@ from deployer.values.plan import (
     AwaitReady,
     CreateContainer,
     EnsureSetup,
+    FetchWeights,
     GiveBack,
     MakeDirectory,
     Operation,
@@ -181,6 +182,7 @@ class World:
     strangers: dict[str, list[Stranger]] = field(default_factory=dict)
     boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
+    weights: dict[str, dict[str, FetchWeights]] = field(default_factory=dict)  # by the ids of manifests
     apply: int = 0
     is_undone: bool = True  # whatever had to be undone in this apply
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -225,7 +227,16 @@ class World:
             paths={path: PathFact(path, "file", size=1) for path in paths},
             containers=tuple(b.observed(identity) for b in self.boxes[host].values()) + others,
             images=tuple(ImageFact("sha256:0", tags=(name,)) for name in sorted(self.images[host])),
+            folders=self._folders(host),
         )  # fmt: skip
+
+    def _folders(self, host: str) -> dict[str, dict[str, tuple[int, int]]]:
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for fetched in self.weights.get(host, {}).values():
+            found.setdefault(f"{fetched.cache_dir}/manifests", {})[fetched.manifest.id] = (1, 2)
+            blobs = found.setdefault(f"{fetched.cache_dir}/{fetched.manifest.folder}/blobs", {})
+            blobs |= {file.blob: (file.size, 1) for file in fetched.manifest.files}
+        return found
 
     def _cards(self, host: str) -> tuple[Gpu, ...]:
         return tuple(Gpu(i, f"GPU-{host}-{i}", "NVIDIA H100", 80 << 30) for i in range(self.gpus[host]))
@@ -255,6 +266,8 @@ class World:
                 self.images[host].add(image)
             case MakeDirectory():
                 pass
+            case FetchWeights(manifest=manifest):
+                self.weights.setdefault(host, {})[manifest.id] = operation
             case CreateContainer():
                 self._create(host, operation)
             case StartContainer(restart=restart):
@@ -295,6 +308,10 @@ class World:
     def _create(self, host: str, operation: CreateContainer) -> None:
         if operation.spec.image not in self.images[host]:
             raise StepFails(f"image {operation.spec.image} is not there")
+        roots = {f"{fetched.cache_dir}/{fetched.manifest.folder}" for fetched in self.weights.get(host, {}).values()}
+        for mount in operation.spec.mounts:
+            if "/hub/models--" in mount.source and mount.source not in roots:
+                raise StepFails(f"the weights under {mount.source} are not there")
         labels = dict(operation.labels)
         old = self.boxes[host].get(operation.name)
         if old is not None and old.holds:

@@ -7,31 +7,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deployer import backends
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.check.context import Checked, walk_values
 from deployer.spec.language.base import NotYet
 from deployer.spec.nodes import KeyPath, Node
+
+MIRRORED = ("hf", "modelscope", "https")  # sources that may stand for each other
 
 
 def check_support(checked: Checked) -> None:
     for path, instead in not_yet(checked.spec):
         _refuse(checked, path, instead)
     for name, model in checked.spec.models.items():
-        if len(model.source) > 1:
-            _refuse(checked, ("models", name, "source"), "name one source", "several sources of a model")
-        elif model.scheme != "file" and not _is_served(model.scheme):
-            instead = "put the weights on the host and write `source: file:///path/on/the/host`"
-            _refuse(checked, ("models", name, "source"), instead, f"`{model.scheme}://`")
+        schemes = {source.partition("://")[0] for source in model.source}
+        if len(model.source) > 1 and not schemes.issubset(MIRRORED):
+            instead = "name one, or several of " + ", ".join(f"`{scheme}://`" for scheme in MIRRORED)
+            _refuse(checked, ("models", name, "source"), instead, "such a list of sources")
     for name, service in checked.spec.services.items():
         if service.rollout.strategy == "canary":
             path = ("services", name, "rollout", "strategy")
             _refuse(checked, path, "use `rolling` or `recreate`", "`strategy: canary`")
-
-
-def _is_served(scheme: str) -> bool:
-    """Some backend fetches such models itself, or has them."""
-    return any(scheme in backend.sources for backend in backends.load_all())
 
 
 def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:

@@ -25,9 +25,9 @@ class GpuSelection(Section):
 
 
 class Reserve(Section):
-    memory: Size | None = None
-    gpu_memory: Size | None = None
-    disk: Size | None = None
+    memory: Annotated[Size | None, NotYet("leave it out")] = None
+    gpu_memory: Annotated[Size | None, NotYet("leave it out")] = None
+    disk: Size | None = Field(None, description="to stay free where weights are fetched to")
 
 
 class Proxy(Section):
@@ -52,13 +52,23 @@ class Host(Section):
     vars: dict[str, Text] = Field(default_factory=dict)
     gpus: GpuSelection = GpuSelection.usual()
     cache_dir: str = "/var/lib/deployer/cache"
+    fetch: Literal["host", "controller"] = Field(
+        "host", description="who gets weights from their sources: the host, or deployer, which brings them to it"
+    )
     model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
-    reserve: Annotated[Reserve | None, NotYet("leave it out")] = None
+    reserve: Reserve | None = None
     ports: Annotated[str, Field(pattern=r"^\d{1,5}-\d{1,5}$", description="host ports deployer may pick")] = (
         "20000-31999"
     )
     state: Literal["active", "drain", "maintenance", "lost"] = "active"
     proxy: Annotated[Proxy | None, NotYet("set the proxy in the host's Docker daemon")] = None
+
+    @field_validator("cache_dir", mode="after")
+    @classmethod
+    def absolute(cls, value: str) -> str:
+        if not value.startswith("/"):
+            raise ValueError(f"`{value}` is not absolute; write it as `/srv/hf`")
+        return value
 
     @field_validator("ports", mode="after")
     @classmethod

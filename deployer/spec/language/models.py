@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from deployer.spec.language.base import Section, Text, Texts
 
+FETCHED = ("hf", "modelscope", "https", "local")  # deployer brings the files into the hosts' caches
 SCHEMES = ("hf", "modelscope", "ngc", "ollama", "https", "file", "local", "builtin")
 Category = Literal["llm", "embedding", "reranker", "speech-to-text", "text-to-speech", "image"]
 
@@ -39,6 +40,21 @@ class Model(Section):
     @property
     def scheme(self) -> str:
         return self.source[0].partition("://")[0]
+
+    @property
+    def is_fetched(self) -> bool:
+        return self.scheme in FETCHED
+
+    def each(self) -> "tuple[Model, ...]":
+        """The model from each of its sources alone. Only the first knows its revision by that name."""
+        first, *others = self.source
+        alone = (self.model_copy(update={"source": (source,), "revision": None}) for source in others)
+        return (self.model_copy(update={"source": (first,)}), *alone)
+
+    @property
+    def reference(self) -> str:
+        """What is looked up for it; models that differ in what they include share that."""
+        return f"{' '.join(self.source)}@{self.revision or ''}"
 
     @property
     def location(self) -> str:

@@ -33,8 +33,14 @@ class Registry(Section):
 
 
 class Hub(Section):
-    endpoint: str | None = None
-    token: Secret | None = None
+    endpoint: str | None = Field(None, description="a mirror, as `https://hf-mirror.local`")
+    token: Secret | None = Field(None, description="sent to the endpoint, by the controller and by hosts")
+
+
+class Hubs(Section):
+    hf: Hub = Hub.usual()
+    modelscope: Hub = Hub.usual()
+    ngc: Annotated[Hub, NotYet("use `env` of the service")] = Hub.usual()
 
 
 class UnreachablePolicy(Section):
@@ -69,9 +75,7 @@ class DeploySpec(Section):
     vars: dict[str, Text] = Field(default_factory=dict)
     secrets: dict[str, SecretSource] = Field(default_factory=dict)
     registries: dict[str, Registry] = Field(default_factory=dict)
-    hubs: Annotated[dict[str, Hub], NotYet("put the weights on the hosts and use `file://`")] = Field(
-        default_factory=dict
-    )
+    hubs: Hubs = Hubs.usual()
     policy: Policy = Policy.usual()
     hosts: dict[str, Host] = Field(default_factory=dict)
     groups: dict[str, Annotated[Group, BeforeValidator(short_group)]] = Field(default_factory=dict)

@@ -17,6 +17,7 @@ from deployer.values.events import (
     StepWaiting,
 )
 from deployer.view.measures import render_bytes, render_seconds
+from deployer.view.progress.speed import Speed, render_speed
 
 
 @dataclass(slots=True)
@@ -30,12 +31,18 @@ class Running:
     spoken: float
     progress: StepProgress | None = None
     waiting: StepWaiting | None = None
+    speed: Speed = field(default_factory=Speed)
 
     def state(self, now: float) -> str:
-        """`pull image X: 120 MiB of 1.2 GiB, 12 s`."""
+        """`pull image X: 120 MiB of 1.2 GiB, 35 MiB/s, 31 s left, 12 s`."""
         if self.progress is None:
             return f"{self.what}: {render_seconds(now - self.since)}"
-        return f"{self.progress.what}: {measured(self.progress)}, {render_seconds(now - self.since)}"
+        return f"{self.progress.what}: {self.amount(now)}, {render_seconds(now - self.since)}"
+
+    def amount(self, now: float) -> str:
+        """How much there is, and how fast it comes."""
+        speed = render_speed([self.speed], now)
+        return f"{measured(self.progress)}, {speed}" if self.progress and speed else measured(self.progress)
 
     def wait(self, now: float) -> str:
         """`wait until X is ready: 12 s of at most 10m 00s`."""
@@ -48,7 +55,9 @@ class Running:
         return self.waiting.last_line if self.waiting else ""
 
 
-def measured(progress: StepProgress) -> str:
+def measured(progress: StepProgress | None) -> str:
+    if progress is None:
+        return ""
     if progress.unit == "layers":
         return f"{progress.done} of {progress.total or '?'} layers"
     if progress.total is None:
@@ -70,9 +79,9 @@ class Board:
                 self.running[step] = Running(step, host, what, since=now, spoken=now)
                 return self.running[step]
             case StepProgress(step=step):
-                return self._update(step, event, None)
+                return self._update(step, event, None, now)
             case StepWaiting(step=step):
-                return self._update(step, None, event)
+                return self._update(step, None, event, now)
             case StepDone(step=step) | StepFailed(step=step) | StepSkipped(step=step):
                 self.done += 1
                 return self.running.pop(step, None)
@@ -84,10 +93,25 @@ class Board:
             case _:
                 return None
 
-    def _update(self, step: str, progress: StepProgress | None, waiting: StepWaiting | None) -> Running | None:
+    def together(self, now: float) -> str:
+        """All bytes that come at the moment, where several hosts get some: `1.2 GiB of 8 GiB, 310 MiB/s, 22 s left`."""
+        coming = [r for r in self.running.values() if r.progress is not None and r.progress.unit == "bytes"]
+        if len(coming) < 2:
+            return ""
+        totals = [r.progress.total for r in coming if r.progress is not None]
+        total = f" of {render_bytes(sum(t or 0 for t in totals))}" if None not in totals else ""
+        speed = render_speed([r.speed for r in coming], now)
+        done = sum(r.progress.done for r in coming if r.progress is not None)
+        return f"{render_bytes(done)}{total}" + (f", {speed}" if speed else "")
+
+    def _update(
+        self, step: str, progress: StepProgress | None, waiting: StepWaiting | None, now: float
+    ) -> Running | None:
         running = self.running.get(step)
         if running is not None:
             running.progress, running.waiting = progress, waiting
+            if progress is not None and progress.unit == "bytes":
+                running.speed.note(now, progress.done, progress.total)
         return running
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from deployer.values.events import Event, StepStarted, StepUndoing
 from deployer.view.measures import render_seconds
 from deployer.view.page import printable, render_line
-from deployer.view.progress.board import Board, Running, measured
+from deployer.view.progress.board import Board, Running
 from deployer.view.progress.plain import render_event
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ class LiveReporter:
             rows = list(self._board.running.values())
             now = self._clock()
             cells = [row_of(running, now) for running in rows[:ROWS]]
+            together = self._board.together(now)
         table = Table.grid(padding=(0, 1))
         for _ in range(3):
             table.add_column(no_wrap=True, overflow="ellipsis")
         for host, what, state in cells:
             table.add_row(Text(host, style="bold"), Text(what), Text(state, style="dim"))
+        if together:
+            table.add_row("", Text("in all"), Text(together, style="dim"))
         if len(rows) > ROWS:
             table.add_row("", Text(f"and {len(rows) - ROWS} more"), "")
         return table
@@ -84,7 +87,7 @@ def row_of(running: Running, now: float) -> tuple[str, str, str]:
         line = f"  {running.last_line}" if running.last_line else ""
         state = f"{elapsed} of at most {render_seconds(running.waiting.limit)}{line}"
     elif running.progress is not None:
-        state = f"{bar(running.progress.done, running.progress.total)} {measured(running.progress)}  {elapsed}"
+        state = f"{bar(running.progress.done, running.progress.total)} {running.amount(now)}  {elapsed}"
     else:
         state = elapsed
     return printable(running.host), printable(running.what), printable(state)

@@ -68,6 +68,8 @@ class PlainReporter:
             for running in silent:
                 running.spoken = now
                 page.extend(render_running(running, now))
+            if any(running.progress is not None for running in silent) and (together := self._board.together(now)):
+                page.line(f"in all: {together}")
             if page.lines:
                 self._write(page)
 

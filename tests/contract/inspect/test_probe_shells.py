@@ -122,6 +122,26 @@ def test_paths_of_any_name(shell: list[str], tools: Path, tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("pwned"))
 
 
+def test_files_of_folders_have_size_and_time(shell: list[str], tools: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "it's a $(folder)"
+    folder.mkdir()
+    for name in HOSTILE:
+        (folder / name).write_bytes(b"12345")
+        os.utime(folder / name, (7, 7))
+    (folder / "forged\n9 9 x").write_bytes(b"")
+    (folder / "below").mkdir()
+    asked = (str(folder), str(tmp_path / "missing"))
+    script = probe_script(MARKER, (), gpus=False, folders=asked)
+    done = subprocess.run([*shell, "-s"], input=script, cwd=tools, capture_output=True, timeout=60, check=True)
+    found = parse_probe(done.stdout, MARKER, (), (), asked).folders
+    there = {name: stamp for name, stamp in found[str(folder)].items() if not name.startswith("forged")}
+    assert there == {name: (5, 7) for name in HOSTILE if "\n" not in name} | {
+        name.split("\n")[0]: (5, 7) for name in HOSTILE if "\n" in name
+    }
+    assert found[str(tmp_path / "missing")] == {}
+    assert not list(tmp_path.rglob("pwned"))
+
+
 def test_models_say_what_they_are(shell: list[str], tools: Path, tmp_path: Path) -> None:
     """Of a file, of a folder's first GGUF file, and of a folder's config.json."""
     key, value = b"general.architecture", b"nomic-bert"

@@ -128,6 +128,12 @@ def test_a_stream_comes_as_it_is_written_and_ends_with_its_context(transport: Tr
     eventually(lambda: not running("62.1973"), "the command is gone", 5)
 
 
+def test_a_stream_is_fed_and_read_at_the_same_time(transport: Transport) -> None:
+    data = bytes(range(256)) * 12_000
+    with transport.stream(["cat"], stdin=data, timeout=30) as chunks:
+        assert b"".join(chunks) == data
+
+
 def test_a_stream_tells_of_a_failed_command(transport: Transport) -> None:
     seen: list[bytes] = []
     with (

@@ -84,9 +84,10 @@ class Project:
     def argv(self, *arguments: str) -> list[str]:
         if any(a.startswith("--ssh-config") for a in arguments) or arguments[0] in ("validate", "render", "schema"):
             return [sys.executable, "-m", "deployer", *arguments]
-        command, *rest = arguments
+        words = 2 if arguments[0] == "cache" else 1
         config = str(self.ssh_config or self.lab.ssh_config)
-        return [sys.executable, "-m", "deployer", command, "--ssh-config", config, *rest]
+        command, rest = arguments[:words], arguments[words:]
+        return [sys.executable, "-m", "deployer", *command, "--ssh-config", config, *rest]
 
     def full_environment(self) -> Mapping[str, str]:
         kept = {

@@ -145,7 +145,7 @@ NOT_YET = [
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
-    ("hubs: {hf: {endpoint: x}}\n", "hubs", "file://"),
+    ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
     ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
 ]
@@ -176,15 +176,16 @@ def test_host_keys_that_are_not_built_yet(key, value):
 
 
 @pytest.mark.parametrize("scheme", ["hf", "modelscope", "https", "local"])
-def test_only_weights_on_the_host_yet(scheme):
-    problem = only_problem(BASE.replace("file://", f"{scheme}://") + "services: {}\n")
-    assert problem.code == "not-supported-yet"
-    assert "put the weights on the host" in problem.hint
+def test_weights_that_are_fetched(scheme):
+    assert codes(BASE.replace("file://", f"{scheme}://") + "services: {}\n") == []
 
 
 def test_several_sources_of_a_model():
     text = BASE.replace("{source: file:///srv/models/tiny.gguf}", "{source: ['file:///a', 'file:///b']}")
     assert codes(text + "services: {}\n") == ["not-supported-yet"]
+    assert (
+        codes(text.replace("file:///a", "hf://a/b").replace("file:///b", "modelscope://a/b") + "services: {}\n") == []
+    )
 
 
 def test_defaults_written_out_are_no_use_of_a_key():

@@ -1,0 +1,80 @@
+"""The hubs of a project: each asked as the spec says, with the spec's token and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deployer.dataclass import dataclass
+from deployer.engine.secrets import SecretStore
+from deployer.errors import OperationError
+from deployer.spec.language import DeploySpec, Model
+from deployer.values.resolved import Unresolved
+from deployer.values.secrets import Secret, SecretRef
+from deployer.values.weights import Listing, Manifest
+from deployer.weights.access import ENDPOINTS, Access, endpoint_of
+from deployer.weights.hashing import with_hashes
+from deployer.weights.mirrors import list_mirrored, with_mirrors
+from deployer.weights.sources import with_urls
+
+
+def token_of(hubs: object, hub: str) -> SecretRef | None:
+    """The secret that a hub's token is."""
+    found = getattr(getattr(hubs, hub, None), "token", None)
+    return found if isinstance(found, SecretRef) else None
+
+
+def tokens_for(
+    hubs: object, store: SecretStore, host: str | None, wanted: Iterable[str] = tuple(ENDPOINTS)
+) -> dict[str, Secret]:
+    """The tokens of these hubs, for a host to be given them (None: they stay on the controller). OperationError."""
+    named = {hub: token_of(hubs, hub) for hub in wanted}
+    return {hub: store.value(token.secret, host) for hub, token in named.items() if token is not None}
+
+
+def hubs_of(manifest: Manifest) -> tuple[str, ...]:
+    """Those that its files may come from."""
+    return tuple(sorted({manifest.hub, *(place.hub for file in manifest.files for place in file.others)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Hubs:
+    spec: DeploySpec
+    store: SecretStore
+    environment: Mapping[str, str]
+    folder: Path = Path()
+
+    def listing(self, model: Model, locked: Listing | None = None) -> Listing | Unresolved:
+        """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
+        try:
+            if locked is not None:
+                return with_mirrors(self.located(locked), model, self._accesses(model))
+            return list_mirrored(model, self._accesses(model), self.folder)
+        except OperationError as error:
+            found = error.diagnostic
+            said = "; ".join((found.message, *found.evidence[:1]))
+            return Unresolved(self.store.redactor.redact(said), found.hint)
+
+    def located(self, listing: Listing) -> Listing:
+        """With the places where its files are found today."""
+        return with_urls(listing, {hub: Access(self._endpoint(hub)) for hub in ENDPOINTS})
+
+    def hashed(self, model: Model) -> Listing:
+        """What the model's source has, with the SHA-256 of every file. OperationError."""
+        accesses = self._accesses(model)
+        listing = list_mirrored(model, accesses, self.folder)
+        return with_hashes(listing, accesses.get((listing.origin or listing.source).partition("://")[0]))
+
+    def _accesses(self, model: Model) -> dict[str, Access]:
+        schemes = {source.partition("://")[0] for source in model.source}
+        return {hub: self._access(hub) for hub in ENDPOINTS if hub in schemes}
+
+    def _endpoint(self, hub: str) -> str:
+        return endpoint_of(hub, getattr(self.spec.hubs, hub).endpoint, self.environment)
+
+    def _access(self, hub: str) -> Access:
+        endpoint = self._endpoint(hub)
+        token = token_of(self.spec.hubs, hub)
+        if token is None:
+            return Access(endpoint)
+        return Access(endpoint, self.store.value(token.secret, host=None), token.secret)

@@ -1,0 +1,91 @@
+"""What is in a host's cache of weights, and who uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal
+
+from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic
+from deployer.values.weights import Manifest
+
+State = Literal["whole", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptManifest:
+    """A manifest as it is written on a host; `checked`: when all its files were last read and found right, in seconds
+    of the epoch by the host's clock."""
+
+    id: str
+    checked: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class CacheContents:
+    """`blobs`: by folder of a model the sizes and times of its contents, parts of unfinished ones too. `unread`: names
+    of manifests that cannot be read."""
+
+    cache_dir: str
+    manifests: tuple[KeptManifest, ...] = ()
+    blobs: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUser:
+    """A container, of whatever project and whether it runs or not. `manifests`: ids its labels name; `mounts`: folders
+    of this host that it sees."""
+
+    name: str
+    manifests: tuple[str, ...]
+    mounts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    """One manifest, judged by what is cheap to see. `missing`: bytes. `users`: names of containers."""
+
+    host: str
+    kept: KeptManifest
+    state: State
+    missing: int = 0
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostCache:
+    """`partial`: bytes of what never arrived whole."""
+
+    host: str
+    cache_dir: str
+    models: tuple[CachedModel, ...] = ()
+    partial: int = 0
+    problem: Diagnostic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Of one model's folder on one host: manifests, commits and contents that no other manifest
+    names."""
+
+    host: str
+    cache_dir: str
+    folder: str
+    manifests: tuple[str, ...]
+    commits: tuple[str, ...]
+    blobs: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One manifest after every file of it was read. `wrong`: files that were not right and are now."""
+
+    host: str
+    kept: KeptManifest
+    wrong: tuple[str, ...] = ()
+    fetched: int = 0
+    problem: Diagnostic | None = None

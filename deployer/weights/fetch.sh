@@ -1,0 +1,308 @@
+# Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
+# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PUSHED, and three functions:
+#   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
+#   token KEY     sets TOKEN, for the url of that key
+#   links         calls `link PATH TARGET` for each file of the snapshot
+# Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, at the end `whole FETCHED` or
+# `failed CODE NUMBER WORDS`. TOKEN goes to curl on its stdin: it is in no argv, no environment and no file.
+
+# shellcheck shell=sh disable=SC2015,SC2086,SC2153,SC2154
+
+LC_ALL=C
+export LC_ALL
+umask 022
+
+root=$CACHE/$FOLDER
+blobs=$root/blobs
+seen=$CACHE/manifests/$ID.seen
+work=
+
+# The first who fails says why; all others see that and stop.
+failed() { # CODE NUMBER WORDS
+    if mkdir "$work/failing" 2>/dev/null; then
+        printf 'failed %s %s %s\n' "$1" "$2" "$(printf '%s' "$3" | tr '\n' ' ')" >"$work/failed.new"
+        mv -f -- "$work/failed.new" "$work/failed"
+    fi
+    exit 1
+}
+# Before there is a folder for workers.
+give_up() {
+    printf 'failed %s 0 %s\n' "$1" "$(printf '%s' "$2" | tr '\n' ' ' | tail -c 300)"
+    exit 0
+}
+
+bytes() { stat -L -c %s -- "$1" 2>/dev/null || echo 0; }
+stamp() { stat -L -c '%s %Y' -- "$1" 2>/dev/null; }
+
+space() { # bytes free under the cache
+    df -P -k "$root" | {
+        read -r _
+        read -r _ _ _ free _
+        echo "$((${free:-0} * 1024))"
+    }
+}
+
+# Reads the whole file; what has no hash is right by its size.
+right() { # FILE
+    [ "$(bytes "$1")" = "$size" ] || return 1
+    case $kind in
+        sha256) sum=$(sha256sum <"$1") ;;
+        git) sum=$({ printf 'blob %s\0' "$size" && cat -- "$1"; } | sha1sum) ;;
+        *) return 0 ;;
+    esac
+    [ "${sum%% *}" = "$hash" ]
+}
+
+# A blob that this manifest's earlier, unfinished fetch has checked is not read again while its size and time stand.
+is_whole() {
+    [ -f "$blobs/$blob" ] || return 1
+    now=$(stamp "$blobs/$blob") || return 1
+    if grep -qxF -e "$blob $now" "$seen" 2>/dev/null; then return 0; fi
+    true >"$work/$number.checking"
+    right "$blobs/$blob" || return 1
+    note
+}
+note() { printf '%s %s\n' "$blob" "$(stamp "$blobs/$blob")" >>"$seen"; }
+
+# The next place of this content, where the part goes on; false after the last.
+next_place() {
+    [ -n "$urls" ] || return 1
+    url=${urls%% *}
+    token "${keys%% *}"
+    case $urls in
+        *' '*) urls=${urls#* } keys=${keys#* } ;;
+        *) urls='' keys='' ;;
+    esac
+    tries=0 wrong=0 switched=yes
+}
+# This place does not have it: CODE NUMBER WORDS, if no other one is left.
+lost() { next_place || failed "$@"; }
+
+# curl, going on where the part ends. In $code its exit code, in $status that of HTTP.
+transfer() {
+    {
+        printf 'url = "%s"\n' "$url"
+        [ -z "$TOKEN" ] || printf 'header = "Authorization: Bearer %s"\n' "$TOKEN"
+    } | {
+        ulimit -f $((size / 512 + 4096)) 2>/dev/null # whatever a server sends: not much more than it said
+        exec curl -q -K - -sS -f -L --max-redirs 8 --proto =http,https --connect-timeout 20 \
+            --speed-limit 1024 --speed-time "$STALL" -C - -o "$part" -w '%{http_code}' \
+            >"$work/$number.status" 2>"$work/$number.words"
+    } &
+    curl=$!
+    echo $curl >"$work/$number.pid"
+    wait $curl
+    code=$?
+    rm -f -- "$work/$number.pid"
+    status=$(cat "$work/$number.status")
+}
+words() { tail -n 1 "$work/$number.words" | tail -c 200; }
+
+# What a transfer that ended badly means; returns where another try may help.
+judge() {
+    case $code in
+        33) rm -f -- "$part" ;; # it knows no ranges: from the beginning
+        23 | 27 | 153)
+            [ "$(bytes "$part")" -le "$size" ] || return 0 # the limit above
+            [ "$(space)" -lt 16777216 ] || failed cannot-write "$number" "$(words)"
+            failed disk-full "$number" "$(words)"
+            ;;
+        60 | 77 | 35 | 58 | 59 | 91) [ "$code" = 35 ] || lost bad-certificate "$number" "$(words)" ;;
+        22)
+            case $status in
+                416) rm -f -- "$part" ;;
+                401 | 403 | 407) lost denied "$number" "$status" ;;
+                404 | 410 | 400) lost gone "$number" "$status" ;;
+            esac
+            ;;
+        127) failed no-curl "$number" "curl is not there" ;;
+    esac
+}
+
+# One content: there and right, or fetched until it is.
+fetch() {
+    part=$blobs/$blob.part
+    if is_whole; then return 0; fi
+    [ ! -f "$blobs/$blob" ] || printf 'wrong %s\n' "$number"
+    rm -f -- "$blobs/$blob" "$work/$number.checking"
+    tries=0 wrong=0
+    [ -n "$PUSHED" ] || [ "$size" = 0 ] || next_place || failed gone "$number" "it has no URL"
+    while :; do
+        switched=
+        had=$(bytes "$part")
+        if [ "$had" -gt "$size" ]; then
+            rm -f -- "$part"
+            had=0
+            wrong=$((wrong + 1))
+        fi
+        if [ "$had" -lt "$size" ] || [ ! -f "$part" ]; then
+            [ -z "$PUSHED" ] || [ "$size" = 0 ] || failed wrong-size "$number" "$had bytes are there"
+            if [ "$size" = 0 ]; then true >"$part"; else transfer; fi
+            have=$(bytes "$part")
+            if [ "$have" -lt "$size" ] && [ "$code" = 0 ]; then wrong=$((wrong + 1)); fi
+            if [ "$have" -ne "$size" ]; then
+                [ "$code" = 0 ] || judge
+                [ -z "$switched" ] || continue
+                if [ "$have" -gt "$had" ]; then tries=0; else tries=$((tries + 1)); fi
+                [ $wrong -lt 3 ] || lost wrong-size "$number" "$have bytes came"
+                [ $tries -lt "$TRIES" ] || lost stalled "$number" "$(words)"
+                [ ! -e "$work/failing" ] || exit 1
+                sleep $((tries < 4 ? tries * tries : 15))
+                continue
+            fi
+        fi
+        if right "$part"; then
+            sync -- "$part" 2>/dev/null
+            mv -f -- "$part" "$blobs/$blob" || failed cannot-write "$number" "rename"
+            note || failed disk-full "$number" "$seen cannot be written"
+            echo "$((size - ${began:-0}))" >"$work/$number.fetched"
+            return 0
+        fi
+        rm -f -- "$part"
+        wrong=$((wrong + 1))
+        [ -z "$PUSHED" ] || failed wrong-hash "$number" "its hash is not ${hash}"
+        [ $wrong -lt 2 ] || lost wrong-hash "$number" "its hash is not ${hash}"
+    done
+}
+
+# Without a process of its own: there may be thousands.
+taken() {
+    set -C
+    { true >"$work/$number.taken"; } 2>/dev/null
+    set -- $?
+    set +C
+    return "$1"
+}
+
+# Takes one content after the other that nobody took yet.
+worker() {
+    trap - EXIT
+    number=1
+    while [ "$number" -le "$COUNT" ]; do
+        if taken; then
+            [ ! -e "$work/failing" ] || exit 1
+            item "$number"
+            began=$(bytes "$blobs/$blob.part")
+            code=0
+            fetch
+            rm -f -- "$work/$number.checking"
+            echo "$size" >>"$work/sizes"
+        fi
+        number=$((number + 1))
+    done
+}
+
+# All bytes that are there, in $total; in $checks `checking` where something that was there is being read. Called each
+# second: it looks at what arrives, not at all files.
+measure() {
+    total=0 checks=
+    while read -r bytes; do total=$((total + bytes)); done <"$work/sizes"
+    for checking in "$work"/*.checking; do
+        [ ! -e "$checking" ] || checks=checking
+    done
+    set --
+    for part in "$blobs"/*.part; do
+        name=${part##*/}
+        case $BLOBS in *" ${name%.part} "*) [ ! -f "$part" ] || set -- "$@" "$part" ;; esac
+    done
+    if [ $# != 0 ]; then
+        for bytes in $(stat -c %s -- "$@" 2>/dev/null); do total=$((total + bytes)); done
+    fi
+}
+
+# Only one fetches into a folder; a curl that outlived its script holds the lock until it ends.
+take_lock() {
+    (true >>"$root/.deployer-lock") || give_up cannot-write "$root/.deployer-lock" # a failed `exec` would end the shell
+    exec 9>>"$root/.deployer-lock"
+    silent=0 before=
+    until flock -n 9; do
+        measure
+        printf 'waiting %s\n' "$total" || exit 0
+        if [ "$total" = "$before" ]; then silent=$((silent + 1)); else silent=0; fi
+        before=$total
+        [ $silent -lt $((STALL * 3)) ] || give_up busy "another fetch holds $root and gets nowhere"
+        sleep 1
+    done
+}
+
+link() { # PATH TARGET
+    place=$root/snapshots/$COMMIT/$1
+    mkdir -p -- "${place%/*}" || failed cannot-write 0 "${place%/*}"
+    if [ -d "$place" ] && [ ! -L "$place" ]; then failed in-the-way 0 "$place is a directory"; fi
+    [ "$(readlink -- "$place")" != "$2" ] || return 0
+    ln -sf -- "$2" "$place.new.$$" && mv -f -- "$place.new.$$" "$place" || failed cannot-write 0 "$place"
+}
+
+written() { # PATH TEXT: beside, then renamed; no newline, which huggingface_hub would take for a part of a commit
+    mkdir -p -- "${1%/*}" && printf '%s' "$2" >"$1.new.$$" && mv -f -- "$1.new.$$" "$1" || failed disk-full 0 "$1"
+}
+
+cleaned() {
+    trap '' HUP INT TERM PIPE
+    [ -n "$work" ] || return
+    mkdir "$work/failing"
+    for pid in "$work"/*.pid; do
+        if read -r curl <"$pid"; then kill "$curl"; fi
+    done
+    [ -z "$pids" ] || kill $pids
+    wait
+    rm -rf -- "$work"
+} 2>/dev/null
+
+main() {
+    words=$(mkdir -p -- "$blobs" "$root/snapshots" "$CACHE/manifests" 2>&1) || give_up no-folder "$words"
+    [ -w "$blobs" ] && [ -w "$CACHE/manifests" ] || give_up no-folder "$blobs: Permission denied"
+    pids=
+    work=$(mktemp -d "${TMPDIR:-/tmp}/deployer-fetch.XXXXXX") || give_up no-folder "${TMPDIR:-/tmp} cannot be written"
+    true >"$work/sizes"
+    trap cleaned EXIT
+    trap 'exit 130' HUP INT TERM PIPE
+    take_lock
+    count=0
+    while [ $count -lt "$WORKERS" ] && [ $count -lt "$COUNT" ]; do
+        worker &
+        pids="$pids $!"
+        count=$((count + 1))
+    done
+    while [ ! -e "$work/failed" ] && is_working; do
+        measure
+        printf '%s %s\n' "${checks:-progress}" "$total" || exit 0
+        sleep 1
+    done
+    finish
+}
+
+is_working() {
+    for pid in $pids; do
+        if kill -0 "$pid" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
+finish() {
+    if [ ! -e "$work/failed" ]; then
+        wait $pids
+        count=0
+        while read -r _; do count=$((count + 1)); done <"$work/sizes"
+        [ $count = "$COUNT" ] || [ -e "$work/failed" ] || (failed ended 0 "a part of the fetch was killed")
+    fi
+    if [ ! -e "$work/failed" ]; then
+        (
+            trap - EXIT
+            links
+            [ -z "$REF" ] || written "$root/refs/$REF" "$COMMIT"
+            sync -- "$root/snapshots/$COMMIT" 2>/dev/null
+            written "$CACHE/manifests/$ID" "$MANIFEST"
+        )
+    fi
+    if [ -e "$work/failed" ]; then
+        cat "$work/failed"
+        exit 0
+    fi
+    rm -f -- "$seen"
+    fetched=0
+    for part in "$work"/*.fetched; do
+        [ ! -f "$part" ] || fetched=$((fetched + $(cat "$part")))
+    done
+    printf 'whole %s\n' "$fetched"
+}

@@ -1,0 +1,119 @@
+"""Models of the Hugging Face Hub, and of mirrors that speak as it does: asked through huggingface_hub."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from deployer.errors import OperationError
+from deployer.formats.text import one_line
+from deployer.values.weights import COMMIT, Listing, WeightFile
+from deployer.weights.access import MOST_FILES, TIMEOUT, Access, checked_size, failure, unreachable
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?\Z")
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+GIT = re.compile(r"[0-9a-f]{40}\Z")
+POOLING = {"NONE": 0, "MEAN": 1, "CLS": 2, "LAST": 3, "RANK": 4}  # llama.cpp's LLAMA_POOLING_TYPE
+
+
+def list_huggingface(source: str, revision: str | None, access: Access) -> Listing:
+    """One question to the Hub. OperationError says what to do about a model that it does not give."""
+    name = source.removeprefix("hf://")
+    if NAME.match(name) is None or ".." in name or "--" in name:
+        raise failure("bad-source", f"`{source}` names no model of Hugging Face", "write it as `hf://OWNER/NAME`")
+    info = _asked(name, revision, access)
+    commit = info.sha
+    if not isinstance(commit, str) or COMMIT.match(commit) is None:
+        raise failure("bad-listing", f"the hub gives no commit for `{source}`", "try another endpoint")
+    siblings = info.siblings or []
+    if len(siblings) > MOST_FILES:
+        raise failure("bad-listing", f"`{source}` has {len(siblings)} files", f"at most {MOST_FILES} are taken")
+    files = tuple(_file(sibling, source) for sibling in siblings)
+    pinned = revision is not None and COMMIT.match(revision) is not None
+    found = Listing(source, revision or "main", commit, files, _architectures(info), _pooling(info), pinned)
+    return with_huggingface_urls(found, access)
+
+
+def with_huggingface_urls(listing: Listing, access: Access) -> Listing:
+    base = f"{access.endpoint}/{listing.source.removeprefix('hf://')}/resolve/{listing.commit}/"
+    files = (replace(f, url=base + quote(f.path, safe="/", errors="replace")) for f in listing.files)
+    return replace(listing, files=tuple(files))
+
+
+def _file(sibling: Any, source: str) -> WeightFile:
+    path, lfs = str(sibling.rfilename), sibling.lfs
+    digest = str(lfs.sha256) if lfs is not None else None
+    blob = str(sibling.blob_id or "")
+    size = checked_size(lfs.size if lfs is not None else sibling.size, path, source)
+    is_known = digest is not None and SHA256.match(digest) is not None
+    if not is_known and GIT.match(blob) is None:
+        raise failure(
+            "bad-listing", f"the hub gives no hash for `{one_line(path)}` of `{source}`", "try another endpoint"
+        )
+    return WeightFile(path, size, digest if is_known else None, None if is_known else blob)
+
+
+def _architectures(info: Any) -> tuple[str, ...]:
+    config, gguf = getattr(info, "config", None), getattr(info, "gguf", None)
+    named = config.get("architectures") if isinstance(config, dict) else None
+    if isinstance(named, list):
+        return tuple(one_line(text) for text in named[:8] if isinstance(text, str))
+    architecture = gguf.get("architecture") if isinstance(gguf, dict) else None
+    return (one_line(architecture),) if isinstance(architecture, str) else ()
+
+
+def _pooling(info: Any) -> int | None:
+    gguf = getattr(info, "gguf", None)
+    said = gguf.get("pooling_type") if isinstance(gguf, dict) else None
+    return said if isinstance(said, int) else POOLING.get(str(said).upper()) if said is not None else None
+
+
+def _asked(name: str, revision: str | None, access: Access) -> Any:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    token = access.token.reveal() if access.token is not None else False  # never one that lies about on this machine
+    api = HfApi(endpoint=access.endpoint, token=token)
+    try:
+        return api.model_info(name, revision=revision, timeout=TIMEOUT, files_metadata=True)
+    except OfflineModeIsEnabled:
+        hint = "unset HF_HUB_OFFLINE here, or write deploy.lock where there is a network"
+        raise failure("hub-unreachable", f"`hf://{name}` cannot be looked up: HF_HUB_OFFLINE is set", hint) from None
+    except HFValidationError as error:
+        raise failure("bad-source", f"`hf://{name}` names no model: {one_line(str(error))}") from None
+    except Exception as error:  # what the HTTP library below raises is huggingface_hub's own affair
+        raise _refusal(error, name, revision, access) from None
+
+
+def _refusal(error: Exception, name: str, revision: str | None, access: Access) -> OperationError:
+    from huggingface_hub import errors
+
+    source, page = f"hf://{name}", f"{access.endpoint}/{name}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        return gated(source, page, access)
+    if isinstance(error, errors.RevisionNotFoundError):
+        where = f"{page}/tree/main lists them"
+        return failure("unknown-revision", f"`{source}` has no revision `{one_line(str(revision))}`", where)
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
+        hint = _token_hint(access, "correct `source`; of a private model ")
+        return failure("unknown-model-source", f"`{source}` is not at {access.endpoint}, or is private", hint)
+    if status == 429:
+        hint = _token_hint(access, "wait a moment; with a token more is allowed: ")
+        return failure("hub-refused", f"{access.endpoint} answers no more questions for now (429)", hint)
+    return unreachable(source, access.endpoint, error)
+
+
+def gated(source: str, page: str, access: Access) -> OperationError:
+    message = f"`{source}` is gated: its owner decides who gets its files"
+    return failure("gated-model", message, _token_hint(access, f"ask for access at {page}; then "))
+
+
+def _token_hint(access: Access, before: str) -> str:
+    if access.token_name is not None:
+        return f"{before}see that the token in secret `{access.token_name}` is of an account that may read it"
+    return before + "set `hubs: {hf: {token: {secret: hf_token}}}`, with `hf_token` under `secrets`"

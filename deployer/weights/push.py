@@ -1,0 +1,148 @@
+"""The controller brings a manifest to a host: chunk by chunk, going on from what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shlex
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from deployer.errors import Diagnostic, OperationError
+from deployer.formats.text import decoded, one_line, whole_number
+from deployer.transport.base import Transport
+from deployer.values.secrets import Secret
+from deployer.values.weights import Manifest, Place, WeightFile
+from deployer.weights.access import TIMEOUT, failure, unreachable
+from deployer.weights.rest import opener
+from deployer.weights.script import Job
+from deployer.weights.transfer import Follow, fetch
+
+CHUNK = 16 << 20  # bytes of one command: what a kill can cost
+SLOWEST = 65_536  # bytes a second of one chunk
+TRIES = 5  # in a row without a byte from the source
+FAILURES = {3: "no-folder", 4: "busy", 5: "full"}
+
+
+def push(transport: Transport, job: Job, follow: Follow) -> int:
+    """The manifest is on the host afterwards, checked there; returns the bytes that were brought."""
+    contents = tuple({file.blob: file for file in job.manifest.files}.values())
+    there = _state(transport, job, contents)
+    done, brought = sum(f.size for f in contents if there.get(f.blob) is None), 0
+    for file in contents:
+        have = there.get(file.blob, 0)
+        if have is None:
+            continue
+        for now in _bring(transport, job, file, min(have, file.size)):
+            follow("progress", done + now)
+        done, brought = done + file.size, brought + file.size - min(have, file.size)
+    checked = replace(job, manifest=_with_hashes(job.manifest), tokens={}, pushed=True)
+    fetch(transport, checked, follow)
+    return brought
+
+
+def _with_hashes(manifest: Manifest) -> Manifest:
+    """What is on the controller's disk is read once more, so that the host can tell whether it has the same."""
+    files = (f if f.sha256 or f.git or not f.url.startswith("/") else _hashed(f) for f in manifest.files)
+    return replace(manifest, files=tuple(files))
+
+
+def _hashed(file: WeightFile) -> WeightFile:
+    try:
+        with Path(file.url).open("rb") as content:
+            return replace(file, sha256=hashlib.file_digest(content, "sha256").hexdigest())
+    except OSError as error:
+        raise failure("no-such-source", f"`{file.url}` cannot be read here: {error.strerror}") from None
+
+
+def _state(transport: Transport, job: Job, contents: tuple[WeightFile, ...]) -> dict[str, int | None]:
+    """Bytes of each content that are there; None where it has its own name already."""
+    script = _script(job) + f"state {shlex.join(file.blob for file in contents)}\n"
+    said = transport.run(["sh", "-s"], stdin=script.encode(), timeout=60.0).stdout
+    found: dict[str, int | None] = {}
+    for line in decoded(said).split("\n"):
+        blob, _, count = line.partition(" ")
+        found[blob] = None if count == "whole" else whole_number(count) or 0
+    return {file.blob: found.get(file.blob, 0) for file in contents}
+
+
+def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Iterator[int]:
+    """Bytes that are on the host, after each chunk."""
+    silent, places = 0, [Place(file.url, job.manifest.hub), *file.others]
+    while have < file.size:
+        before = have
+        try:
+            with closing(_pieces(file, have, places[0].url, job.tokens.get(places[0].hub))) as pieces:
+                for piece in pieces:
+                    now = _append(transport, job, file, have, piece)
+                    yield now
+                    if now != have + len(piece):  # somebody else brings it too
+                        have = now
+                        break
+                    have = now
+        except (OSError, http.client.HTTPException) as error:
+            silent = silent + 1 if have == before else 0
+            if silent >= TRIES and len(places) == 1:
+                raise unreachable(file.path, one_line(places[0].url, 100), error) from None
+            if silent >= TRIES:
+                places, silent = places[1:], 0  # the next one goes on from here
+            continue
+        silent = silent + 1 if have == before else 0
+        if silent >= TRIES:
+            message = f"`{one_line(file.path, 100)}` of `{job.manifest.source}` ends after {have} of {file.size} bytes"
+            raise failure("wrong-size", message, "plan again; if it stays, try another mirror")
+
+
+def _pieces(file: WeightFile, first: int, url: str, token: Secret | None) -> Generator[bytes, None, None]:
+    """The content from byte `first` on, in chunks. OSError or HTTPException where its source breaks off."""
+    if file.url.startswith("/"):
+        with Path(file.url).open("rb") as content:
+            content.seek(first)
+            yield from _chunks(content.read, file.size - first)
+        return
+    headers = {"Range": f"bytes={first}-"} if first else {}
+    headers |= {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
+    request = urllib.request.Request(url, headers={"User-Agent": "deployer", **headers})
+    with opener().open(request, timeout=TIMEOUT) as response:
+        if first and response.status != 206:
+            _skip(response.read, first)
+        yield from _chunks(response.read, file.size - first)
+
+
+def _skip(read: Callable[[int], bytes], count: int) -> None:
+    while count > 0 and (gone := read(min(count, CHUNK))):
+        count -= len(gone)
+
+
+def _chunks(read: Callable[[int], bytes], most: int) -> Iterator[bytes]:
+    while most > 0 and (piece := read(min(CHUNK, most))):
+        most -= len(piece)
+        yield piece
+
+
+def _append(transport: Transport, job: Job, file: WeightFile, offset: int, piece: bytes) -> int:
+    argv = ["sh", "-c", _script(job, BLOB=file.blob, OFFSET=str(offset)) + "append", "deployer-push"]
+    done = transport.run(argv, stdin=piece, timeout=120.0 + len(piece) / SLOWEST)
+    count = whole_number(decoded(done.stdout))
+    if done.exit_code == 0 and count is not None:
+        return count
+    why = FAILURES.get(done.exit_code, "failed")
+    evidence = tuple(one_line(line) for line in decoded(done.stderr[-600:]).split("\n") if line.strip())[-2:]
+    code = {"full": "disk-full", "busy": "cache-busy"}.get(why, "cache-unwritable")
+    message = f"`{one_line(file.path, 100)}` cannot be written under `{job.cache_dir}`"
+    hint = "free space on the host, then apply: it goes on from what is there" if why == "full" else "see what it says"
+    raise OperationError(Diagnostic(code, message, evidence=evidence, hint=hint, host=transport.name))
+
+
+def _script(job: Job, **more: str) -> str:
+    settings = {"CACHE": job.cache_dir, "FOLDER": job.manifest.folder, **more}
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()) + script_body()
+
+
+@cache
+def script_body() -> str:
+    return Path(__file__).with_name("push.sh").read_text("utf-8")

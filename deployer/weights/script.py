@@ -1,0 +1,135 @@
+"""The script that a host fetches a manifest with, as text for `sh -s`. Runs nothing; what goes in is quoted here."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+
+from deployer.dataclass import dataclass
+from deployer.formats.hub_names import refused_names
+from deployer.values.secrets import Secret
+from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_of
+
+WORKERS = 4  # files at once
+STALL = 30  # seconds with less than 1 KiB/s after which a transfer is begun anew where it was
+TRIES = 6  # in a row without a byte
+REF_PARTS = ("", ".", "..")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
+    controller brought all contents; nothing is fetched."""
+
+    cache_dir: str
+    manifest: Manifest
+    tokens: Mapping[str, Secret] = field(default_factory=dict)
+    stall: int = STALL
+    tries: int = TRIES
+    pushed: bool = False
+
+
+def fetch_script(job: Job) -> bytes:
+    """ValueError where a name in the manifest could leave its folder: such manifests are refused long before."""
+    _check(job.manifest)
+    contents = tuple({file.blob: file for file in job.manifest.files}.values())
+    settings = {
+        "CACHE": job.cache_dir,
+        "FOLDER": job.manifest.folder,
+        "COMMIT": job.manifest.commit,
+        "ID": job.manifest.id,
+        "REF": _ref(job.manifest),
+        "MANIFEST": manifest_text(job.manifest),
+        "COUNT": str(len(contents)),
+        "BLOBS": f" {' '.join(file.blob for file in contents)} ",
+        "WORKERS": str(WORKERS),
+        "PUSHED": "yes" if job.pushed else "",
+        "STALL": str(job.stall),
+        "TRIES": str(job.tries),
+    }
+    lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
+    tokens = sorted(job.tokens)
+    lines += ["item() {", "case $1 in", *_items(job.manifest.hub, contents, tokens), "esac", "}"]
+    lines += ["token() {", "case $1 in", *_tokens(job, tokens), "*) TOKEN= ;;", "esac", "}"]
+    lines += ["links() {", ":", *_links(job.manifest), "}"]
+    return ("\n".join(lines) + "\n" + script_body() + "\nmain </dev/null\n").encode("utf-8", "surrogateescape")
+
+
+@cache
+def script_body() -> str:
+    return Path(__file__).with_name("fetch.sh").read_text("utf-8")
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """What is kept on a host of a manifest that is there whole."""
+    files = [{"path": f.path, "size": f.size, "blob": f.blob, **_told_apart(f)} for f in manifest.files]
+    about = {"source": manifest.source, "revision": manifest.revision, "commit": manifest.commit}
+    return json.dumps({"format": 1, **about, "folder": manifest.folder, "files": files}, ensure_ascii=True)
+
+
+def _hash(file: WeightFile) -> dict[str, str]:
+    return {"sha256": file.sha256} if file.sha256 else {"git": file.git} if file.git else {}
+
+
+def _told_apart(file: WeightFile) -> dict[str, str]:
+    """All that a file's blob is named by, so that whoever reads the manifest finds it again."""
+    known = {"sha256": file.sha256, "git": file.git, "tag": file.tag}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _tokens(job: Job, hubs: Sequence[str]) -> Iterator[str]:
+    for number, hub in enumerate(hubs, 1):
+        yield f"{number}) TOKEN={shlex.quote(_for_config(job.tokens[hub].reveal()))} ;;"
+
+
+def _items(hub: str, contents: tuple[WeightFile, ...], hubs: Sequence[str]) -> Iterator[str]:
+    """`keys`: for each of `urls` the number of its token, 0 for none."""
+    for number, file in enumerate(contents, 1):
+        kind, value = next(iter(_hash(file).items()), ("none", ""))
+        places = [place for place in (Place(file.url, hub), *file.others) if place.url]
+        said = {
+            "blob": file.blob,
+            "size": str(file.size),
+            "kind": kind,
+            "hash": value,
+            "urls": " ".join(_for_config(place.url).replace(" ", "%20") for place in places),
+            "keys": " ".join(str(hubs.index(place.hub) + 1 if place.hub in hubs else 0) for place in places),
+        }
+        yield f"{number}) " + " ".join(f"{name}={shlex.quote(text)}" for name, text in said.items()) + " ;;"
+
+
+def _links(manifest: Manifest) -> Iterator[str]:
+    """Relative, so that they hold wherever the model's folder is mounted."""
+    for file in manifest.files:
+        up = "../" * (2 + file.path.count("/"))
+        yield f"link {shlex.quote(file.path)} {shlex.quote(posixpath.join(up, 'blobs', file.blob))}"
+
+
+def _ref(manifest: Manifest) -> str:
+    """The branch or tag that is written down as huggingface_hub does; nothing for a commit."""
+    name = manifest.revision
+    is_plain = bool(name) and name.isascii() and name.isprintable() and " " not in name and len(name) < 200
+    if not is_plain or COMMIT.match(name) is not None or any(part in REF_PARTS for part in name.split("/")):
+        return ""
+    return name
+
+
+def _for_config(text: str) -> str:
+    """Inside the double quotes of a curl configuration. ValueError for what would end its line."""
+    if not text.isprintable():
+        raise ValueError("a URL or token has control characters")
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _check(manifest: Manifest) -> None:
+    refused = next(refused_names(file.path for file in manifest.files), None)
+    names = {posixpath.basename(blobs_of(manifest.folder)), *(file.blob for file in manifest.files)}
+    if refused is not None or any("/" in name or name.startswith(".") for name in names):
+        raise ValueError(f"a name in the manifest of {manifest.source} cannot be used")
+    if COMMIT.match(manifest.commit) is None:
+        raise ValueError(f"the manifest of {manifest.source} has no commit")

@@ -1,0 +1,130 @@
+"""Caches of weights on the project's hosts: shown, checked and repaired, tidied up, and filled ahead of an apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deployer.engine.caches import cache_users, check
+from deployer.engine.hubs import Hubs
+from deployer.engine.watch import Watch
+from deployer.errors import Diagnostic, HostError, OperationError, warning
+from deployer.planning.cached import cache_of
+from deployer.planning.caches import Needed, judge_cache, removals
+from deployer.planning.presence import hosts_to_ask
+from deployer.values.cache import CachedModel, Checked, HostCache, Removal
+from deployer.values.plan import FetchWeights, PullImage
+from deployer.weights.inventory import read_contents, remove
+
+if TYPE_CHECKING:
+    from deployer.transport.base import Transport
+    from deployer.values.events import ApplyResult
+    from deployer.workflow.orders import Orders
+    from deployer.workflow.session import Planned, Session
+
+
+def look(session: Session, hosts: Iterable[str] = ()) -> tuple[HostCache, ...]:
+    """The cache of every host, or of those named; one that cannot be looked at says why."""
+    spec = session.project.spec
+    names = chosen_hosts(session, hosts)
+
+    def read(transport: Transport) -> HostCache:
+        contents = read_contents(transport, cache_of(spec.hosts[transport.name]))
+        found = judge_cache(transport.name, contents, cache_users(transport))
+        if not contents.unread:
+            return found
+        message = f"{len(contents.unread)} manifests of the cache on host `{transport.name}` cannot be read"
+        return replace(found, problem=warning("bad-manifest", message, hint="apply again writes them anew"))
+
+    answers = session.fleet.map(names, read)
+    return tuple(
+        HostCache(name, cache_of(spec.hosts[name]), problem=answer.diagnostic)
+        if isinstance(answer := answers[name], HostError)
+        else answer
+        for name in names
+    )
+
+
+def chosen_hosts(session: Session, named: Iterable[str]) -> list[str]:
+    asked = [*hosts_to_ask(session.project.spec)]
+    unknown = [name for name in named if name not in asked]
+    if unknown:
+        hint = "there are " + ", ".join(f"`{name}`" for name in asked[:20])
+        raise OperationError(Diagnostic("unknown-host", f"`{unknown[0]}` is no host that can be asked", hint=hint))
+    return [name for name in asked if not named or name in named]
+
+
+def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[Checked, ...]:
+    """Every file of every manifest is read; what is wrong is fetched anew. Host by host at once, on each in order."""
+    by_host = {cache.host: cache for cache in found if cache.models}
+    hubs = Hubs(session.project.spec, session.secrets, session.inputs.environment)
+
+    def work(transport: Transport) -> list[Checked]:
+        cache = by_host[transport.name]
+        return [check(transport, cache.cache_dir, m.kept, hubs, _watch(m, orders)) for m in cache.models]
+
+    checked: list[Checked] = []
+    for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
+        if isinstance(answer, HostError):
+            checked += [Checked(name, m.kept, problem=answer.diagnostic) for m in by_host[name].models]
+        else:
+            checked += answer
+    return tuple(checked)
+
+
+def _watch(model: CachedModel, orders: Orders) -> Watch:
+    what = f"check {model.kept.manifest.source} at {model.kept.manifest.commit[:12]}"
+    return Watch(model.kept.id, model.host, what, orders.report)
+
+
+def to_remove(session: Session, found: Iterable[HostCache], budget: int | None) -> tuple[Removal, ...]:
+    """What no container of any project uses and no model of this spec means today."""
+    from deployer.engine.resolve import resolve
+
+    resolved = resolve(session.project, session.secrets, session.inputs.environment)
+    needed = Needed.of(session.project.spec, resolved.listings)
+    return tuple(removal for cache in found for removal in removals(cache, needed, budget))
+
+
+def remove_all(session: Session, wanted: Iterable[Removal]) -> dict[Removal, int | OperationError | HostError]:
+    """Bytes freed by each, or why not."""
+    by_host: dict[str, list[Removal]] = {}
+    for removal in wanted:
+        by_host.setdefault(removal.host, []).append(removal)
+
+    def work(transport: Transport) -> dict[Removal, int | OperationError]:
+        return {removal: _removed(transport, removal) for removal in by_host[transport.name]}
+
+    found: dict[Removal, int | OperationError | HostError] = {}
+    for name, answer in session.fleet.map(list(by_host), work).items():
+        found |= dict.fromkeys(by_host[name], answer) if isinstance(answer, HostError) else answer
+    return found
+
+
+def _removed(transport: Transport, removal: Removal) -> int | OperationError:
+    try:
+        return remove(transport, removal)
+    except OperationError as error:
+        return error
+
+
+def pulling(planned: Planned) -> Planned:
+    """The part of a plan that only brings images and weights to the hosts."""
+    steps = tuple(s for s in planned.plan.steps if isinstance(s.operation, FetchWeights | PullImage))
+    alone = tuple(replace(step, needs=(), on_failure=(), elsewhere=()) for step in steps)
+    return replace(planned, plan=replace(planned.plan, steps=alone, changes=()))
+
+
+def pull(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
+    """Brings them there; changes no container, and takes no lock: fetches of one model wait for each other."""
+    from deployer.engine.context import ApplyContext
+    from deployer.engine.execute import execute
+    from deployer.engine.perform import Performer
+    from deployer.values.events import ApplyResult
+    from deployer.workflow.applying import new_apply_id
+
+    spec, id_ = session.project.spec, new_apply_id()
+    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs)
+    outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
+    return ApplyResult(id_, outcomes, interrupted=orders.interrupt.is_set)
