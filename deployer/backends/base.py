@@ -143,6 +143,41 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """What a server does at once on GPUs of at least `memory` GiB, unless it is told otherwise."""
+
+    memory: int
+    tokens: int
+    sequences: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How a server uses the memory of its GPUs.
+
+    `bound`: what `fraction` is a share of, and what has to fit into it. `total`: all that the server needs, into that
+    share of the GPU. `static`: weights and cache, into that share of the GPU; without a fraction the server computes
+    one. `after-weights`, `after-load`: the cache, into that share of what the weights leave, or all else. `needed`: it
+    takes what it needs. `split`: how several GPUs share a model. `windows`: of how much of a text layers with a sliding
+    window keep keys and values; None: of the window, a number: of that share of the text. `works`: what a forward pass
+    needs beside the weights follows from a `batch` of tokens, from the `graph` of llama.cpp, or from `texts` that an
+    encoder takes. `contexts`: by GiB of the GPU, where the server does not take the model's own.
+    """
+
+    bound: Literal["total", "static", "after-weights", "after-load", "needed"]
+    fraction: float | None = None
+    fraction_before: tuple[str, float] | None = None  # (version, what it was before that)
+    split: Literal["tensors", "layers", "none"] = "tensors"
+    works: Literal["batch", "graph", "texts"] = "batch"
+    windows: float | None = 1.0
+    block: int = 16  # tokens of a page of the cache
+    batches: tuple[Batch, ...] = (Batch(0, 2048, 256),)
+    captures_graphs: bool = False
+    embeds_on_host: bool = False  # the table of embeddings stays in the host's memory
+    contexts: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """`options` has every name of `spec.language.options.OPTION_NAMES`. `flags` are those whose versions are known;
     a flag that is not in it is passed through, with a warning where `knows_all_flags`.
@@ -173,7 +208,6 @@ class Backend:
     chosen_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The same where a service has no GPUs; these come first there.
     chosen_on_cpus: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    least_cc: str | None = None  # compute capability of the GPUs that its images have code for
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
     builtin: Mapping[str, str] = field(default_factory=dict)  # model of `builtin://` -> category, if not llm
@@ -197,6 +231,8 @@ class Backend:
     takes_beginnings: bool = False  # of a flag for the flag, as Python's argparse does
     # What makes its image name all its flags: arguments, tried in this order; (): it cannot be asked.
     help: tuple[tuple[str, ...], ...] = ()
+    memory: Memory | None = None  # None: nothing is known of how it uses that of GPUs
+    capability: tuple[int, int] | None = None  # compute capability of the oldest GPUs that its default version runs on
 
     @property
     def serves_several(self) -> bool:

@@ -6,7 +6,7 @@ by the environment, where `env` replaces them. Seen with the wheel 0.0.77 on a C
 warm, `/health` wants no key, all else does, and it ends within a second of SIGTERM.
 """
 
-from deployer.backends.base import Api, Backend, Flag, Images, InTemplate, Refused, SecretEnv
+from deployer.backends.base import Api, Backend, Batch, Flag, Images, InTemplate, Memory, Refused, SecretEnv
 from deployer.backends.flag_tables import FlagTable
 
 COPIES = "every GPU of a replica has the whole model; say how many with `placement.gpus`"
@@ -60,5 +60,7 @@ BACKEND = Backend(
     flags=FlagTable("infinity"),
     knows_all_flags=True,
     help=(("v2", "--help"),),
+    # 32 texts at once (`--batch-size`), each as long as models for vectors take them
+    memory=Memory("needed", split="none", works="texts", batches=(Batch(0, 32 * 512, 32),)),
     source="Infinity 0.0.50 to 0.0.78: libs/infinity_emb (cli.py, env.py, infinity_server.py, Dockerfile.*_auto)",
 )

@@ -1,6 +1,18 @@
 """llama.cpp's `llama-server`: GGUF models, on CPUs and GPUs."""
 
-from deployer.backends.base import Api, Backend, Flag, FlagRange, Images, InTemplate, Refused, SecretEnv, Switch
+from deployer.backends.base import (
+    Api,
+    Backend,
+    Batch,
+    Flag,
+    FlagRange,
+    Images,
+    InTemplate,
+    Memory,
+    Refused,
+    SecretEnv,
+    Switch,
+)
 
 FROM_FILE = "the GGUF file decides it; take another file"
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
@@ -72,5 +84,15 @@ BACKEND = Backend(
         "--draft-n-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
     },
     help=(("--help",),),
+    memory=Memory(
+        "needed",
+        split="layers",
+        works="graph",
+        windows=None,
+        block=256,
+        batches=(Batch(0, 512, 1),),
+        embeds_on_host=True,
+    ),
+    capability=(5, 0),
     source="llama.cpp common/arg.cpp, tools/server/README.md and .devops/*.Dockerfile; `llama-server --help` of b11434",
 )

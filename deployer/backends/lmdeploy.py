@@ -5,7 +5,7 @@ those that upstream's workflow makes, with the CUDA version behind; at 0.9 that 
 the code of a model. It has the path of embeddings, but answers that they are unsupported.
 """
 
-from deployer.backends.base import Api, Backend, Flag, Images, InTemplate, Refused, Switch
+from deployer.backends.base import Api, Backend, Batch, Flag, Images, InTemplate, Memory, Refused, Switch
 from deployer.backends.flag_tables import FlagTable
 
 CACHE = "/var/cache/lmdeploy"
@@ -61,5 +61,7 @@ BACKEND = Backend(
     knows_all_flags=True,
     takes_beginnings=True,
     help=(("lmdeploy", "serve", "api_server", "--help"),),
+    # 0.16: lmdeploy/messages.py, `cache_max_entry_count` and `max_prefill_token_num`.
+    memory=Memory("after-weights", 0.8, block=64, batches=(Batch(0, 8192, 256),)),
     source="LMDeploy wheels 0.7.3 to 0.18.0 (lmdeploy.cli, lmdeploy.serve.openai); docker/ and its workflow",
 )

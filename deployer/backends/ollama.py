@@ -5,7 +5,7 @@ digest (`deployer/model:DIGEST`); once it has answered, the served names are cop
 disk, so they are there again after a restart; `ollama.setup.yaml.j2` says what is missing.
 """
 
-from deployer.backends.base import FILES, Api, Backend, Images, InTemplate, Refused
+from deployer.backends.base import FILES, Api, Backend, Batch, Images, InTemplate, Memory, Refused
 
 FROM_MODEL = "the model has it decided; take another one"
 WHAT_IT_NEEDS = "it takes what weights and context need; lower `context_length`"
@@ -52,5 +52,16 @@ BACKEND = Backend(
     ready_timeout=900.0,
     caches={"models": "/root/.ollama"},
     env={"OLLAMA_KEEP_ALIVE": "-1", "OLLAMA_NO_CLOUD": "1"},
+    memory=Memory(  # contexts: `envconfig` and server/routes.go of 0.33
+        "needed",
+        split="layers",
+        works="graph",
+        windows=None,
+        block=256,
+        batches=(Batch(0, 512, 1),),
+        embeds_on_host=True,
+        contexts={0: 4096, 24: 32768, 48: 262144},
+    ),
+    capability=(5, 0),
     source="Ollama docs/api.md, modelfile.md and faq.md, server/create.go, server/routes.go, envconfig of v0.33.0-rc2",
 )

@@ -5,7 +5,7 @@ Flags were taken from the wheels 0.4.6.post5 to 0.5.23 that `flags/sglang.txt` n
 answered 200 at once. Neither wants an API key. The image starts nothing by itself (inferred from upstream's commands).
 """
 
-from deployer.backends.base import Api, Backend, Flag, Images, InTemplate, Refused, SecretConfig, Switch
+from deployer.backends.base import Api, Backend, Batch, Flag, Images, InTemplate, Memory, Refused, SecretConfig, Switch
 from deployer.backends.flag_tables import FlagTable
 
 CACHE = "/var/cache/sglang"  # not `/root/.cache`: images have kernels of their own there
@@ -97,5 +97,19 @@ BACKEND = Backend(
     knows_all_flags=True,
     takes_beginnings=True,
     help=(("python3", "-m", "sglang.launch_server", "--help"),),
+    # 0.5.23: sglang/srt/server_args.py `_handle_gpu_memory_settings` and `swa_full_tokens_ratio`.
+    memory=Memory(
+        "static",
+        windows=0.8,
+        batches=(
+            Batch(0, 2048, 8),
+            Batch(20, 4096, 48),
+            Batch(35, 4096, 32),
+            Batch(60, 8192, 256),
+            Batch(160, 16384, 512),
+        ),
+        captures_graphs=True,
+    ),
+    capability=(7, 5),
     source="SGLang wheels 0.4.6.post5 to 0.5.23 (sglang.srt.server_args, entrypoints.http_server); docs.sglang.io",
 )

@@ -4,7 +4,7 @@ Flags were taken from router/src/main.rs at the tags that `flags/tei.txt` names,
 at 1.9.3. It answers OpenAI's embeddings, but reranks in a way of its own: at `/rerank`, with `texts` for `documents`.
 """
 
-from deployer.backends.base import Api, Backend, Flag, Images, Refused, SecretEnv
+from deployer.backends.base import Api, Backend, Batch, Flag, Images, Memory, Refused, SecretEnv
 from deployer.backends.flag_tables import FlagTable
 
 ONE_GPU = "a server has one GPU; use `replicas`"
@@ -49,7 +49,6 @@ BACKEND = Backend(
         "trust_remote_code": Refused("it runs no code of models", (False,)),
         "api_key": SecretEnv("API_KEY"),
     },
-    least_cc="7.5",  # upstream: "Volta is not supported"
     chosen_on_cpus={"safetensors": ("embedding", "reranker")},
     formats=("safetensors",),
     categories=("embedding", "reranker"),
@@ -60,5 +59,8 @@ BACKEND = Backend(
     flags=FlagTable("tei"),
     knows_all_flags=True,
     help=(("--help",),),
+    # 1.9: router/src/main.rs, `max_batch_tokens`.
+    memory=Memory("needed", split="none", works="texts", batches=(Batch(0, 16384, 512),)),
+    capability=(7, 5),  # upstream: "Volta is not supported"
     source="Text Embeddings Inference 0.6.0 to 1.9.3: router/src, Dockerfile-cuda-all, .github/workflows/build.yaml",
 )

@@ -5,7 +5,7 @@ flag is sure only of `--served_model_name`, which was merged after 1.2 (NVIDIA/T
 flag are known, the older one is written: every version takes it. What answers while it loads is not verified.
 """
 
-from deployer.backends.base import Api, Backend, Flag, FlagRange, Images, InTemplate, Refused, Switch
+from deployer.backends.base import Api, Backend, Batch, Flag, FlagRange, Images, InTemplate, Memory, Refused, Switch
 
 CACHE = "/var/cache/tensorrt-llm"
 CONFIG = ("--config", "--extra_llm_api_options")
@@ -69,5 +69,7 @@ BACKEND = Backend(
     flags={flag: FlagRange() for flag in IN_ALL.split()}
     | {"--served_model_name": FlagRange(since="1.3.0"), "--served-model-name": FlagRange(since="1.3.0")},
     help=(("trtllm-serve", "serve", "--help"), ("trtllm-serve", "--help")),
+    # 1.2: tensorrt_llm/llmapi/llm_args.py, `KvCacheConfig.free_gpu_memory_fraction`, `max_num_tokens`.
+    memory=Memory("after-load", 0.9, block=32, batches=(Batch(0, 8192, 256),), captures_graphs=True),
     source="nvidia.github.io/TensorRT-LLM (trtllm-serve, 0.18 to 1.3.0rc11); tensorrt_llm/commands/serve.py",
 )

@@ -4,7 +4,7 @@ Flags were taken from launcher/src/main.rs at the tags that `flags/tgi.txt` name
 3.3.7. What answers while it loads is not verified: nothing, by the launcher, which starts the router after its shards.
 """
 
-from deployer.backends.base import Api, Backend, Flag, Images, InTemplate, Refused, Switch
+from deployer.backends.base import Api, Backend, Batch, Flag, Images, InTemplate, Memory, Refused, Switch
 from deployer.backends.flag_tables import FlagTable
 
 QUANTIZATIONS = (
@@ -78,5 +78,7 @@ BACKEND = Backend(
     ),
     knows_all_flags=True,
     help=(("--help",),),
+    # 3.3.7: launcher/src/main.rs, `cuda_memory_fraction` and `max_batch_prefill_tokens`.
+    memory=Memory("total", 1.0, block=1, batches=(Batch(0, 4096, 128),), captures_graphs=True),
     source="Text Generation Inference 1.0.3 to 3.3.7: launcher/src/main.rs, router/src, Dockerfile, README.md",
 )

@@ -3,7 +3,7 @@
 `FlagRange`s say in which of the releases from 0.8.3 to 0.33.0 that were looked into a flag was first seen or missed.
 """
 
-from deployer.backends.base import Api, Backend, Flag, FlagRange, Images, InTemplate, SecretEnv, Switch
+from deployer.backends.base import Api, Backend, Batch, Flag, FlagRange, Images, InTemplate, Memory, SecretEnv, Switch
 
 OFF_BY_DEFAULT = "nothing: requests are not logged unless `--enable-log-requests` is given"
 DROPPED = "nothing: it has no effect any more"
@@ -54,7 +54,6 @@ BACKEND = Backend(
         "trust_remote_code": Switch("--trust-remote-code"),
         "api_key": SecretEnv("VLLM_API_KEY"),
     },
-    least_cc="7.5",
     formats=("safetensors",),
     chosen_for={"safetensors": ("llm", "embedding", "reranker")},
     categories=("llm", "embedding", "reranker"),
@@ -110,5 +109,15 @@ BACKEND = Backend(
         "--uds": FlagRange(since="0.10.2"),
     },
     help=(("--help=all",), ("--help",)),
+    # 0.33: vllm/engine/arg_utils.py `get_batch_defaults`, vllm/v1/core/kv_cache_utils.py; the fraction from 0.25 on.
+    memory=Memory(
+        "total",
+        0.92,
+        fraction_before=("0.25", 0.9),
+        windows=None,
+        batches=(Batch(0, 2048, 256), Batch(70, 8192, 1024), Batch(160, 16384, 1024)),
+        captures_graphs=True,
+    ),
+    capability=(7, 5),
     source="vLLM wheels 0.8.3 to 0.33.0 (vllm.engine.arg_utils, vllm.entrypoints.openai.cli_args) and docs.vllm.ai",
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "render": "Print the exact `docker run` of each replica.",
     "facts": "Print everything observed on the hosts, as JSON.",
     "doctor": "Check that the hosts have what they need.",
+    "estimate": "Say whether a model fits on GPUs, before anything is fetched.",
     "lock": "Write down which commit of each model is meant, and the hash of every file.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",

@@ -57,15 +57,38 @@ def shared_options(*, hosts: bool, chooses: bool = False, locks: bool = False) -
     return decorate
 
 
+def failures_shown(*options: Decorator) -> Callable[[Command], Command]:
+    """For commands that read no spec: only these options, and failures as every command shows them."""
+
+    def decorate(function: Command) -> Command:
+        def called(*, json: bool, no_color: bool, **given: Any) -> int:
+            console = Console.of(no_colour=no_color)
+            try:
+                return function(console, json=json, **given)
+            except DeployerError as error:
+                return show_failure(console, error, json=json)
+
+        command: Command = functools.update_wrapper(called, function)
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def fail(shared: Shared, error: DeployerError) -> int:
+    return show_failure(shared.console, error, json=shared.json)
+
+
+def show_failure(console: Console, error: DeployerError, *, json: bool) -> int:
     """Shows what went wrong on stderr, and under `--json` on stdout too; returns the exit code."""
     from deployer.view.diagnostics import diagnostic_json
     from deployer.view.json_text import FORMAT_VERSION
 
-    shared.console.problems(error.diagnostics)
-    if shared.json:
+    console.problems(error.diagnostics)
+    if json:
         problems = [diagnostic_json(d) for d in error.diagnostics]
-        shared.console.data({"format_version": FORMAT_VERSION, "problems": problems})
+        console.data({"format_version": FORMAT_VERSION, "problems": problems})
     return error.exit_code
 
 

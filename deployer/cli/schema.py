@@ -6,7 +6,9 @@ import click
 
 from deployer.cli.console import Console
 
-OUTPUTS = ("plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "problems")
+OUTPUTS = (
+    "plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "estimate", "problems",
+)  # fmt: skip
 
 
 @click.command(short_help="Print the JSON Schema of deploy.yaml, or of an output.")

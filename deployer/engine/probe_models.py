@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from deployer.formats.gguf import parse_gguf_start
+from deployer.formats.gguf_shape import gguf_shape
+from deployer.formats.model_config import shape_of
 from deployer.formats.text import one_line, whole_number
 from deployer.values.facts import PathFact
+from deployer.values.model_shape import ModelShape
 
 MOST_ARCHITECTURES = 8
 MAX_CONFIG = 65536
@@ -35,7 +38,16 @@ def _of_gguf(body: bytes) -> dict[str, Any]:
     if not isinstance(architecture, str):
         return {}
     pooling = said.get(f"{architecture}.pooling_type")
-    return {"architectures": (one_line(architecture),), "pooling": pooling if isinstance(pooling, int) else None}
+    found = {"architectures": (one_line(architecture),), "pooling": pooling if isinstance(pooling, int) else None}
+    return found | _shaped(lambda: gguf_shape(said))
+
+
+def _shaped(parse: Callable[[], ModelShape]) -> dict[str, Any]:
+    """What is absurd, or of another kind of model, is not known."""
+    try:
+        return {"shape": parse()}
+    except ValueError:
+        return {}
 
 
 def _of_config(body: bytes) -> dict[str, Any]:
@@ -43,7 +55,10 @@ def _of_config(body: bytes) -> dict[str, Any]:
         said = json.loads(body) if len(body) <= MAX_CONFIG else None
     except (ValueError, RecursionError):
         said = None
-    named = said.get("architectures") if isinstance(said, dict) else None
-    if not isinstance(named, list):
+    if not isinstance(said, dict):
         return {}
-    return {"architectures": tuple(one_line(n) for n in named[:MOST_ARCHITECTURES] if isinstance(n, str))}
+    named = said.get("architectures")
+    shaped = _shaped(lambda: shape_of(said))
+    if not isinstance(named, list):
+        return shaped
+    return shaped | {"architectures": tuple(one_line(n) for n in named[:MOST_ARCHITECTURES] if isinstance(n, str))}

@@ -12,22 +12,23 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_KEYS = 4096
 MAX_TEXT = 1 << 16  # bytes of a key or text
+SHORT = 2048  # numbers of an array that is kept
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 TEXT, ARRAY = 8, 9
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """The bytes at hand end here."""
 
 
-class _Reader:
+class Reader:
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, count: int) -> bytes:
         end = self._at + count
         if count < 0 or end > len(self._data):
-            raise _Cut
+            raise Cut
         taken, self._at = self._data[self._at : end], end
         return taken
 
@@ -37,31 +38,32 @@ class _Reader:
     def text(self) -> str:
         length = self.number("<Q")
         if length > MAX_TEXT:
-            raise _Cut
+            raise Cut
         return self.take(length).decode("utf-8", "replace")
 
     def value(self, kind: int) -> Any:
-        """A number, truth or text; None for an array, which is passed over."""
+        """A number, truth or text, or a short array of numbers; None for any other array, which is passed over."""
         if kind in SCALARS:
             return self.number(SCALARS[kind])
         if kind == TEXT:
             return self.text()
         if kind != ARRAY:
-            raise _Cut
+            raise Cut
         inner, count = self.number("<I"), self.number("<Q")
         if inner in SCALARS:
-            self.take(struct.calcsize(SCALARS[inner]) * count)
+            taken = self.take(struct.calcsize(SCALARS[inner]) * count)
+            return tuple(number for (number,) in struct.iter_unpack(SCALARS[inner], taken)) if count <= SHORT else None
         elif inner == TEXT:
             for _ in range(count):
                 self.text()
         else:
-            raise _Cut
+            raise Cut
         return None
 
 
 def parse_gguf_start(data: bytes) -> dict[str, Any]:
-    """Metadata without arrays, up to where the bytes end; empty when this is no GGUF file. Never raises."""
-    reader = _Reader(data)
+    """Metadata without long arrays, up to where the bytes end; empty when this is no GGUF file. Never raises."""
+    reader = Reader(data)
     found: dict[str, Any] = {}
     try:
         if reader.take(4) != MAGIC or reader.number("<I") not in VERSIONS:
@@ -72,6 +74,6 @@ def parse_gguf_start(data: bytes) -> dict[str, Any]:
             value = reader.value(reader.number("<I"))
             if value is not None:
                 found[key] = value
-    except _Cut:
+    except Cut:
         pass
     return found

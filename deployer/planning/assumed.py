@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 
 from deployer.backends import find
+from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import base_backend
 from deployer.planning.hosts import hosts_named
-from deployer.planning.models import split_parts
 from deployer.spec.language import Host, Model
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project

@@ -8,6 +8,7 @@ from deployer.values.facts import PathFact
 
 # Of sentence-transformers: a decoder whose folder has one of these was made for vectors.
 VECTOR_FILES = ("modules.json", "config_sentence_transformers.json", "1_Pooling")
+LLM = "llm"
 DIFFUSERS_FILE = "model_index.json"
 RANK = 4  # LLAMA_POOLING_TYPE_RANK of llama.cpp's include/llama.h
 # Classes of transformers and diffusers, as GPUStack 2.2 sorts them (gpustack/scheduler/evaluator.py).
@@ -38,14 +39,19 @@ def category_of(facts: PathFact | None) -> tuple[str, str] | None:
     if is_gguf and facts.pooling is not None and facts.pooling > 0:
         category = "reranker" if facts.pooling == RANK else "embedding"
         return category, f"its GGUF header has pooling type {facts.pooling}"
-    rules = BY_GGUF if is_gguf else () if _is_any(architecture, CHATS) else BY_ARCHITECTURE
-    found = next((c for c, patterns in rules if _is_any(architecture, patterns)), None)
-    if found is not None:
+    found = category_of_architecture(architecture, is_gguf)
+    if found != LLM:
         return found, f"its architecture is {architecture}"
     vectors = next((name for name in VECTOR_FILES if name in facts.entries), None)
     if vectors is not None:
         return "embedding", f"the model has a {vectors}"
-    return "llm", f"its architecture is {architecture}"
+    return LLM, f"its architecture is {architecture}"
+
+
+def category_of_architecture(architecture: str, is_gguf: bool) -> str:
+    """By the name of the class, or of GGUF's architecture, alone."""
+    rules = BY_GGUF if is_gguf else () if _is_any(architecture, CHATS) else BY_ARCHITECTURE
+    return next((category for category, patterns in rules if _is_any(architecture, patterns)), LLM)
 
 
 def _is_any(architecture: str, patterns: tuple[str, ...]) -> bool:

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.cached import recorded_cached
 from deployer.planning.choice import ServiceChoice, model_inputs
 from deployer.planning.gpus import gpus_asked
 from deployer.planning.hosts import HostIndex
-from deployer.planning.placement import Placed
 from deployer.planning.render import choose_image
 from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
 from deployer.values.images import parse_image
+
+if TYPE_CHECKING:
+    from deployer.planning.placement import Placed
 
 ABOUT_THE_ROLLOUT = ("replicas", "state", "protect", "api", "health", "rollout", "restart_backoff", "replaces")
 

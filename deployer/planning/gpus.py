@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass
@@ -17,7 +18,8 @@ from deployer.values.facts import Gpu, HostFacts, Recorded
 
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
-    """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now."""
+    """What one replica asks of one host. `busy`: GPU UUID -> who has it. `kept`: what the replica has there now.
+    `group`: of free GPUs how many its model takes, where nobody says it; None where that is not known either."""
 
     choice: ServiceChoice
     index: int
@@ -25,6 +27,7 @@ class GpuRequest:
     busy: Mapping[str, str]
     kept: Recorded | None = None
     preferred: frozenset[str] = frozenset()  # before others
+    group: Callable[[list[Gpu]], int | None] = lambda free: None
 
     @property
     def had(self) -> tuple[str, ...]:
@@ -76,15 +79,25 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     if facts.gpu.problem is not None and not facts.gpus and request.had:
         return _unseen(request)
     usable = [gpu for gpu in pool if _problem(project, request, gpu) is None]
-    count = _parallel(choice) if wanted is None else wanted
     if wanted is None and (not facts.gpus or (not usable and not request.had)):
         return ()
-    free = [gpu.uuid for gpu in usable if gpu.uuid not in busy]
+    left = [gpu for gpu in usable if gpu.uuid not in busy]
+    count = request.group(left) or (_parallel(choice) if wanted is None else wanted)
+    free = [gpu.uuid for gpu in left]
     if len(free) < count:
         return _why_not(project, request, pool, count)
     first = [uuid for uuid in request.had if uuid in free]
     first += [uuid for uuid in free if uuid in request.preferred and uuid not in first]
     return tuple((first + [uuid for uuid in free if uuid not in first])[:count])
+
+
+def without_smallest(request: GpuRequest, found: tuple[str, ...]) -> GpuRequest:
+    """The same request for GPUs that have more memory than the smallest of those that were found."""
+    sizes = [gpu.memory_total or 0 for gpu in request.facts.gpus if gpu.uuid in found]
+    small = {
+        gpu.uuid: "nobody, but is too small" for gpu in request.facts.gpus if (gpu.memory_total or 0) <= min(sizes)
+    }
+    return replace(request, busy={**request.busy, **small})
 
 
 def _unseen(request: GpuRequest) -> tuple[str, ...] | str:
@@ -140,11 +153,11 @@ def _problem(project: Project, request: GpuRequest, gpu: Gpu) -> str | None:
 
 def _too_old(choice: ServiceChoice, gpu: Gpu) -> str | None:
     """For the images of the backend's own default; of others it is not known."""
-    service, least, found = choice.service, choice.backend.least_cc, gpu.compute_capability
+    service, least, found = choice.service, choice.backend.capability, gpu.compute_capability
     is_default = service.image is None and service.version is None and choice.pin is None
-    if least is None or found is None or not is_default or _capability(found) >= _capability(least):
+    if least is None or found is None or not is_default or _capability(found) >= least:
         return None
-    return f"has compute capability {found}, and `{choice.backend_name}` needs {least}"
+    return f"has compute capability {found}, and `{choice.backend_name}` needs {'.'.join(map(str, least))}"
 
 
 def _selected(selection: GpuSelection, gpu: Gpu) -> bool:

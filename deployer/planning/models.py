@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 
 from deployer.errors import Diagnostic
+from deployer.formats.gguf_parts import SPLIT, split_parts
 from deployer.planning.render_request import ModelFacts
 from deployer.spec.language import Model
 from deployer.values.facts import HostFacts, PathFact
 
-SPLIT = re.compile(r"(?P<stem>.*)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf\Z")  # llama.cpp's gguf-split naming
-MAX_PARTS = 999
 BY_NAME = ("ollama", "builtin", "ngc")  # the backend fetches the weights itself, or has them
-
-
-def split_parts(path: str) -> tuple[str, ...]:
-    """All parts of a split GGUF by the name of one of them; the path itself when it isn't split."""
-    match = SPLIT.match(path)
-    if match is None or not 1 <= int(match["count"]) <= MAX_PARTS:
-        return (path,)
-    count = int(match["count"])
-    return tuple(f"{match['stem']}-{part:05d}-of-{count:05d}.gguf" for part in range(1, count + 1))
 
 
 def format_of(model: Model, facts: PathFact | None) -> str | None:

@@ -15,7 +15,9 @@ from deployer.planning.cached import CachedModels
 from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
-from deployer.planning.gpus import GpuRequest, free_gpus, gpus_asked, gpus_wanted, has_own_lists, overrides_of
+from deployer.planning.decisions import Written, edits_since
+from deployer.planning.fitting import Fitting
+from deployer.planning.gpus import GpuRequest, gpus_asked, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
@@ -77,6 +79,8 @@ class Placer:
             for item in items:
                 self._by_host.setdefault(item.host, []).append(item)
         self._hopeless: dict[object, tuple[int, Mapping[str, str]]] = {}
+        self.fitting = Fitting(project)
+        self._written = Written(project, seen.index)
         self.placed: dict[ReplicaKey, Placed] = {}
         self.problems: list[Diagnostic] = []
 
@@ -192,7 +196,7 @@ class Placer:
             return weights
         kept = here.recorded if here is not None else None
         request = GpuRequest(choice, key.index, ledger.facts, ledger.busy(own), kept, own.gpus)
-        gpus = free_gpus(self._project, request)
+        gpus = self.fitting.gpus(request, lambda: here is not None and not edits_since(self._written, choice, here))
         if isinstance(gpus, str):
             return gpus
         port = _port(choice, ledger, here, own)
@@ -302,7 +306,8 @@ def wish_of(choice: ServiceChoice) -> object:
         return None
     models = (service.model, *(entry.model for entry in service.models), speculative and speculative.model)
     cards = (placement.gpus, str(placement.gpu), gpus_wanted(choice, 0), gpus_asked(choice, 0))
-    return (selector_key(placement.hosts), models, cards, service.port.number, service.port.on_conflict)
+    server = (choice.backend_name, service.version, service.image, service.args, repr(service.options))
+    return (selector_key(placement.hosts), models, cards, server, service.port.number, service.port.on_conflict)
 
 
 def _port(choice: ServiceChoice, ledger: Ledger, here: Found | None, own: Own) -> int | str:

@@ -16,6 +16,7 @@ from deployer.planning.diff import Handover, handovers, keep_protected, waits_fo
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fetching import code_warnings
+from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
@@ -56,6 +57,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
+    problems += gpu_warnings(project, placer.fitting, desired.values())
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 
+from deployer.formats.gguf_parts import split_parts
 from deployer.planning.cached import folders_asked
 from deployer.planning.hosts import HostIndex
-from deployer.planning.models import split_parts
 from deployer.spec.language import Model
 from deployer.spec.project import Project
 

@@ -47,6 +47,8 @@ def _hint(refusals: Mapping[str, str]) -> str:
         return "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
     if "not there" in reasons or "not on host" in reasons:
         return "put the model on the hosts, or correct its `source`"
+    if "; it fits with " in reasons:
+        return "make one of the changes above, or add a host with more GPU memory"
     if "are not known" in reasons:
         return "see why the model's source does not answer, or write deploy.lock with `deployer lock` once it does"
     if "GPU" in reasons:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from deployer.errors import Diagnostic
+from deployer.formats.gguf_parts import SPLIT, split_parts
 from deployer.formats.hub_names import refused_names
 from deployer.formats.text import one_line
-from deployer.planning.models import SPLIT, split_parts
 from deployer.spec.language import Model
 from deployer.values.facts import PathFact
 from deployer.values.weights import Listing, Manifest, WeightFile

@@ -9,6 +9,7 @@ from typing import Literal
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.values.container import ContainerSpec
+from deployer.values.model_shape import ModelShape
 from deployer.values.names import ReplicaKey
 
 
@@ -74,7 +75,8 @@ class PathFact:
     """A path of the spec on this host; `size` of a file in bytes, `entries` of a directory (names, at most 1000).
 
     `writable`: by the user that Docker is reached as; of a path that is missing, the nearest folder that is there.
-    `architectures`: what the model's config.json says, or the one of a GGUF header; `pooling`: that header's.
+    `architectures`: what the model's config.json says, or the one of a GGUF header; `pooling`: that header's; `shape`:
+    what the model is made of, by the same.
     """
 
     path: str
@@ -85,6 +87,7 @@ class PathFact:
     writable: bool | None = None
     architectures: tuple[str, ...] = ()
     pooling: int | None = None
+    shape: ModelShape | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployer.values.checks import Verdict
+from deployer.values.estimate import Fit
 from deployer.values.facts import ContainerStatus
 from deployer.values.plan import Action, Cause
 
@@ -21,7 +22,7 @@ def output_schema(name: str) -> Schema:
     """Of a command by its name, `events` (one line of `apply --json`) or `problems` (what any command prints on
     failure)."""
     known = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "verify": VERIFY, "query": QUERY}
-    known |= {"history": HISTORY, "force-unlock": UNLOCKED}
+    known |= {"history": HISTORY, "force-unlock": UNLOCKED, "estimate": ESTIMATE}
     found = (known | {"events": EVENT, "problems": PROBLEMS})[name]
     return {"$schema": DIALECT, "title": f"deployer {name}", **found}
 
@@ -150,6 +151,42 @@ STATUS = _object(
             ),
         )
     ),
+)
+ESTIMATE = _object(
+    format_version=FORMAT,
+    model=TEXT,
+    params=MAYBE_COUNT,
+    backend=TEXT,
+    gpu=MAYBE_TEXT,
+    count=COUNT,
+    tensor_parallel=COUNT,
+    pipeline_parallel=COUNT,
+    context=MAYBE_COUNT,
+    concurrency=COUNT,
+    kv_bytes_per_token=MAYBE_COUNT,
+    per_gpu=_object(
+        weights=MAYBE_COUNT,
+        kv_cache=MAYBE_COUNT,
+        activation=MAYBE_COUNT,
+        graphs=MAYBE_COUNT,
+        overhead=MAYBE_COUNT,
+        lora=COUNT,
+        need=MAYBE_COUNT,
+        band={"type": ["array", "null"], "items": COUNT},
+        budget=MAYBE_COUNT,
+    ),
+    max_context=MAYBE_COUNT,
+    verdict=_one_of(*(fit.value for fit in Fit)),
+    fits_on=_list(
+        _object(
+            gpu=TEXT,
+            tensor_parallel=COUNT,
+            pipeline_parallel=COUNT,
+            max_context=COUNT,
+            verdict=_one_of(*(fit.value for fit in Fit)),
+        )
+    ),
+    reasons=_list(_object(code=TEXT, message=TEXT, severity=_one_of("error", "warning", "info"), hint=MAYBE_TEXT)),
 )
 VERDICT = _one_of(*(verdict.value for verdict in Verdict))
 DOCTOR = _object(

@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from deployer.formats.gguf_parts import split_parts
 from deployer.formats.text import whole_number
-from deployer.planning.models import split_parts
 from deployer.values.canonical import digest
 from deployer.values.weights import Listing, WeightFile
 from deployer.weights.access import failure

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployer.formats.gguf import parse_gguf_start
+from deployer.formats.gguf_parts import split_parts
 from deployer.formats.text import one_line
-from deployer.planning.models import split_parts
 from deployer.values.canonical import digest
 from deployer.values.weights import Listing, WeightFile
 from deployer.weights.access import MOST_FILES, failure

@@ -12,6 +12,7 @@ import pytest
 
 from deployer.values.facts import DockerFacts, HostFacts, ObservedState, PathFact
 from deployer.values.facts_json import facts_to_data
+from tests.support.weightfiles import write_llama
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SPEC = """\
@@ -52,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
         paths={"/srv/models/tiny.gguf": PathFact("/srv/models/tiny.gguf", "file", 1)},
     )  # fmt: skip
     (tmp_path / "deploy.yaml").write_text(SPEC)
+    write_llama(tmp_path / "model")
     (tmp_path / "facts.json").write_text(json.dumps(facts_to_data(ObservedState({"gpu-a": host}))))
     return tmp_path
 
@@ -61,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
     [
         ("validate",), ("schema",), ("render",), ("render", "--explain"), ("plan", "--facts", "facts.json"),
         ("plan", "--facts", "facts.json", "--markdown"), ("plan", "--facts", "facts.json", "--json"),
+        ("estimate", "model", "--gpu", "H100"), ("estimate", "model/config.json"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -74,4 +77,5 @@ def test_nothing_is_started_connected_to_or_read_elsewhere(folder: Path, command
     allowed = tuple(str(path.resolve()) for path in own)
     assert [what for what in seen if what[0] != "open" or not what[1].startswith(allowed)] == []
     assert not (folder / "made-by-a-command").exists()
-    assert any(what == ["open", str((folder / "deploy.yaml").resolve())] for what in seen) or command == ("schema",)
+    asked = folder / ("model/config.json" if command[0] == "estimate" else "deploy.yaml")
+    assert any(what == ["open", str(asked.resolve())] for what in seen) or command == ("schema",)

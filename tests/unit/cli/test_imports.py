@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployer.values.facts_json import facts_to_data
+from tests.support.models import CONFIGS
 from tests.support.planning import MODEL
 from tests.support.world import IDENTITY, World
 
@@ -31,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "deploy.yaml").write_text(json.dumps(SPEC))
     facts = World({"h1": 0}).observe({MODEL}, IDENTITY)
     (tmp_path / "facts.json").write_text(json.dumps(facts_to_data(facts)))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGS["Qwen2.5-7B"]))
     return tmp_path
 
 
@@ -51,9 +53,16 @@ def test_help_and_version_import_nothing(folder: Path, argv: list[str]) -> None:
     assert imported(folder, argv, (*TO_HOSTS, *FOR_PEOPLE, *TO_READ)) == (0, [])
 
 
-@pytest.mark.parametrize("argv", [["validate"], ["render"], ["plan", "--facts", "facts.json"]])
+ALONE = [["validate"], ["render"], ["plan", "--facts", "facts.json"], ["estimate", "config.json", "--gpu", "H100"]]
+
+
+@pytest.mark.parametrize("argv", ALONE)
 def test_commands_that_reach_no_host_import_nothing_for_it(folder: Path, argv: list[str]) -> None:
     assert imported(folder, argv, (*TO_HOSTS, *FOR_PEOPLE)) == (0, [])
+
+
+def test_an_estimate_reads_no_spec(folder: Path) -> None:
+    assert imported(folder, ["estimate", ".", "--gpu", "H100"], TO_READ) == (0, [])
 
 
 def test_reading_a_spec_renders_nothing(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.project_record import render_record
 from deployer.values.facts import LockFact, PathFact, ProjectRecord
 from deployer.values.tools import TOOLS
+from tests.support.models import CONFIGS
 
 M = "0123456789abcdef0123456789abcdef"
 LEAST = f"""motd of a talkative login
@@ -197,3 +199,20 @@ def test_models_say_what_they_are() -> None:
         said += f"\n{M} path {number} directory \n/d\0config.json\0\n{M} config {number}\n{config}".encode()
     found = parse_probe(answer().replace(f"\n{M} end".encode(), said + f"\n{M} end".encode()), M, paths)
     assert [found.paths[path].architectures for path in paths] == [("bert",), ("LlamaForCausalLM",), (), ()]
+
+
+@pytest.mark.parametrize(
+    ("config", "layers"),
+    [
+        (CONFIGS["Qwen2.5-7B"], 28),
+        (CONFIGS["Qwen2.5-7B"] | {"num_hidden_layers": 0}, None),
+        (CONFIGS["Qwen2.5-7B"] | {"num_hidden_layers": 1e308}, None),
+        (CONFIGS["Qwen2.5-7B"] | {"hidden_size": "3584"}, None),
+        ({"architectures": ["Qwen2ForCausalLM"]}, None),
+    ],
+)
+def test_what_a_model_is_made_of(config: dict[str, object], layers: int | None) -> None:
+    said = f"\n{M} path 0 directory \n/d\0config.json\0\n{M} config 0\n{json.dumps(config)}"
+    found = parse_probe(answer().replace(f"\n{M} end".encode(), f"{said}\n{M} end".encode()), M, ("/d",)).paths["/d"]
+    assert found.architectures == ("Qwen2ForCausalLM",)
+    assert (found.shape.layers if found.shape is not None else None) == layers

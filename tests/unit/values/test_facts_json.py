@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.errors import Diagnostic, Where
+from deployer.values.codec import from_data, to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.facts import HostFacts, ObservedContainer, ObservedState, Recorded, Unreachable
 from deployer.values.facts_json import facts_from_data
+from deployer.values.model_shape import ModelShape
 from deployer.view.facts import facts_json
+from tests.support.models import shape
 
 text = st.text(max_size=5)
 recorded = st.builds(Recorded, spec=st.builds(ContainerSpec, extra=st.just({})), decisions=st.just({"port": 1}))
@@ -52,3 +55,13 @@ def test_facts_under_another_hosts_name() -> None:
     host = {"name": "b", "docker": docker, **words, **numbers}
     with pytest.raises(ValueError, match="these are the facts of `b`"):
         facts_from_data({"format_version": 1, "hosts": {"a": host}})
+
+
+@pytest.mark.parametrize(
+    "change", [{"layers": 0}, {"heads": -1}, {"hidden": 2**90}, {"quantized": {"method": "awq", "group": 0}}]
+)
+def test_a_recorded_shape_that_no_model_has(change: dict[str, Any]) -> None:
+    known = to_data(shape("Llama-3.1-8B"))
+    assert from_data(ModelShape, known) == shape("Llama-3.1-8B")
+    with pytest.raises(ValueError, match="out of bounds"):
+        from_data(ModelShape, {**known, **change})

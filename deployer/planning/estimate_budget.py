@@ -1,0 +1,54 @@
+"""How much of a GPU a server may take, by what its memory fraction means. All sizes in bytes.
+
+Sources: vLLM 0.33 vllm/v1/worker/utils.py `request_memory` (a share of the whole GPU); SGLang 0.5.23
+sglang/srt/server_args.py `_handle_gpu_memory_settings` (a share for weights and cache, computed where none is given);
+TensorRT-LLM `KvCacheConfig.free_gpu_memory_fraction` and LMDeploy `cache_max_entry_count` (a share of what is left, for
+the cache alone).
+"""
+
+from __future__ import annotations
+
+from deployer.backends.base import Batch, Memory
+from deployer.planning.estimate_request import GIB, Card, Serving
+from deployer.values.estimate import Terms
+
+MIB = 1 << 20
+LARGE_CARD = 60 * GIB
+LARGE_RESERVE = 10 * GIB
+GRAPH_OF_SEQUENCE = 2 * MIB
+
+
+def budget_of(card: Card, serving: Serving, memory: Memory, batch: Batch, terms: Terms) -> int:
+    """What the terms may come to together. Where the fraction is about the cache alone, what bounds it is what the
+    other terms leave, so they count with what they take."""
+    weights, cache = terms.weights or 0, terms.kv_cache or 0
+    need = terms.need or 0
+    rest = need - weights - cache
+    fraction = serving.fraction_of(memory)
+    match memory.bound:
+        case "total":
+            return _share(fraction or 1.0, card.memory)
+        case "static":
+            static = _static(card, serving, batch) if fraction is None else _share(fraction, card.memory)
+            return min(static + rest, card.memory)
+        case "after-weights":
+            left = _share(fraction or 1.0, max(0, card.memory - weights))
+            return min(weights + left + rest, card.memory)
+        case "after-load":
+            left = _share(fraction or 1.0, max(0, card.memory - weights - rest))
+            return min(weights + rest + left, card.memory)
+        case "needed":
+            return card.memory if card.free is None else card.free
+
+
+def _share(fraction: float, size: int) -> int:
+    return size * round(fraction * 10_000) // 10_000
+
+
+def _static(card: Card, serving: Serving, batch: Batch) -> int:
+    """What SGLang gives weights and cache where nobody says a fraction."""
+    reserve = 512 * MIB + max(batch.tokens, 2048) * 3 * MIB // 2
+    reserve += serving.gpus * GIB // 8 + batch.sequences * GRAPH_OF_SEQUENCE
+    if card.memory > LARGE_CARD:
+        reserve = max(reserve, LARGE_RESERVE)
+    return max(0, card.memory - reserve)

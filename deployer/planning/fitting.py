@@ -1,0 +1,140 @@
+"""Whether services fit into the memory of the GPUs that they would get, and over how many GPUs. Remembers what it found
+for each service, model and kind of GPU, so that a thousand alike hosts cost one estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
+from functools import partial
+
+from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic, Severity
+from deployer.planning.choice import ServiceChoice
+from deployer.planning.estimate import groups, smallest_group
+from deployer.planning.estimate_fixes import explained
+from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.gpus import GpuRequest, free_gpus, without_smallest
+from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
+from deployer.spec.language import Service
+from deployer.spec.project import Project
+from deployer.values.estimate import Estimate, Fit
+from deployer.values.facts import Gpu, HostFacts
+from deployer.values.model_shape import ModelShape
+
+KNOWN_OTHERWISE = ("format-doubtful", "format-refused", "option-refused", "too-few-gpus")  # other checks say it
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """All that an estimate of a service follows from on a host."""
+
+    service: str
+    overrides: tuple[int, ...]
+    shape: ModelShape
+    size: int
+    card: Card
+    gpus: int
+
+
+class Fitting:
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._services: dict[tuple[str, tuple[int, ...]], Service] = {}
+        self._estimates: dict[Hashable, Estimate] = {}
+        self._groups: dict[Hashable, int] = {}
+        self._too_large: set[str] = set()  # services that a host was refused for
+
+    def gpus(self, request: GpuRequest, is_believed: Callable[[], bool]) -> tuple[str, ...] | str:
+        """GPUs of a host on which a replica fits, or why there are none. `is_believed`: it fits on any, since it runs
+        and nobody edited it."""
+        choice, facts = request.choice, request.facts
+        if is_automatic(choice):
+            request = replace(request, group=partial(self._group_of, request, is_believed))
+        first: str | None = None
+        for _ in range(len(facts.gpus) + 1):  # kinds of GPUs, the smaller ones are tried first
+            found = free_gpus(self._project, request)
+            if isinstance(found, str):
+                return first or found
+            if not found and not request.had and choice.name in self._too_large:
+                return "has no GPU, and it does not fit on those of others; `placement.gpus: none` puts it here"
+            why_not = self.refusal(choice, facts, found)
+            if why_not is None or is_believed():
+                return found
+            self._too_large.add(choice.name)
+            first, request = first or why_not, without_smallest(request, found)
+        return first or "has no GPU on which it fits"
+
+    def _group_of(self, request: GpuRequest, is_believed: Callable[[], bool], free: list[Gpu]) -> int | None:
+        """How many of the free GPUs one replica takes; None where it is not known. As many as it has, while that is
+        enough or nobody edited it."""
+        choice, facts, had = request.choice, request.facts, request.had
+        kept = self._of(choice, facts, had)
+        if (kept is not None and (kept.verdict is not Fit.NO or is_believed())) or (len(had) > 1 and is_believed()):
+            return len(had)
+        model = sized_model(choice, facts)
+        card = card_of(free, facts) if model is not None else None
+        serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
+        if model is None or serving is None or card is None or model.shape is None or model.weights is None:
+            return None
+        kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(free))
+        if kind not in self._groups:
+            self._groups[kind] = _smallest(model, serving, card, len(free))
+        return self._groups[kind]
+
+    def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
+        """Of one replica on these GPUs of the host; None where there is nothing to go by."""
+        mine = tuple(gpus)
+        model = sized_model(choice, facts) if mine and choice.backend.memory is not None else None
+        card = card_of(mine, facts) if model is not None else None
+        if model is None or card is None or model.shape is None or model.weights is None:
+            return None
+        kind = Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, len(mine))
+        if kind not in self._estimates:
+            serving = serving_of(choice, self._service(choice), len(mine), card.memory)
+            if serving is None:
+                return None
+            self._estimates[kind] = explained(model, serving, card)
+        return self._estimates[kind]
+
+    def refusal(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> str | None:
+        """Why a replica is not put on these GPUs, with the nearest change that works."""
+        found = self._of(choice, facts, uuids)
+        if found is None or found.verdict is not Fit.NO or not _forbids(choice, facts):
+            return None
+        problem = next(
+            (p for p in found.problems if p.severity is Severity.ERROR and p.code not in KNOWN_OTHERWISE), None
+        )
+        return None if problem is None else f"{problem.message}; {problem.hint}"
+
+    def warnings(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> tuple[Diagnostic, ...]:
+        """What is worth a look of a replica that was put there."""
+        found = self._of(choice, facts, uuids)
+        problems = found.problems if found is not None else ()
+        return tuple(
+            replace(problem, severity=Severity.WARNING)
+            for problem in problems
+            if problem.severity is not Severity.INFO and problem.code not in KNOWN_OTHERWISE
+        )
+
+    def _service(self, choice: ServiceChoice) -> Service:
+        """With what the spec says of its backend, also where that was chosen for it."""
+        key = (choice.name, choice.overrides)
+        if key not in self._services:
+            self._services[key] = self._project.with_backend(choice.name, choice.backend_name, choice.overrides)
+        return self._services[key]
+
+    def _of(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> Estimate | None:
+        return self.estimate(choice, facts, (gpu for gpu in facts.gpus if gpu.uuid in uuids))
+
+
+def _smallest(model: SizedModel, serving: Serving, card: Card, count: int) -> int:
+    """The smallest group on which it fits; one GPU where it fits on none."""
+    chosen = smallest_group(model, serving, card, count)
+    return chosen.tensor if explained(model, chosen, card).verdict in (Fit.FITS, Fit.TIGHT) else groups(serving, 1)[0]
+
+
+def _forbids(choice: ServiceChoice, facts: HostFacts) -> bool:
+    """Its server would not start: not one that leaves layers on the CPU, and its weights are counted without doubt."""
+    path = facts.paths.get(choice.model.location)
+    works = choice.backend.memory is not None and choice.backend.memory.works != "graph"
+    return works and path is not None and path.shape is not None and is_sure(path.shape)

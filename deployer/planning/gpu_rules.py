@@ -1,0 +1,88 @@
+"""What is worth a look of placed replicas: how their GPUs, image and model go together. Warnings; forbids nothing.
+
+Sources: NCCL user guide, "Sharing Data" (shared memory between processes); CUDA compatibility guide; transformers,
+"Using a custom model" (`auto_map`, `trust_remote_code`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from deployer.backends.base import Refused
+from deployer.catalog.drivers import cuda_of_tag, driver_for, newest_cuda, parse_cuda
+from deployer.errors import Diagnostic, Severity, warning
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.fitting import Fitting
+from deployer.spec.project import Project
+from deployer.values.images import parse_image
+
+GIB = 1 << 30
+
+
+def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredReplica]) -> list[Diagnostic]:
+    """Each thing once a service, however many of its replicas it is about."""
+    found: dict[tuple[str, str, str], Diagnostic] = {}
+    for replica in desired:
+        name = replica.key.service
+        for problem in (*_of_replica(replica), *_of_estimate(fitting, replica)):
+            placed = replace(problem, where=problem.where or project.where("services", name))
+            found.setdefault((name, problem.code, problem.message), placed)
+    return list(found.values())
+
+
+def _of_estimate(fitting: Fitting, replica: DesiredReplica) -> tuple[Diagnostic, ...]:
+    placed = replica.placed
+    return fitting.warnings(placed.choice, placed.facts, placed.gpus)
+
+
+def _of_replica(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    yield from _shared_memory(replica)
+    yield from _cuda(replica)
+    yield from _code(replica)
+
+
+def _shared_memory(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """The processes of several GPUs talk through /dev/shm."""
+    usual, said = replica.choice.backend.shm_size_multi_gpu, replica.container.shm_size
+    if len(replica.placed.gpus) < 2 or usual is None or replica.container.ipc == "host" or said is None or said >= GIB:
+        return
+    message = (
+        f"service `{replica.key.service}` has {said >> 20} MiB of shared memory for {len(replica.placed.gpus)} GPUs"
+    )
+    hint = f"leave `container.shm_size` out, for {usual / GIB:.0f}g, or set `ipc: host`"
+    yield warning("shm-too-small", message, hint=hint)
+
+
+def _cuda(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """Of an image whose tag says its CUDA, and a driver that says its own."""
+    facts = replica.placed.facts
+    try:
+        tag = parse_image(replica.container.image).tag
+    except ValueError:
+        return
+    built = cuda_of_tag(tag or "") if replica.placed.gpus else None
+    speaks = parse_cuda(facts.gpu.cuda) or newest_cuda(facts.gpu.driver)
+    if built is None or speaks is None or built <= speaks:
+        return
+    message = (
+        f"image `{replica.container.image}` is built for CUDA {built[0]}.{built[1]}, and the driver of host "
+        f"`{replica.host}` speaks {speaks[0]}.{speaks[1]}"
+    )
+    branch = driver_for(built)
+    update = f"update the driver to branch {branch}, or take" if branch is not None else "take"
+    yield warning("driver-too-old", message, hint=f"{update} an image for CUDA {speaks[0]}.{speaks[1]} or older")
+
+
+def _code(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """A model that brings code, which its server runs only if told to."""
+    choice = replica.choice
+    path = replica.placed.facts.paths.get(choice.model.location)
+    told = choice.service.options.trust_remote_code is not None or "--trust-remote-code" in choice.service.args
+    asks = not isinstance(choice.backend.options["trust_remote_code"], Refused)
+    if path is None or path.shape is None or not path.shape.needs_code or told or not asks:
+        return
+    who = f"`{choice.backend.name}` does not run"
+    message = f"the model of service `{replica.key.service}` brings code of its own, which {who}"
+    hint = "where the server does not know the model by itself, set `trust_remote_code: true`"
+    yield Diagnostic("model-brings-code", message, hint=hint, severity=Severity.INFO)

@@ -1,0 +1,151 @@
+"""A service of a spec as the estimator is asked: its model as a host has it, its options, the host's GPUs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from deployer.backends.base import InTemplate
+from deployer.catalog.gpus import find_gpu, parse_capability
+from deployer.formats.gguf_parts import split_parts
+from deployer.planning.choice import ServiceChoice
+from deployer.planning.estimate_request import LARGE, Card, Serving, SizedModel
+from deployer.planning.weights_counted import stored_as_shaped
+from deployer.spec.language import Options, Service
+from deployer.values.facts import Gpu, HostFacts
+from deployer.values.model_shape import ModelShape
+from deployer.values.model_weights import ModelWeights, WeightParts
+
+# Arguments that change what memory is needed, or how it is shared: with one of them nothing is said.
+TELLING = (
+    "--max-model-len", "--gpu-memory-utilization", "--kv-cache", "--quantization", "--dtype", "--cpu-offload",
+    "--max-num", "--enforce-eager", "--tensor-parallel", "-tp", "--pipeline-parallel", "-pp", "--load-format",
+    "--hf-overrides", "--num-gpu-blocks", "--enable-lora", "--max-lora", "--speculative", "--limit-mm", "--mm-", "--tp",
+    "--pp", "--language-model-only", "--skip-mm", "--compilation-config", "-c", "--ctx-size", "-ngl", "--n-gpu-layers",
+    "--gpu-layers", "-ot", "--override", "--cpu-moe", "--n-cpu-moe", "-ctk", "-ctv", "--cache-type", "--mem-fraction",
+    "--context-length", "-nkvo", "--no-kv-offload", "--chunked-prefill", "--max-total", "--max-running", "--swa", "-fa",
+    "--cuda-graph", "--disable-cuda-graph", "--max_", "--kv_cache", "--extra_llm_api_options", "--config", "--quantize",
+    "--cuda-memory", "--session-len", "--cache-max", "--model-format", "--quant-policy", "--max-batch", "--num-shard",
+    "--block-size", "--fit", "-ub", "--ubatch", "-b", "--batch-size", "--data-parallel", "-dp", "--dp",
+)  # fmt: skip
+HOLDING = ("running", "restarting", "paused")
+STEP, MOST = 1 << 28, 1 << 62  # bytes
+# Kinds whose weights do not follow from the usual keys of a config.json.
+DOUBTFUL = ("gemma3n", "gemma4", "llama4", "whisper", "t5", "mllama", "deepseek_v4", "unknown")
+
+
+def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) -> Serving | None:
+    """`service`: with the spec's settings of its backend; `memory`: of one GPU. None where it says things that the
+    estimator cannot weigh."""
+    options = service.options
+    if choice.others or choice.draft is not None or options.cpu_offload not in (None, "none"):
+        return None
+    if _starts_otherwise(choice, service) or any(arg.startswith(TELLING) for arg in service.args):
+        return None
+    stages = options.pipeline_parallel or 1
+    rest = stages * (options.data_parallel or 1)
+    slots = options.max_concurrency or 1
+    graph = choice.backend.memory is not None and choice.backend.memory.works == "graph"
+    return Serving(
+        backend=choice.backend,
+        version=service.version,
+        context=options.context_length,
+        sequences=slots if graph else 1,
+        dtype=options.dtype,
+        quantization=options.quantization,
+        kv_dtype=options.kv_cache_dtype,
+        tensor=options.tensor_parallel or max(1, gpus // rest),
+        stages=stages,
+        fraction=_fraction(options, memory),
+        batch_tokens=None if graph else options.max_batch_tokens,
+        max_sequences=None if graph else options.max_concurrency,
+        loras=len(options.lora or {}),
+        expert_parallel=bool(options.expert_parallel),
+    )
+
+
+def _starts_otherwise(choice: ServiceChoice, service: Service) -> bool:
+    """By a command that people wrote themselves."""
+    templated = choice.pin is not None and choice.pin.template is not None
+    return templated or service.container.command is not None or service.container.entrypoint is not None
+
+
+def _fraction(options: Options, memory: int) -> float | None:
+    if options.gpu_memory_fraction is not None or options.gpu_memory is None or not memory:
+        return options.gpu_memory_fraction
+    return min(1.0, options.gpu_memory / memory)
+
+
+def is_automatic(choice: ServiceChoice) -> bool:
+    """Nobody says over how many GPUs it is spread, and its backend can spread it."""
+    options, memory = choice.service.options, choice.backend.memory
+    sizes = (options.tensor_parallel, options.pipeline_parallel, options.data_parallel)
+    can = (
+        memory is not None
+        and memory.split != "none"
+        and isinstance(choice.backend.options["tensor_parallel"], InTemplate)
+    )
+    return can and choice.service.placement.gpus == "auto" and sizes == (None, None, None)
+
+
+def sized_model(choice: ServiceChoice, facts: HostFacts) -> SizedModel | None:
+    """The service's model by what this host says of it; None where that is too little."""
+    found = facts.paths.get(choice.model.location)
+    if found is None or found.shape is None:
+        return None
+    name = choice.service.each()[0].model or choice.name
+    if not found.shape.is_gguf:
+        return SizedModel(name, found.shape, stored(found.shape))
+    sizes = [facts.paths[part].size for part in split_parts(found.path) if part in facts.paths]
+    known = [size for size in sizes if size is not None] if found.kind == "file" else []
+    if not known or len(known) != len(split_parts(found.path)):
+        return None
+    return SizedModel(name, found.shape, ModelWeights(WeightParts(linear=sum(known)), "files"))
+
+
+stored = lru_cache(maxsize=1024)(stored_as_shaped)
+
+
+def is_sure(shape: ModelShape) -> bool:
+    """How many weights it has follows from its shape without doubt."""
+    return not shape.towers and not shape.mixers and not shape.kind.startswith(DOUBTFUL)
+
+
+def card_of(gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
+    """The GPU with the least memory of those; None where the driver says of none how much it has."""
+    known = [gpu for gpu in gpus if gpu.memory_total is not None]
+    if not known:
+        return None
+    gpu = min(known, key=lambda gpu: (gpu.memory_total or 0, _free(gpu, facts) or MOST, gpu.uuid))
+    total, free = gpu.memory_total or 0, _free(gpu, facts)
+    usable = total * (995 if total >= LARGE else 985) // 1000
+    if gpu.memory_reserved:
+        usable = min(usable, total - gpu.memory_reserved)
+    capability = parse_capability(gpu.compute_capability)
+    model = find_gpu(gpu.name) if capability is None else None
+    return Card(
+        gpu.name,
+        max(0, usable),
+        capability or (model.capability if model is not None else None),
+        "NVLink" if _are_linked([one.uuid for one in known], facts) else None,
+        None if free is None else min(free, max(0, usable)),
+    )
+
+
+def _free(gpu: Gpu, facts: HostFacts) -> int | None:
+    """What is left of a GPU that no container and no process holds, in steps: a display may be on it. None where
+    somebody does: what that takes will be given back, or the GPU is not taken at all."""
+    names = {gpu.uuid, str(gpu.index), "all"}
+    held = any(names.intersection(container.gpus) for container in facts.containers if container.status in HOLDING)
+    held = held or any(process.gpu == gpu.uuid for process in facts.gpu.processes)
+    if held or gpu.memory_used is None or gpu.memory_total is None:
+        return None
+    left = gpu.memory_total - gpu.memory_used - (gpu.memory_reserved or 0)
+    return max(0, left // STEP * STEP)
+
+
+def _are_linked(uuids: list[str], facts: HostFacts) -> bool:
+    """By NVLink, each with each; also where the host does not say."""
+    topology = facts.gpu.topology
+    pairs = ((one, other) for one in uuids for other in uuids if one < other)
+    return not topology or all(topology.get(one, {}).get(other, "NV").startswith("NV") for one, other in pairs)
