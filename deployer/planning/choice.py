@@ -58,7 +58,12 @@ class ServiceChoice:
     draft: Model | None = None  # of speculative decoding
     overrides: tuple[int, ...] = ()  # that are in `service`, by their place in the list
     others: tuple[tuple[Model, str], ...] = ()  # its models after the first, with their categories
+    fetched: PathFact | None = None  # of the first model, where it is fetched: what its source says of it
     manifests: Mapping[Model, Manifest | Unresolved] = field(default_factory=dict)  # of those that are fetched
+
+    def path_on(self, facts: HostFacts) -> PathFact | None:
+        """What is known of the first model's files: by the host, or by where they are fetched from."""
+        return self.fetched if self.model.is_fetched else facts.paths.get(self.model.location)
 
     @property
     def served(self) -> tuple[Served, ...]:
@@ -118,7 +123,19 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     if isinstance(manifests, Diagnostic):
         return manifests
     return ServiceChoice(
-        name, service, model, backend, chosen, pin, category, why, why_category, draft, (), others, manifests
+        name,
+        service,
+        model,
+        backend,
+        chosen,
+        pin,
+        category,
+        why,
+        why_category,
+        draft,
+        others=others,
+        fetched=_path_of(service, model, seen) if model.is_fetched else None,
+        manifests=manifests,
     )
 
 

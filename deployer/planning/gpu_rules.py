@@ -77,7 +77,7 @@ def _cuda(replica: DesiredReplica) -> Iterator[Diagnostic]:
 def _code(replica: DesiredReplica) -> Iterator[Diagnostic]:
     """A model that brings code, which its server runs only if told to."""
     choice = replica.choice
-    path = replica.placed.facts.paths.get(choice.model.location)
+    path = choice.path_on(replica.placed.facts)
     told = choice.service.options.trust_remote_code is not None or "--trust-remote-code" in choice.service.args
     asks = not isinstance(choice.backend.options["trust_remote_code"], Refused)
     if path is None or path.shape is None or not path.shape.needs_code or told or not asks:

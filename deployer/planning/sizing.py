@@ -10,11 +10,13 @@ from deployer.catalog.gpus import find_gpu, parse_capability
 from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate_request import LARGE, Card, Serving, SizedModel
+from deployer.planning.weights import first_part
 from deployer.planning.weights_counted import stored_as_shaped
 from deployer.spec.language import Options, Service
-from deployer.values.facts import Gpu, HostFacts
+from deployer.values.facts import Gpu, HostFacts, PathFact
 from deployer.values.model_shape import ModelShape
 from deployer.values.model_weights import ModelWeights, WeightParts
+from deployer.values.weights import Manifest
 
 # Arguments that change what memory is needed, or how it is shared: with one of them nothing is said.
 TELLING = (
@@ -90,17 +92,30 @@ def is_automatic(choice: ServiceChoice) -> bool:
 
 def sized_model(choice: ServiceChoice, facts: HostFacts) -> SizedModel | None:
     """The service's model by what this host says of it; None where that is too little."""
-    found = facts.paths.get(choice.model.location)
+    found = choice.path_on(facts)
     if found is None or found.shape is None:
         return None
     name = choice.service.each()[0].model or choice.name
     if not found.shape.is_gguf:
         return SizedModel(name, found.shape, stored(found.shape))
+    size = _fetched_size(choice) if choice.model.is_fetched else _size_on(found, facts)
+    return None if size is None else SizedModel(name, found.shape, ModelWeights(WeightParts(linear=size), "files"))
+
+
+def _size_on(found: PathFact, facts: HostFacts) -> int | None:
+    """Of a GGUF file with all its parts; None where one is not there."""
     sizes = [facts.paths[part].size for part in split_parts(found.path) if part in facts.paths]
     known = [size for size in sizes if size is not None] if found.kind == "file" else []
-    if not known or len(known) != len(split_parts(found.path)):
+    return sum(known) if known and len(known) == len(split_parts(found.path)) else None
+
+
+def _fetched_size(choice: ServiceChoice) -> int | None:
+    """Of the GGUF that its manifest chose."""
+    manifest = choice.manifests.get(choice.model)
+    if not isinstance(manifest, Manifest):
         return None
-    return SizedModel(name, found.shape, ModelWeights(WeightParts(linear=sum(known)), "files"))
+    parts = first_part(manifest)
+    return sum(file.size for file in manifest.files if file.path in parts) or None
 
 
 stored = lru_cache(maxsize=1024)(stored_as_shaped)

@@ -80,7 +80,14 @@ def path_fact(model: Model, listing: Listing) -> PathFact:
     about = dict.fromkeys(f.path.split("/")[0] for f in listing.files if not f.path.endswith(WEIGHTS))
     weights = [f.path for f in listing.files if f.path.endswith(WEIGHTS) and _is_included(model, f)]
     entries = (*about, *weights)
-    return PathFact(listing.source, "directory", None, entries, None, None, listing.architectures, listing.pooling)
+    return PathFact(
+        listing.source,
+        "directory",
+        entries=entries,
+        architectures=listing.architectures,
+        pooling=listing.pooling,
+        shape=listing.shape,
+    )
 
 
 def _is_included(model: Model, file: WeightFile) -> bool:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from deployer.dataclass import dataclass
 from deployer.values.canonical import digest
+from deployer.values.model_shape import ModelShape
 
 MANIFESTS = "manifests"  # folder of a cache: a file for each manifest that is there whole
 PART = ".part"  # ends the name of a blob that is still arriving
@@ -50,7 +51,7 @@ class WeightFile:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """All that a source has of a model at one commit. `origin`: which of several sources said so, where it is not the
-    first, under whose name the model is kept. `architectures`, `pooling`: as of `facts.PathFact`. `pinned`:
+    first, under whose name the model is kept. `architectures`, `pooling`, `shape`: as of `facts.PathFact`. `pinned`:
     that commit was asked for, by the spec or by deploy.lock."""
 
     source: str
@@ -61,6 +62,7 @@ class Listing:
     pooling: int | None = None
     pinned: bool = False
     origin: str = ""
+    shape: ModelShape | None = None
 
 
 @dataclass(frozen=True, slots=True)

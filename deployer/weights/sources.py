@@ -10,9 +10,16 @@ from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Model
 from deployer.values.weights import Listing
 from deployer.weights.access import Access
+from deployer.weights.shapes import from_disk, from_web, with_shape
 
 
 def list_source(model: Model, accesses: Mapping[str, Access], folder: Path = Path()) -> Listing:
+    """As `_listed`, with what the model is made of."""
+    listing = _listed(model, accesses, folder)
+    return with_shape(listing, from_disk if model.scheme == "local" else from_web(accesses.get(model.scheme)))
+
+
+def _listed(model: Model, accesses: Mapping[str, Access], folder: Path) -> Listing:
     """All files of the model at the commit that its revision means now. OperationError where that cannot be said.
     `folder`: of the spec, for paths on the controller."""
     source = model.source[0]

@@ -71,7 +71,8 @@ class Faults:
 
 
 class Hub:
-    """`served`: bytes of content that went out, by file name; `requests`: METHOD PATH of each request."""
+    """`served`: bytes of content that went out, by file name, looks at beginnings apart; `requests`: METHOD PATH of
+    each."""
 
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.repos: dict[str, Repo] = {}
@@ -244,16 +245,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, path: str, data: bytes, headers: dict[str, str] | None = None) -> None:
-        with self.hub.lock:
-            status = 503 if self.hub.faults.is_dead else 0
-            if self.hub.faults.statuses and self.command != "HEAD":
-                status = self.hub.faults.statuses.pop(0)
+        status = self._status()
         if status:
             self._error(status, "")
             return
         name = path.split("/")[-1]
         if name in self.hub.faults.flip:
             data = data[:-1] + bytes([data[-1] ^ 1])
+        if self._is_look():
+            data = data[: int(self.headers["Range"].partition("-")[2]) + 1]
         first, code = self._first_byte(len(data)), 200
         if first is not None and not self.hub.faults.ignore_ranges:
             if first >= len(data):
@@ -269,8 +269,22 @@ class Handler(BaseHTTPRequestHandler):
         if code == 206:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()
-        if self.command != "HEAD":
+        if self._is_look():
+            self.wfile.write(data)
+        elif self.command != "HEAD":
             self._body(name, data[start:] if name not in self.hub.faults.stall else data[start : PIECE * 2])
+
+    def _status(self) -> int:
+        """Of a file that is not given; 0 where it is."""
+        with self.hub.lock:
+            if self.hub.faults.statuses and self.command != "HEAD" and not self._is_look():
+                return self.hub.faults.statuses.pop(0)
+            return 503 if self.hub.faults.is_dead else 0
+
+    def _is_look(self) -> bool:
+        """Somebody wants the beginning alone: no fetch, so no fault and no count."""
+        last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
+        return self.command != "HEAD" and last.isdigit()
 
     def _first_byte(self, size: int) -> int | None:
         asked = self.headers.get("Range", "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from deployer.errors import OperationError
@@ -37,6 +40,28 @@ def test_a_listing_has_the_commit_and_the_hash_of_each_file(hub: Hub) -> None:
     assert (small.path, small.size, small.sha256, small.git) == ("config.json", 2, None, git_id(b"{}"))
     assert (large.path, large.size, large.sha256, large.git) == ("sub/model.safetensors", 7000, sha256(LARGE), None)
     assert large.url == f"{hub.url}/org/name/resolve/{found.commit}/sub/model.safetensors"
+
+
+def test_what_a_model_is_made_of_is_read_off_its_config_or_its_header(hub: Hub, tmp_path: Path) -> None:
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 300, "max_position_embeddings": 512,
+    }  # fmt: skip
+    text = json.dumps(config).encode()
+    hub.repo("org/name", {"config.json": text, "model.safetensors": LARGE}, token="hf_token")
+    assert listed(hub).shape is None, "it is gated"
+    shape = listed(hub, "hf_token").shape
+    assert shape is not None
+    assert (shape.layers, shape.hidden, shape.context) == (2, 64, 512)
+    assert listed(hub, source="modelscope://org/name").shape == shape
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/config.json").write_bytes(text)
+    local = Model.model_validate({"source": "local://m"})
+    assert list_source(local, {}, tmp_path).shape == shape
+    for bad in (b"<html>", b"[]", b'{"num_hidden_layers": 1e308}', b"{" * 9000):
+        hub.repos["org/name"].push({"config.json": bad, "model.safetensors": LARGE})
+        assert listed(hub, "hf_token").shape is None
+    assert hub.served == {}
 
 
 def test_revisions_are_branches_tags_and_commits(hub: Hub) -> None:

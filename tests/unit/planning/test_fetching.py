@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deployer.formats.model_files import config_says
 from deployer.planning.cached import bytes_missing
 from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
@@ -208,3 +209,21 @@ def test_servers_of_several_models_are_given_paths_of_the_cache(world: World, ba
         base64.b64decode(file["data"]).decode() for o in made for file in o.get("spec", {}).get("files", {}).values()
     ]
     assert f"models--org--name-GGUF/snapshots/{FIRST}/m-q4_k_m.gguf" in json.dumps(made) + "".join(files)
+
+
+def test_what_is_too_large_for_the_gpus_is_refused_before_it_is_fetched() -> None:
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 16384, "intermediate_size": 53248,
+        "num_hidden_layers": 126, "num_attention_heads": 128, "num_key_value_heads": 8, "vocab_size": 128256,
+        "torch_dtype": "bfloat16", "max_position_embeddings": 131072,
+    }  # fmt: skip
+    said = config_says(json.dumps(config).encode())
+    files = (WeightFile("config.json", 10, git="3" * 40), WeightFile("model.safetensors", 810 << 30, sha256="4" * 64))
+    large = project({"chat": {"backend": "vllm", "image": "vllm/vllm:v0.11.0", "placement": {"gpus": 1}}})
+    plan = plan_for(large, World({"h1": 1, "h2": 1}), resolved(listing(files=files, **said)))
+    assert errors_of(plan) == ["no-placement"]
+    small = {**config, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+             "num_attention_heads": 32, "max_position_embeddings": 4096}  # fmt: skip
+    fits = listing(files=(files[0], WeightFile("model.safetensors", 2 << 30, sha256="4" * 64)))
+    fits = replace(fits, **config_says(json.dumps(small).encode()))
+    assert errors_of(plan_for(large, World({"h1": 1, "h2": 1}), resolved(fits))) == []
