@@ -6,7 +6,7 @@ ends the start and is no first request that waits. Engines are images of their o
 `/backends`, which is kept on the host: the first start takes a network.
 """
 
-from deployer.backends.base import Api, Backend, Images, InTemplate, Refused, SecretEnv
+from deployer.backends.base import FILES, Api, Backend, Images, InTemplate, Refused, SecretEnv
 
 CHAT = ("llm",)
 KV_TYPES = {"fp16": "f16"} | {kind: kind for kind in ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "fp8", "auto")}
@@ -33,7 +33,7 @@ BACKEND = Backend(
         voice="",  # it takes one of its own
     ),
     template="localai.yaml.j2",
-    sources=("file", "builtin"),
+    sources=(*FILES, "builtin"),
     takes_model_args=True,
     options={
         "context_length": InTemplate(per_model=True, categories=(*CHAT, "embedding", "reranker")),

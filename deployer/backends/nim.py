@@ -7,7 +7,7 @@ no profile fits. 2.x: one engine an image, mostly vLLM, whose own flags go throu
 here are vLLM's. Nothing of it was run: what is here is from NVIDIA's documentation and from logs of 1.8.4.
 """
 
-from deployer.backends.base import Api, Backend, FlagRange, Images, InTemplate, Refused, Wanted
+from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused, Wanted
 
 BY_PROFILE = "its profile decides it; choose one with `nim.profile`"
 ENGINE_FLAGS = ("NIM_PASSTHROUGH_ARGS",)
@@ -27,7 +27,7 @@ BACKEND = Backend(
     port=8000,
     api=Api(health="/v1/health/ready"),
     template="nim.yaml.j2",
-    sources=("ngc", "file"),
+    sources=("ngc", *FILES),
     chosen_for={"ngc": ("llm",)},
     has_profiles=True,
     options={

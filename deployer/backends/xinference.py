@@ -7,7 +7,7 @@ takes PyPI or a mirror of it, and CUDA 13. Login is off: from 3.0 on it is a dat
 that comes with an LLM unless `trust_remote_code: false` says otherwise, and that of all other models in any case.
 """
 
-from deployer.backends.base import Api, Backend, FlagRange, Images, InTemplate, Refused
+from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused
 from deployer.backends.builtin_tables import BuiltinTable
 
 CHAT = ("llm",)
@@ -31,7 +31,7 @@ BACKEND = Backend(
     template="xinference.yaml.j2",
     setup="xinference.setup.yaml.j2",
     files={"/etc/deployer/start.py": "xinference.start.py"},
-    sources=("builtin", "file"),
+    sources=("builtin", *FILES),
     builtin=BuiltinTable("xinference"),
     names="one",
     takes_model_args=True,

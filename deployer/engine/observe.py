@@ -78,10 +78,10 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         ]
         containers = tuple(sorted(found, key=lambda c: (c.name, c.id)))
         facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
-        asked = {path: fact for path, fact in facts.paths.items() if path in question.paths}
+        paths = {path: fact for path, fact in facts.paths.items() if path in question.paths}
         there = {image.id for image in facts.images}
         flags = tuple(known for known in probed.image_flags if known.image in there)
-        return replace(facts, paths=asked, disks=(*facts.disks, *root), image_flags=flags)
+        return replace(facts, paths=paths, disks=(*facts.disks, *root), image_flags=flags)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         reader.close()

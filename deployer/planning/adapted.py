@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from deployer.backends.base import Backend, InTemplate, Refused
+from deployer.backends.base import FILES, Backend, InTemplate, Refused
 from deployer.planning.render_request import template_named
 from deployer.spec.language import Model
 from deployer.spec.project import Project
@@ -18,7 +18,7 @@ def adapted(backend: Backend, project: Project, named: str, model: Model) -> Bac
 
 def _with_image_of(backend: Backend, model: Model) -> Backend:
     """The repository of a model that is an image of its own."""
-    if backend.images.of_model is None or model.scheme == "file":
+    if backend.images.of_model is None or model.scheme in FILES:
         return backend
     repository = backend.images.of_model.replace("{model}", model.location)
     return replace(backend, images=replace(backend.images, repository=repository))

@@ -44,11 +44,12 @@ def served_here(request: RenderRequest, service: Service) -> tuple[ServedHere, .
 
 def model_context(request: RenderRequest, model: ServedHere) -> dict[str, Any]:
     """One model as a template sees it."""
+    path = model_target(model.facts, model.folder)
     return {
-        "path": model_target(model.facts, model.folder),
+        "path": path,
         "kind": model.facts.kind,
         "parts": len(model.facts.parts),
-        "folder": model.folder,
+        "folder": posixpath.dirname(path) if model.facts.cached is not None and model.facts.parts else model.folder,
         "name": model.service.model,
         "names": list(served_names(model.service)),
         "category": model.category,

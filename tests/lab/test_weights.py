@@ -120,7 +120,7 @@ def test_a_disk_that_is_or_becomes_too_small_must_be_said(lab: Lab, project: Pro
     lab.fault("fill-disk", HOST, "0")
     failed = project.finish(running, "apply", "-y", exit=1)
     assert codes(failed) == {"disk-full"}
-    must_name(failed, HOST, "extra.dat", "free space")
+    must_name(failed, HOST, "does not fit", "free space")
     lab.fault("free-disk", HOST)
     hub.faults.rate = None
     project.apply()

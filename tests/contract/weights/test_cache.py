@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from deployer.cli.app import run
+from deployer.cli.planfile import read_plan
+from deployer.values.plan import FetchWeights
 from tests.support.fakeengine import FakeContainer, FakeImage, new_id
 from tests.support.fakehost import FakeHost
 from tests.support.hub import Hub, sha256
@@ -140,3 +142,13 @@ def test_manifests_that_lie_are_not_believed(folder: Path, capsys: pytest.Captur
         capsys.readouterr()
         assert run(["cache", "ls"]) == 0
         assert "warning[bad-manifest]" in capsys.readouterr().err
+
+
+def test_a_saved_plan_keeps_its_commit_and_asks_no_hub(folder: Path, hub: Hub) -> None:
+    assert run(["plan", "-o", "plan.json"]) == 0
+    first, asked = hub.repos["org/name"].refs["main"], len(hub.requests)
+    hub.repos["org/name"].push({"a.gguf": BIG[::-1]})
+    steps = read_plan("plan.json").plan.steps
+    fetches = [step.operation for step in steps if isinstance(step.operation, FetchWeights)]
+    assert [fetch.manifest.commit for fetch in fetches] == [first]
+    assert len(hub.requests) == asked

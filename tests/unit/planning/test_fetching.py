@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from deployer.planning.cached import bytes_missing
 from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
+from deployer.values.codec import to_data
 from deployer.values.facts import Disk, ObservedState
-from deployer.values.plan import Action, CreateContainer, FetchWeights, Plan, Step
+from deployer.values.plan import Action, CreateContainer, EnsureSetup, FetchWeights, Plan, Step
 from deployer.values.resolved import Resolved, Unresolved
 from deployer.values.weights import Listing, Manifest, WeightFile
 from tests.support.planning import errors_of, plan_for, project_of
@@ -195,3 +197,14 @@ def test_programs_that_come_with_a_model_are_named(world: World) -> None:
     assert said.evidence == ("modeling_x.py",)
     left_out = plan_for(project(services, exclude=["*.py"]), world, resolved(listing(files=files)))
     assert not [problem for problem in left_out.problems if problem.code == "model-has-code"]
+
+
+@pytest.mark.parametrize("backend", ["ollama", "localai", "xinference"])
+def test_servers_of_several_models_are_given_paths_of_the_cache(world: World, backend: str) -> None:
+    plan = plan_for(project({"chat": {"backend": backend, "placement": {"gpus": "none"}}}), world, resolved(listing()))
+    assert errors_of(plan) == []
+    made = to_data([s.operation for s in plan.steps if isinstance(s.operation, CreateContainer | EnsureSetup)])
+    files = [
+        base64.b64decode(file["data"]).decode() for o in made for file in o.get("spec", {}).get("files", {}).values()
+    ]
+    assert f"models--org--name-GGUF/snapshots/{FIRST}/m-q4_k_m.gguf" in json.dumps(made) + "".join(files)
