@@ -178,6 +178,17 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What releases from `since` on want of a host: a driver of at least that version, on data-center GPUs also one of
+    an older branch from the version in `branches` on, and Docker."""
+
+    since: str
+    driver: tuple[int, ...]
+    branches: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    docker: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """`options` has every name of `spec.language.options.OPTION_NAMES`. `flags` are those whose versions are known;
     a flag that is not in it is passed through, with a warning where `knows_all_flags`.
@@ -233,6 +244,7 @@ class Backend:
     help: tuple[tuple[str, ...], ...] = ()
     memory: Memory | None = None  # None: nothing is known of how it uses that of GPUs
     capability: tuple[int, int] | None = None  # compute capability of the oldest GPUs that its default version runs on
+    wanted: tuple[Wanted, ...] = ()  # by releases, the oldest first
 
     @property
     def serves_several(self) -> bool:

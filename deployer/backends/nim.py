@@ -7,7 +7,7 @@ no profile fits. 2.x: one engine an image, mostly vLLM, whose own flags go throu
 here are vLLM's. Nothing of it was run: what is here is from NVIDIA's documentation and from logs of 1.8.4.
 """
 
-from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused
+from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused, Wanted
 
 BY_PROFILE = "its profile decides it; choose one with `nim.profile`"
 ENGINE_FLAGS = ("NIM_PASSTHROUGH_ARGS",)
@@ -63,6 +63,11 @@ BACKEND = Backend(
     shm_size=16 * 1024**3,
     stop_grace=60.0,
     caches={"cache": "/opt/nim/.cache"},
+    wanted=(  # its documentation, "Prerequisites" of 1.0, 1.8 and 2.0
+        Wanted("0", (535,)),
+        Wanted("1.3", (560,), {470: (470, 57), 535: (535, 86), 550: (550, 54)}, docker=(23, 0, 1)),
+        Wanted("2.0", (580,), docker=(24,)),
+    ),
     flags={
         "NIM_FT_MODEL": FlagRange(gone="2.0", instead="nothing: a folder is told by `NIM_MODEL_PATH`"),
         "NIM_MODEL_PATH": FlagRange(since="2.0"),

@@ -19,7 +19,6 @@ from deployer.engine.probe_run import probe_host
 from deployer.errors import DockerError, HostError
 from deployer.formats.linux import parse_df
 from deployer.formats.text import decoded
-from deployer.planning.local_images import image_id
 from deployer.transport.base import Transport
 from deployer.values.facts import Disk, DockerFacts, HostFacts, ObservedContainer, ObservedState, Unreachable
 from deployer.values.names import STATE_DIR
@@ -33,11 +32,9 @@ DOCKER_TIMEOUT = 60.0  # seconds for all that Docker is asked
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look at on a host beyond the usual: absolute paths of the spec, the images that it may use, and folders
-    whose files are wanted."""
+    """What to look at on a host beyond the usual: absolute paths of the spec, and folders whose files are wanted."""
 
     paths: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
 
 
@@ -82,8 +79,8 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         containers = tuple(sorted(found, key=lambda c: (c.name, c.id)))
         facts = _with_containers(_facts(transport.name, probed, overview), probed, containers)
         paths = {path: fact for path, fact in facts.paths.items() if path in question.paths}
-        wanted = {id for image in question.images if (id := image_id(facts, image)) is not None}
-        flags = tuple(known for known in probed.image_flags if known.image in wanted)
+        there = {image.id for image in facts.images}
+        flags = tuple(known for known in probed.image_flags if known.image in there)
         return replace(facts, paths=paths, disks=(*facts.disks, *root), image_flags=flags)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

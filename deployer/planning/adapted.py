@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from deployer.backends.base import FILES, Backend, InTemplate, Refused
-from deployer.planning.render_request import template_of
+from deployer.planning.render_request import template_named
 from deployer.spec.language import Model
 from deployer.spec.project import Project
 
@@ -26,7 +26,7 @@ def _with_image_of(backend: Backend, model: Model) -> Backend:
 
 def _with_options_of_template(backend: Backend, project: Project, named: str) -> Backend:
     """What the backend itself refuses, a template of the spec may know what to do with."""
-    name = template_of(project.spec.backends, named, backend)
+    name = template_named(project.spec.backends, named, backend)
     source = project.files.get(name or "", b"").decode("utf-8", "replace")
     read = set(re.findall(r"\boptions\.([a-z_]+)", source))
     known = {o: InTemplate() for o, mapping in backend.options.items() if isinstance(mapping, Refused) and o in read}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
@@ -13,7 +14,7 @@ from deployer.planning.hosts import hosts_named
 from deployer.planning.own_help import said_by
 from deployer.planning.render import choose_image
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts, ImageFlags
+from deployer.values.facts import HostFacts, ImageFlags, ObservedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ def askable_images(project: Project) -> dict[str, tuple[AskableImage, ...]]:
     """By host, the images that its services may run there."""
     found: dict[str, dict[str, AskableImage]] = {name: {} for name in project.spec.hosts}
     for name in sorted(project.spec.services):
-        service = project.spec.services[name]
-        for host in hosts_named(project.spec, service.placement.hosts):
-            for one in _of_service(project, name):
+        images = tuple(_of_service(project, name))
+        for host in hosts_named(project.spec, project.spec.services[name].placement.hosts):
+            for one in images:
                 found[host].setdefault(one.image, one)
     return {host: tuple(images.values()) for host, images in found.items()}
 
@@ -60,6 +61,17 @@ def _chosen_by_itself() -> tuple[Backend, ...]:
 
 def said_for(project: Project, service: str, facts: Iterable[HostFacts]) -> tuple[ImageFlags, ...]:
     """What all images said that the service may run on these hosts."""
-    images = {one.image for one in _of_service(project, service)}
-    known = (said_by(host, image) for host in facts if host.image_flags for image in sorted(images))
+    asked = [host for host in facts if host.image_flags]
+    images = sorted({one.image for one in _of_service(project, service)}) if asked else ()
+    known = (said_by(host, image) for host in asked for image in images)
     return tuple({one.image: one for one in known if one is not None}.values())
+
+
+def with_own_flags(project: Project, observed: ObservedState) -> ObservedState:
+    """Without what images said that no service of the project may run."""
+    images = askable_images(project)
+    hosts = dict(observed.hosts)
+    for name, facts in observed.reachable.items():
+        said = (said_by(facts, one.image) for one in images.get(name, ()))
+        hosts[name] = replace(facts, image_flags=tuple(dict.fromkeys(one for one in said if one is not None)))
+    return ObservedState(hosts)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from deployer.backends.base import Refused
+from deployer.backends.base import Refused, Wanted
+from deployer.backends.versions import parse_version
 from deployer.catalog.drivers import cuda_of_tag, driver_for, newest_cuda, parse_cuda
+from deployer.catalog.gpus import find_gpu
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fitting import Fitting
@@ -18,6 +20,7 @@ from deployer.spec.project import Project
 from deployer.values.images import parse_image
 
 GIB = 1 << 30
+DATA_CENTER = ("datacenter", "superchip")
 
 
 def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredReplica]) -> list[Diagnostic]:
@@ -39,6 +42,7 @@ def _of_estimate(fitting: Fitting, replica: DesiredReplica) -> tuple[Diagnostic,
 def _of_replica(replica: DesiredReplica) -> Iterator[Diagnostic]:
     yield from _shared_memory(replica)
     yield from _cuda(replica)
+    yield from _wanted(replica)
     yield from _code(replica)
 
 
@@ -72,6 +76,50 @@ def _cuda(replica: DesiredReplica) -> Iterator[Diagnostic]:
     branch = driver_for(built)
     update = f"update the driver to branch {branch}, or take" if branch is not None else "take"
     yield warning("driver-too-old", message, hint=f"{update} an image for CUDA {speaks[0]}.{speaks[1]} or older")
+
+
+def _wanted(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """What the release of the backend wants of its host."""
+    facts, backend = replica.placed.facts, replica.choice.backend
+    release = _release(replica)
+    rule = next((w for w in reversed(backend.wanted) if release and release >= (parse_version(w.since) or ())), None)
+    if rule is None or release is None:
+        return
+    name = f"{backend.title} {'.'.join(map(str, release))}"
+    driver, docker = parse_version(facts.gpu.driver), parse_version(facts.docker.version)
+    if driver is not None and replica.placed.gpus and not _is_enough(driver, rule, replica):
+        message = (
+            f"{name} wants driver {_dotted(rule.driver)} or newer, and host `{replica.host}` has {facts.gpu.driver}"
+        )
+        yield warning("driver-too-old", message, hint=f"update the driver, {_branches(rule)}or take an older release")
+    if docker is not None and rule.docker is not None and docker < rule.docker:
+        message = f"{name} wants Docker {_dotted(rule.docker)} or newer, and host `{replica.host}` has "
+        yield warning("docker-too-old", message + facts.docker.version, hint="update Docker")
+
+
+def _release(replica: DesiredReplica) -> tuple[int, ...] | None:
+    try:
+        tag = parse_image(replica.container.image).tag
+    except ValueError:
+        tag = None
+    return parse_version(tag) or parse_version(replica.choice.service.version)
+
+
+def _is_enough(driver: tuple[int, ...], rule: Wanted, replica: DesiredReplica) -> bool:
+    cards = [find_gpu(gpu.name) for gpu in replica.placed.facts.gpus if gpu.uuid in replica.placed.gpus]
+    in_centers = all(card is not None and card.kind in DATA_CENTER for card in cards)
+    older = rule.branches.get(driver[0]) if in_centers else None
+    return driver >= rule.driver or (older is not None and driver >= older)
+
+
+def _branches(rule: Wanted) -> str:
+    """The older branches that do on GPUs of data centers, as a part of a sentence."""
+    known = ", ".join(_dotted(version) for version in rule.branches.values())
+    return f"on data-center GPUs {known} of their branches do too, " if known else ""
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _code(replica: DesiredReplica) -> Iterator[Diagnostic]:

@@ -306,7 +306,8 @@ def wish_of(choice: ServiceChoice) -> object:
         return None
     models = (service.model, *(entry.model for entry in service.models), speculative and speculative.model)
     cards = (placement.gpus, str(placement.gpu), gpus_wanted(choice, 0), gpus_asked(choice, 0))
-    server = (choice.backend_name, service.version, service.image, service.args, repr(service.options))
+    started = (service.container.command, service.container.entrypoint)
+    server = (choice.backend_name, service.version, service.image, service.args, started, repr(service.options))
     return (selector_key(placement.hosts), models, cards, server, service.port.number, service.port.on_conflict)
 
 

@@ -80,10 +80,10 @@ class RenderRequest:
     def template(self) -> str | None:
         """The template that the spec gives the backend, along `extends`; None: the backend's own."""
         named = self.backend_name or self.project.spec.services[self.service_name].backend or self.backend.name
-        return template_of(self.project.spec.backends, named, self.backend)
+        return template_named(self.project.spec.backends, named, self.backend)
 
 
-def template_of(pins: Mapping[str, BackendPin], named: str, backend: Backend) -> str | None:
+def template_named(pins: Mapping[str, BackendPin], named: str, backend: Backend) -> str | None:
     """The template that a spec's `backends` give one of them, by the name that a service has for it."""
     for _ in range(len(pins) + 1):
         pin = pins.get(named) or _pin_of(pins, backend)

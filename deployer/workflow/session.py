@@ -97,21 +97,21 @@ class Session:
         """
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
-        from deployer.planning.askable import askable_images
         from deployer.planning.presence import hosts_to_ask
         from deployer.planning.questions import folders, questions
         from deployer.values.facts import ObservedState
 
         seen = known.hosts if known is not None else {}
-        paths, images = questions(self.project), askable_images(self.project)
-        of_cache = folders(self.project)
+        paths, of_cache = questions(self.project), folders(self.project)
         asked = {
-            name: Question(paths[name], tuple(one.image for one in images[name]), of_cache[name])
-            for name in hosts_to_ask(self.project.spec)
-            if name not in seen
+            name: Question(paths[name], of_cache[name]) for name in hosts_to_ask(self.project.spec) if name not in seen
         }
         hosts = Spoken(self.fleet, self._report)
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
+        if any(facts.image_flags for facts in found.reachable.values()):
+            from deployer.planning.askable import with_own_flags
+
+            found = with_own_flags(self.project, found)
         return ObservedState({**seen, **found.hosts})
 
     def diagnose(self, *, ask_images: bool = False) -> Diagnosis:

@@ -12,7 +12,7 @@ from deployer.catalog.gpus import find_gpu
 from deployer.planning.planner import plan
 from deployer.planning.sizing import card_of
 from deployer.spec.load import load
-from deployer.values.facts import Gpu, GpuFacts, HostFacts
+from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts
 from deployer.values.model_shape import ModelShape, Tower
 from deployer.values.resolved import Resolved
 from tests.support.models import shape
@@ -241,6 +241,34 @@ def test_an_image_that_the_driver_is_too_old_for() -> None:
     )
     assert problem.hint == "update the driver to branch 570, or take an image for CUDA 12.4 or older"
     assert codes(new) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "gpu", "driver", "docker", "said"),
+    [
+        ("1.8.4", "H100", "550.90.07", "27.0.3", []),
+        ("1.8.4", "RTX 4090", "550.90.07", "27.0.3", ["driver-too-old"]),
+        ("1.8.4", "RTX 4090", "560.35.03", "27.0.3", []),
+        ("1.8.4", "H100", "545.23.06", "27.0.3", ["driver-too-old"]),
+        ("1.8.4", "H100", "535.54.03", "20.10.24", ["driver-too-old", "docker-too-old"]),
+        ("2.0.1", "H100", "575.57.08", "27.0.3", ["driver-too-old"]),
+        ("2.0.1", "H100", "580.65.06", "23.0.6", ["docker-too-old"]),
+        ("1.1.0", "H100", "535.54.03", "20.10.24", []),
+        ("1.8.4", "H100", None, "", []),
+    ],
+)
+def test_what_a_release_of_nim_wants_of_its_host(
+    version: str, gpu: str, driver: str | None, docker: str, said: list[str]
+) -> None:
+    here = scene({"h1": (1, gpu)}, None, driver=driver)
+    seen = here.seen
+    here.seen = lambda facts: replace(seen(facts), docker=DockerFacts(docker, "1.47"))
+    service = {
+        "backend": "nim",
+        "image": f"nvcr.io/nim/meta/llama-3.1-8b-instruct:{version}",
+        "env": {"NGC_API_KEY": "x"},
+    }
+    assert [code for code in codes(here.plan({"chat": service})) if code.endswith("-too-old")] == said
 
 
 def test_a_model_that_brings_code() -> None:

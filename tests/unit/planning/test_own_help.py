@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.planning.askable import askable_images
+from deployer.planning.askable import askable_images, with_own_flags
 from deployer.planning.diagnose import diagnose
 from deployer.values.checks import Check, Verdict
 from deployer.values.facts import HostFacts, ImageFact, ImageFlags, ObservedState
@@ -127,3 +127,11 @@ def test_doctor_says_which_images_were_asked() -> None:
     assert mute is not None
     assert mute.verdict is Verdict.WARN
     assert mute.evidence == (f"{IMAGE}: `--help` does not name its flags",)
+
+
+def test_facts_hold_only_what_images_of_the_spec_said() -> None:
+    facts = has()(World({"h1": 0}).observe(()).reachable["h1"])
+    state = ObservedState({"h1": facts})
+    assert with_own_flags(project_of({"chat": {"image": IMAGE}}, {"h1": {}}), state) == state
+    other = with_own_flags(project_of({"chat": {"image": "mine/other:1"}}, {"h1": {}}), state)
+    assert other.reachable["h1"].image_flags == ()

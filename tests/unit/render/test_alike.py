@@ -110,6 +110,7 @@ def test_only_one_of_many_is_rendered() -> None:
 
     files = Counted({TEMPLATE: b"args: [--gpus, {{ gpus | length }}]\n"})
     (first, *_) = requests({"backend": "mine"}, "llama.cpp", files, backends=BACKEND)
+    templates.clear()
     renderer = Renderer()
     for index in range(100):
         placed = Placed((f"GPU-{index}",), 20000 + index)
