@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -28,12 +29,13 @@ class CachedModels:
     project: Project
     found: Mapping[ReplicaKey, tuple[Found, ...]]
     listings: Mapping[str, Listing | Unresolved]
+    fresh: dict[tuple[int, str], ModelFacts] = field(default_factory=dict)  # made once for all hosts of one `cache_dir`
 
     def locate(self, choice: ServiceChoice, model: Model, key: ReplicaKey, facts: HostFacts) -> ModelFacts | Diagnostic:
         """What the replica was given before on this host, unless a commit is asked for; else what its source has."""
         host, inputs = self.project.spec.hosts[facts.name], inputs_of(model, choice.backend.formats)
         manifest = choice.manifests.get(model, NOT_ASKED)
-        fresh = locate_cached(manifest, host, inputs) if isinstance(manifest, Manifest) else None
+        fresh = self._fresh(manifest, host, inputs) if isinstance(manifest, Manifest) else None
         here = current(self.found, key)
         if here is not None and here.host == facts.name and not self._is_pinned(model):
             kept = kept_cached(here.recorded.decisions, inputs, host, facts)
@@ -43,6 +45,12 @@ class CachedModels:
             return fresh
         why = manifest.reason if isinstance(manifest, Unresolved) else ""
         return Diagnostic("weights-unresolved", f"the files of `{model.source[0]}` are not known: {why}")
+
+    def _fresh(self, manifest: Manifest, host: Host, inputs: str) -> ModelFacts:
+        key = (id(manifest), host.cache_dir)  # a choice keeps its manifests as long as places are looked for
+        if key not in self.fresh:
+            self.fresh[key] = locate_cached(manifest, host, inputs)
+        return self.fresh[key]
 
     def _is_pinned(self, model: Model) -> bool:
         listing = self.listings.get(model.reference)

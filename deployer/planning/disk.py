@@ -20,8 +20,9 @@ def full_disks(project: Project, observed: ObservedState, steps: Iterable[Step])
     for step in steps:
         if isinstance(step.operation, FetchWeights | PullImage):
             by_host.setdefault(step.host, []).append(step)
+    reachable = observed.reachable if by_host else {}
     for name, fetches in sorted(by_host.items()):
-        facts = observed.reachable.get(name)
+        facts = reachable.get(name)
         if facts is not None:
             yield from _full(project, facts, fetches)
 

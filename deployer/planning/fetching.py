@@ -31,10 +31,13 @@ def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tupl
     placed, host = new.placed, project.spec.hosts[new.host]
     found = []
     for model in (placed.model, *placed.others, placed.draft):
-        manifest = model.cached.files if model is not None and model.cached is not None else None
-        if manifest is None or is_whole(manifest, host, placed.facts):
+        cached = model.cached if model is not None else None
+        manifest = cached.files if cached is not None else None
+        if cached is None or manifest is None:
             continue
-        id_ = f"{new.host}/weights/{manifest.id}"
+        id_ = f"{new.host}/weights/{cached.manifest}"
+        if id_ not in steps.steps and is_whole(manifest, host, placed.facts):
+            continue
         if id_ not in steps.steps:
             missing = bytes_missing(manifest, host, placed.facts)
             by = "controller" if manifest.source.startswith("local://") else host.fetch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Literal
 
 from deployer.backends.base import Backend
@@ -32,7 +33,7 @@ class Cached:
     manifest: str
     commit: str
     inputs: str
-    files: Manifest | None = None
+    files: Manifest | None = field(default=None, compare=False)  # `manifest` says as much
 
 
 @dataclass(frozen=True, slots=True)
