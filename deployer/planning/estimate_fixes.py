@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 from deployer.backends.base import Backend, Flag, InTemplate, Refused
 from deployer.catalog.quantizations import FP8_CACHE_FROM, QUANTIZATIONS
@@ -51,6 +52,9 @@ def fixes(model: SizedModel, serving: Serving, card: Card, count: int | None = N
     for text, changed in _changes(model, serving, card):
         if estimate(model, changed, card).verdict is Fit.FITS:
             yield text
+    layers = _fewer_layers(model, serving, card)
+    if layers:
+        yield f"`cpu_offload` {layers}"
     wider = _wider(model, serving, card, count)
     if wider is not None:
         yield wider
@@ -72,6 +76,23 @@ def _changes(model: SizedModel, serving: Serving, card: Card) -> Iterator[tuple[
     memory = backend.memory
     if memory is not None and memory.bound == "total" and (serving.fraction_of(memory) or 1) < HIGHER_FRACTION:
         yield f"`gpu_memory_fraction` {HIGHER_FRACTION}", replace(serving, fraction=HIGHER_FRACTION)
+
+
+def _fewer_layers(model: SizedModel, serving: Serving, card: Card) -> int:
+    """How many layers fit onto the GPUs, of a server that leaves the others to the processor; 0: none."""
+    memory, shape = serving.backend.memory, model.shape
+    if memory is None or memory.works != "graph" or shape is None or serving.share != 1:
+        return 0
+
+    def fits(layers: int) -> bool:
+        part = replace(serving, share=Fraction(layers, shape.layers))
+        return estimate(model, part, card).verdict is Fit.FITS
+
+    low, high = 0, shape.layers  # layers that fit, layers that do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _takes(backend: Backend, option: str, value: str) -> bool:

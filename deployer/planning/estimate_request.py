@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 from deployer.backends.base import Backend, Batch, Memory
 from deployer.backends.versions import parse_version
@@ -67,6 +68,7 @@ class Serving:
     loras: int = 0
     lora_rank: int = 16
     expert_parallel: bool = False  # experts are whole on one GPU of the group
+    share: Fraction = Fraction(1)  # of the layers, those that are on GPUs
 
     @property
     def gpus(self) -> int:
@@ -76,7 +78,7 @@ class Serving:
     def spread(self) -> Spread:
         """Servers that give each GPU layers of its own do so whatever the option for several GPUs is called."""
         layers_only = self.backend.memory is not None and self.backend.memory.split == "layers"
-        return Spread(1, self.gpus) if layers_only else Spread(self.tensor, self.stages)
+        return Spread(1, self.gpus, self.share) if layers_only else Spread(self.tensor, self.stages)
 
     def context_on(self, card: Card | None, shape: ModelShape | None) -> int | None:
         """Tokens of a sequence: those asked for, else the server's default, else what the model was made for."""

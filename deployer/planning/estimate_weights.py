@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 
 from deployer.catalog.quantizations import DTYPE_BITS, QUANTIZATIONS
 from deployer.dataclass import dataclass
@@ -12,14 +13,16 @@ from deployer.values.model_weights import ModelWeights, WeightParts
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One model over several GPUs: `tensor` of them share each layer, `stages` have layers of their own."""
+    """One model over several GPUs: `tensor` of them share each layer, `stages` have layers of their own. `share`: of
+    all layers, those that are on GPUs; the others are left to the processor."""
 
     tensor: int = 1
     stages: int = 1
+    share: Fraction = Fraction(1)
 
     def layers(self, all_of_them: int) -> int:
         """Of the stage that has most."""
-        return -(-all_of_them // self.stages)
+        return -(-ceil(all_of_them * self.share) // self.stages)
 
 
 def loaded(weights: ModelWeights, shape: ModelShape, dtype: str | None, quantization: str | None) -> WeightParts:
@@ -58,7 +61,7 @@ def weights_of_gpu(parts: WeightParts, shape: ModelShape, spread: Spread, *, emb
     held = -(-layers * spread.layers(shape.layers) // shape.layers)
     head = parts.head or parts.embedding
     if embeds_on_host:
-        ends = head
+        ends = head if spread.share == 1 else 0
     elif spread.stages == 1:
         ends = parts.embedding + parts.head
     else:

@@ -134,7 +134,7 @@ def _smallest(model: SizedModel, serving: Serving, card: Card, count: int) -> in
 
 
 def _forbids(choice: ServiceChoice, facts: HostFacts) -> bool:
-    """Its server would not start: not one that leaves layers on the CPU, and its weights are counted without doubt."""
+    """Its weights are counted without doubt; of a GGUF file only the size is known, with what stays on the host."""
     path = choice.path_on(facts)
     works = choice.backend.memory is not None and choice.backend.memory.works != "graph"
     return works and path is not None and path.shape is not None and is_sure(path.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import given
@@ -167,6 +168,7 @@ def changed(model: SizedModel, serving: Serving, card: Card, change: str) -> Est
         "quantization": lambda: {"quantization": value},
         "gpu_memory_fraction": lambda: {"fraction": float(value)},
         "tensor_parallel": lambda: {"tensor": int(value)},
+        "cpu_offload": lambda: {"share": Fraction(int(value), model.shape.layers if model.shape else 1)},
     }
     return estimate(model, replace(serving, **fields[option]()), card)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from deployer.values.estimate import Estimate, Fit, Terms
 from deployer.values.model_shape import ModelShape
 from deployer.values.model_weights import ModelWeights, WeightParts
 from tests.support.estimates import card, model, serving
+from tests.support.models import shape
 
 
 def of(name: str, gpu: str, backend: str = "vllm", **options: Any) -> Estimate:
@@ -205,6 +207,16 @@ def test_a_refusal_names_changes_that_work() -> None:
     )
     for change in ({"context": 64512}, {"quantization": "fp8"}, {"quantization": "awq"}, {"tensor": 2}):
         assert estimate(long, serving(**change), card("RTX 4090")).verdict is Fit.FITS
+
+
+def test_layers_that_are_left_to_the_processor() -> None:
+    weights = ModelWeights(WeightParts(linear=39 * GIB, head=GIB), "files")
+    gguf = SizedModel("m", replace(shape("Llama-3.1-70B"), is_gguf=True), weights)
+    serve = serving("llama.cpp", context=8192)
+    hint = explained(gguf, serve, card("RTX 4090")).problems[-1].hint or ""
+    assert hint == "it fits with `cpu_offload` 40 or `tensor_parallel` 3"
+    assert estimate(gguf, replace(serve, share=Fraction(40, 80)), card("RTX 4090")).verdict is Fit.FITS
+    assert estimate(gguf, replace(serve, share=Fraction(41, 80)), card("RTX 4090")).verdict is not Fit.FITS
 
 
 def test_where_nothing_helps() -> None:
