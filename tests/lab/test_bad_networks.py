@@ -47,7 +47,7 @@ def test_a_slow_and_thin_link_must_only_take_longer(day: Day) -> None:
 def test_a_slow_registry_must_be_waited_for_with_bytes(day: Day) -> None:
     day.start_pulling()
     done = day.finish(exit=0)
-    assert said(done, r"still: pull image .*: [\d.]+ [KM]iB of 6 MiB, 1\d s"), done
+    assert said(done, r"still: pull image .*: [\d.]+ [KM]iB of 6 MiB, [\d.]+ [KM]iB/s, [\d.]+ s left, 1\d s"), done
     day.project.must_be_settled()
     day.must_serve()
 

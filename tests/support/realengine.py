@@ -25,7 +25,7 @@ from deployer.transport.local import LocalTransport
 
 NEEDED = ("dockerd", "docker-registry", "sshd", "ssh-keygen", "ip", "busybox")
 SBIN = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
-APPLETS = ("sh", "httpd", "sleep", "cat", "tr", "awk", "mkdir", "touch", "chmod")
+APPLETS = ("printf", "sh", "httpd", "sleep", "cat", "tr", "awk", "mkdir", "touch", "chmod")
 LOGIN = ("ops", "correct horse")
 
 

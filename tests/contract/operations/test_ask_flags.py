@@ -55,7 +55,7 @@ def test_an_image_that_does_not_say_is_no_failure(bench: Bench, way: tuple[str, 
 
 
 def test_the_helper_has_no_network_and_no_gpu(bench: Bench) -> None:
-    asking = threading.Thread(target=ask, args=(bench, ("sleep", "2")))
+    asking = threading.Thread(target=ask, args=(bench, ("sleep", "4")))
     asking.start()
     eventually(bench.names)
     (name,) = bench.names()

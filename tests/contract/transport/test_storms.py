@@ -37,7 +37,7 @@ def known_both(folder: rig.Folder, *servers: rig.Sshd) -> str:
 
 def test_a_storm_on_one_sshd_loses_no_host(folder: rig.Folder, host_of: HostOf) -> None:
     """It drops at random from the tenth login at once on, and all from the twelfth on."""
-    with rig.started(rig.Sshd(folder, "storm", ("MaxStartups 10:30:12", "MaxSessions 10"))) as server:
+    with rig.started(rig.Sshd(folder, "full", ("MaxStartups 10:30:12", "MaxSessions 10"))) as server:
         hosts = {f"h{n}": host_of(server) for n in range(HOSTS)}
         with Fleet(hosts, QUIET) as fleet:
             assert fleet.map(hosts, true, limit=HOSTS) == dict.fromkeys(hosts, 0)
