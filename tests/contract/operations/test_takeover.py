@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployer.values.plan import GiveBack, TakeOver
 from tests.contract.operations.bench import Bench
 
-SLEEP = {"Cmd": ["sleep", "100"], "HostConfig": {"RestartPolicy": {"Name": "always"}}, "StopTimeout": 0}
+SLEEP = {"Cmd": ["sleep", "100"], "HostConfig": {"RestartPolicy": {"Name": "always"}}, "StopSignal": "SIGKILL"}
 
 
 def started(bench: Bench) -> str:
