@@ -72,6 +72,7 @@ def test_a_model_must_be_fetched_once_and_served_from_the_cache(lab: Lab, projec
     project.must_be_settled()
 
 
+@pytest.mark.heavy  # a minute; tests/contract/weights kills more often
 def test_a_fetch_must_go_on_where_it_was_killed(lab: Lab, project: Project, hub: Hub) -> None:
     write(project, hub, model=", include: ['*q4_k_m.gguf', '*.dat']")
     hub.faults.rate = 500_000
