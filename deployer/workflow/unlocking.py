@@ -35,8 +35,8 @@ def unlock(session: Session, held: Locks) -> tuple[Locks, tuple[Diagnostic, ...]
 
     def take(host: str) -> Held:
         if not HostLock(session.fleet[host], holder).seize(held[host]):
-            message = f"host `{host}`: the lock changed hands meanwhile and was left alone"
-            raise DeployerError(Diagnostic("lock-moved", message, hint="look again", host=host))
+            message = f"host `{host}`: the lock was renewed or taken meanwhile, so that its apply lives; it was left alone"
+            raise DeployerError(Diagnostic("lock-moved", message, hint="end that apply on its own machine", host=host))
         return held[host]
 
     tried = on_each(held, take)
