@@ -35,7 +35,7 @@ def unlock(session: Session, held: Locks) -> tuple[Locks, tuple[Diagnostic, ...]
 
     def take(host: str) -> Held:
         if not HostLock(session.fleet[host], holder).seize(held[host]):
-            message = f"host `{host}`: the lock was renewed or taken meanwhile, so that its apply lives; it was left alone"
+            message = f"host `{host}`: the lock was renewed or taken meanwhile: its apply lives, and keeps it"
             raise DeployerError(Diagnostic("lock-moved", message, hint="end that apply on its own machine", host=host))
         return held[host]
 
