@@ -21,7 +21,7 @@ embed:
   options: {{context_length: null, max_concurrency: 4}}
   args: [--device, cpu]
   placement: {{gpus: none}}
-  health: {{ready_timeout: 5m}}
+  health: {{ready_timeout: 15m}}
 """
 
 
@@ -36,7 +36,7 @@ def project_with_infinity(lab: Lab, project: Project, tmp_path: Path) -> Project
 
 def test_infinity_must_embed_and_know_its_flags(lab: Lab, project_with_infinity: Project) -> None:
     project = project_with_infinity
-    project.run("apply", "-y", timeout=500)
+    project.run("apply", "-y", timeout=1000)
     vector = json.loads(project.run("query", "embed", "a cat sits on the mat").out)
     assert len(vector) == 384
     assert any(vector)
@@ -52,7 +52,7 @@ def test_infinity_must_embed_and_know_its_flags(lab: Lab, project_with_infinity:
 
 def test_weights_that_are_cut_short_must_be_told_as_that(lab: Lab, project_with_infinity: Project) -> None:
     lab.run("lab1", "truncate", "--size=5000", "/srv/models/minilm-hf/model.safetensors")
-    failed = project_with_infinity.run("apply", "-y", exit=1, timeout=500)
+    failed = project_with_infinity.run("apply", "-y", exit=1, timeout=1000)
     must_name(
         failed, "a weights file is cut short", "the whole log is kept on the host", "fetch the model's files again"
     )

@@ -21,15 +21,16 @@ chat:
   args: ["${{model.path}}", --host=0.0.0.0, --port=8000, --device=cpu, --no-trust-remote-code]
   env: {{HOME: /tmp, HF_HUB_OFFLINE: "1"}}
   api: {{health: /health, models: none}}        # its list names folders
+  options: {{context_length: null, max_concurrency: null}}
   placement: {{gpus: none}}
-  health: {{ready_timeout: 5m}}
+  health: {{ready_timeout: 15m}}
 """
 
 
 def test_transformers_must_be_served_and_asked(lab: Lab, project: Project) -> None:
     put_image_or_skip(lab, "lab1", vllm.ENGINE)
     project.write(SERVICE, hosts="{lab1: {}}")
-    project.run("apply", "-y", timeout=500)
+    project.run("apply", "-y", timeout=1000)
     assert project.run("query", "chat", "hello", timeout=200).out.strip()
     assert project.run("verify", "--json", timeout=200).json()["replicas"][0]["ok"]
     project.must_be_settled()

@@ -23,7 +23,7 @@ chat:
   env: {{VLLM_CPU_KVCACHE_SPACE: "1"}}
   container: {{cap_add: [SYS_NICE], security_opt: ["seccomp=unconfined"], shm_size: 1g}}
   placement: {{gpus: none}}
-  health: {{ready_timeout: 5m}}
+  health: {{ready_timeout: 15m}}
 """
 
 
@@ -35,7 +35,7 @@ def image(lab: Lab) -> None:
 @pytest.mark.usefixtures("image")
 def test_vllm_must_load_a_model_and_answer(lab: Lab, project: Project) -> None:
     project.write(SERVICE, hosts="{lab1: {}}")
-    project.run("apply", "-y", timeout=500)
+    project.run("apply", "-y", timeout=1000)
     replica = project.replica("chat")
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
     status, text = lab.request("lab1", f"{replica['url']}/v1/chat/completions", body)
@@ -51,6 +51,6 @@ def test_vllm_that_is_healthy_and_dies_at_the_first_request_must_fail(
     lab.put("lab1", "/srv/models/small-heads", tmp_path)
     project.write(SERVICE, hosts="{lab1: {}}")
     project.edit('"file:///srv/models/tiny-hf"', '"file:///srv/models/small-heads"')
-    failed = project.run("apply", "-y", exit=1, timeout=500)
+    failed = project.run("apply", "-y", exit=1, timeout=1000)
     must_name(failed, "chat")
     assert [c for c in lab.containers("lab1") if c["State"]["Running"]] == []

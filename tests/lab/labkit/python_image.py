@@ -40,15 +40,17 @@ class PythonImage:
 
 
 def environment(made: PythonImage) -> Path:
-    """The virtual environment; minutes and gigabytes where the cache has none. CalledProcessError without packages."""
-    root = made.root
-    if not (root / "complete").exists():
+    """The virtual environment; minutes and gigabytes where the cache has none, or one of other packages.
+    CalledProcessError without packages."""
+    root, whole = made.root, "\n".join(" ".join(group) for group in made.packages)
+    marker = root / "complete"
+    if not marker.exists() or marker.read_text() != whole:
         pip = [str(root / "bin" / "pip"), "--disable-pip-version-check"]
         quiet([str(PYTHON), "-m", "venv", "--clear", str(root)])
         for group in made.packages:
             quiet([*pip, "install", *group])
         made.finish(root)
-        (root / "complete").touch()
+        marker.write_text(whole)
     return root
 
 

