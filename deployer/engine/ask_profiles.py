@@ -1,4 +1,4 @@
-"""Asks a NIM image for its profiles: runs its `list-model-profiles` in a container with a replica's GPUs, removed again.
+"""Asks a NIM image for its profiles: runs its `list-model-profiles` in a container with a replica's GPUs, then removed.
 It fetches small files, so it is given the network and the environment that the spec gives its service.
 """
 

@@ -94,6 +94,7 @@ def nim(gpu: str, profiles: tuple[NimProfile, ...] = LATER.profiles) -> Scene:
     here = scene({"h1": (1, gpu)}, None)
     here.sections["models"] |= OWN | {"m": {"source": "ngc://nim/meta/llama-3.2-1b-instruct"}}
     here.seen = said_on(here.seen, profiles)
+    here.world.images["h1"].add(IMAGE)
     return here
 
 
