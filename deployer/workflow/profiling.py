@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.backends.base import Backend
-from deployer.catalog.gpus import find_gpu, near_gpus
+from deployer.catalog.gpus import find_gpu
 from deployer.errors import DeployerError, Diagnostic, HostError, OperationError
 from deployer.formats.nim_profiles import parse_profile_list
 from deployer.planning.nim_decision import gpus_of, profiles_of, written_profile
 from deployer.planning.nim_profiles import HostProfiles, NimReport, ProfileWish, judged_profiles
+from deployer.planning.supposed import supposed_gpus
 from deployer.spec.language import Service
 from deployer.values.facts import Gpu, HostFacts
 from deployer.values.nim import ImageProfiles, SeenGpu
+from deployer.workflow.estimating import gpu_of
 
 if TYPE_CHECKING:
     from deployer.spec.project import Project
@@ -145,24 +147,17 @@ def _ask(session: Session, report: Report, facts: HostFacts, of: tuple[str, Cont
 
 def named_gpus(name: str, count: int | None) -> tuple[Gpu, ...]:
     """GPUs of the catalogue."""
-    model = find_gpu(name)
-    if model is None:
-        near = near_gpus(name)
-        hint = "known are " + ", ".join(near) if near else "name it as nvidia-smi does"
-        raise DeployerError(Diagnostic("unknown-gpu", f"GPU `{name}` is not known", hint=hint))
-    return tuple(_gpu(index, model.name) for index in range(count or 1))
+    return supposed_gpus(gpu_of(name), count or 1, "here")
 
 
 def largest_kind(seen: tuple[SeenGpu, ...]) -> tuple[Gpu, ...]:
     """Of the GPUs that a list names, those of the kind with most memory: a display's GPU may be among them."""
-    cards = [_gpu(gpu.index, gpu.name) for gpu in seen]
+    cards = [_gpu(gpu) for gpu in seen]
     best = max(cards, key=lambda gpu: (gpu.memory_total or 0, -gpu.index), default=None)
     return tuple(gpu for gpu in cards if best is not None and gpu.name == best.name)
 
 
-def _gpu(index: int, name: str) -> Gpu:
-    model = find_gpu(name)
-    if model is None:
-        return Gpu(index, f"GPU-{index}", name)
-    capability = ".".join(map(str, model.capability or ())) or None
-    return replace(Gpu(index, f"GPU-{index}", name), memory_total=model.memory, compute_capability=capability)
+def _gpu(seen: SeenGpu) -> Gpu:
+    model = find_gpu(seen.name)
+    known = supposed_gpus(model, 1, "here")[0] if model is not None else Gpu(0, "", "")
+    return replace(known, index=seen.index, uuid=f"GPU-here-{seen.index}", name=seen.name)
