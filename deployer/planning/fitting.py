@@ -22,7 +22,7 @@ from deployer.values.facts import Gpu, HostFacts
 from deployer.values.model_shape import ModelShape
 
 TOO_LARGE = "does-not-fit"
-INDIVISIBLE = ("heads-not-divisible", "group-not-divisible")
+FIXED = ("heads-not-divisible", "group-not-divisible", "not-enough-free", "dtype-unsupported")  # by `rule_fixes`
 KNOWN_OTHERWISE = ("format-doubtful", "format-refused", "option-refused", "too-few-gpus")  # other checks say it
 
 
@@ -110,7 +110,7 @@ class Fitting:
             return None
         if problem.code == TOO_LARGE:
             return f"{len(uuids)} x {found.gpu}: {problem.message}"
-        return problem.message if problem.code in INDIVISIBLE else f"{problem.message}; {problem.hint}"
+        return problem.message if problem.code in FIXED else f"{problem.message}; {problem.hint}"
 
     def fixes(self, choice: ServiceChoice, facts: HostFacts, free: list[Gpu]) -> tuple[Fix, ...]:
         """Single options with which a replica would fit on some of these GPUs, the nearest first."""

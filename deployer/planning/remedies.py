@@ -89,7 +89,7 @@ def _explained(trials: Trials, placer: Placer, one: Unplaced, stay: frozenset[Re
             refusals[host] += f"; it fits with {_one_of(good)}"
     for change in general_changes(one.choice, len(stay & _keys_of(one.choice)), [*refusals.values()]):
         every = () if change.asks_for_less else [*refusals]
-        _helps(trials, name, change, stay if change.asks_for_less else wanted, every, fits)
+        _helps(trials, name, change, stay if change.is_scaling else wanted, every, fits)
     nearest = {change.paths: (change.setting, host) for change, host in reversed(fits.items())}  # one of a kind
     return no_placement(one.keys, where, refusals, [*nearest.values()][::-1])
 

@@ -32,12 +32,17 @@ class ServiceChange:
         return tuple(path for path, _ in self.values)
 
     @property
-    def asks_for_less(self) -> bool:
+    def is_scaling(self) -> bool:
         return self.paths == (("replicas",),)
 
     @property
+    def asks_for_less(self) -> bool:
+        """Than people want."""
+        return self.is_scaling or self.values == ((("placement", "gpus"), "none"),)
+
+    @property
     def text(self) -> str:
-        return " with ".join(f"`{path[-1]}` {'left out' if to is None else to}" for path, to in self.values)
+        return " with ".join(f"`{_short(path)}` {'left out' if to is None else to}" for path, to in self.values)
 
     @property
     def setting(self) -> str:
@@ -49,6 +54,10 @@ class ServiceChange:
             section = getattr(service, path[0]).model_copy(update={path[1]: to}) if len(path) > 1 else to
             service = service.model_copy(update={path[0]: section})
         return service
+
+
+def _short(path: tuple[str, ...]) -> str:
+    return ".".join(path).removeprefix("options.")
 
 
 def _setting(key: str, to: Any) -> str:
