@@ -5,7 +5,7 @@ Pure. A bounded number of changes is tried, the nearest first; on large fleets f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
@@ -90,8 +90,17 @@ def _explained(trials: Trials, placer: Placer, one: Unplaced, stay: frozenset[Re
     for change in general_changes(one.choice, len(stay & _keys_of(one.choice)), [*refusals.values()]):
         every = () if change.asks_for_less else [*refusals]
         _helps(trials, name, change, stay if change.is_scaling else wanted, every, fits)
-    nearest = {change.paths: (change.setting, host) for change, host in reversed(fits.items())}  # one of a kind
-    return no_placement(one.keys, where, refusals, [*nearest.values()][::-1])
+    return no_placement(one.keys, where, refusals, [(change.setting, fits[change]) for change in _nearest(fits)])
+
+
+def _nearest(changes: Iterable[ServiceChange]) -> list[ServiceChange]:
+    """One of each kind: of numbers the largest, which takes least away."""
+    found: dict[object, ServiceChange] = {}
+    for change in changes:
+        other = found.setdefault(change.paths, change)
+        if change.size is not None and other.size is not None and change.size > other.size:
+            found[change.paths] = change
+    return list(found.values())
 
 
 def _helps(

@@ -32,6 +32,12 @@ class ServiceChange:
         return tuple(path for path, _ in self.values)
 
     @property
+    def size(self) -> float | None:
+        """Where it is one number."""
+        value = self.values[0][1] if len(self.values) == 1 else None
+        return value if isinstance(value, int | float) else None
+
+    @property
     def is_scaling(self) -> bool:
         return self.paths == (("replicas",),)
 
