@@ -165,7 +165,7 @@ def parse_probe(
         folders=parse_folders(text("folders"), folders),
         image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
         nim_profiles=tuple(
-            known for s in sections.get("profiles", ()) if (known := parse_profile_file(s.words, s.body))
+            listed for s in sections.get("profiles", ()) if (listed := parse_profile_file(s.words, s.body))
         ),
     )
 

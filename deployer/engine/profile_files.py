@@ -19,7 +19,7 @@ FORMAT = "deployer-profiles 1"
 FOLDER = "nim_profiles"  # of the state directory; no project can have that name
 MAX_FILE = 65536  # bytes, as the probe reads them; some 500 profiles
 SAID: dict[str, Said] = {
-    word: word for word in ("runnable", "low-memory", "compilable", "incompatible", "unsaid")  # type: ignore[misc]
+    word: word for word in ("runnable", "low-memory", "compilable", "incompatible", "unsaid")
 }  # fmt: skip
 LINE = re.compile(r"([0-9a-f]{64}) ([\w.:+-]{1,200}) ([a-z-]{1,20}) (\d{1,16}) (\d{1,10}) (\d{1,16})", re.ASCII)
 
