@@ -30,13 +30,14 @@ class ProfileQuestion:
     service: str
     container: ContainerSpec
     env: Mapping[str, str | SecretRef]
+    command: tuple[str, ...] = COMMAND
 
 
 def ask_profiles(question: ProfileQuestion, site: Site) -> ProfileList:
     """What it listed, which is written down on the host where that takes it. OperationError `no-profiles`."""
     like = question.container
     spec = replace(
-        ContainerSpec(question.image, command=COMMAND, network=like.network, restart="no"),
+        ContainerSpec(question.image, command=question.command, network=like.network, restart="no"),
         gpus=like.gpus, runtime=like.runtime, memory=MEMORY, pids_limit=1024,
     )  # fmt: skip
     env = {
