@@ -88,7 +88,8 @@ def _wanted(replica: DesiredReplica) -> Iterator[Diagnostic]:
         return
     name = f"{backend.title} {'.'.join(map(str, release))}"
     driver, docker = parse_version(facts.gpu.driver), parse_version(facts.docker.version)
-    if driver is not None and replica.placed.gpus and not _is_enough(driver, rule, replica):
+    is_tagged = cuda_of_tag(replica.container.image.rpartition(":")[2]) is not None  # `_cuda` knows better then
+    if driver is not None and replica.placed.gpus and not is_tagged and not _is_enough(driver, rule, replica):
         message = (
             f"{name} wants driver {_dotted(rule.driver)} or newer, and host `{replica.host}` has {facts.gpu.driver}"
         )

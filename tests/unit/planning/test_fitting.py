@@ -274,6 +274,23 @@ def test_what_a_release_of_nim_wants_of_its_host(
     assert [code for code in codes(here.plan({"chat": service})) if code.endswith("-too-old")] == said
 
 
+@pytest.mark.parametrize(
+    ("backend", "version", "driver", "said"),
+    [
+        ("sglang", "v0.5.23", "570.124.06", ["driver-too-old"]),
+        ("sglang", "v0.5.23", "580.65.06", []),
+        ("sglang", "v0.5.19-cu129", "575.57.08", []),
+        ("sglang", "v0.5.19", "550.90.07", []),
+        ("xinference", "v3.2.1", "575.57.08", ["driver-too-old"]),
+        ("xinference", "v1.5.0", "550.90.07", []),
+    ],
+)
+def test_what_the_cuda_of_a_release_takes(backend: str, version: str, driver: str, said: list[str]) -> None:
+    here = scene({"h1": (1, "H100")}, None, driver=driver)
+    found = here.plan({"chat": {"backend": backend, "version": version}})
+    assert [code for code in codes(found) if code == "driver-too-old"] == said
+
+
 def test_a_model_that_brings_code() -> None:
     odd = replace(LLAMA, needs_code=True)
     assert codes(scene({"h1": (1, "H100")}, odd).plan(vllm(context_length=8192))) == ["model-brings-code"]
