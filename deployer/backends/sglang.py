@@ -5,7 +5,19 @@ Flags were taken from the wheels 0.4.6.post5 to 0.5.23 that `flags/sglang.txt` n
 answered 200 at once. Neither wants an API key. The image starts nothing by itself (inferred from upstream's commands).
 """
 
-from deployer.backends.base import Api, Backend, Batch, Flag, Images, InTemplate, Memory, Refused, SecretConfig, Switch
+from deployer.backends.base import (
+    Api,
+    Backend,
+    Batch,
+    Flag,
+    Images,
+    InTemplate,
+    Memory,
+    Refused,
+    SecretConfig,
+    Switch,
+    Wanted,
+)
 from deployer.backends.flag_tables import FlagTable
 
 CACHE = "/var/cache/sglang"  # not `/root/.cache`: images have kernels of their own there
@@ -111,5 +123,6 @@ BACKEND = Backend(
         captures_graphs=True,
     ),
     capability=(7, 5),
+    wanted=(Wanted("0.5.20", (580,)),),  # the first of CUDA 13
     source="SGLang wheels 0.4.6.post5 to 0.5.23 (sglang.srt.server_args, entrypoints.http_server); docs.sglang.io",
 )

@@ -7,7 +7,7 @@ takes PyPI or a mirror of it, and CUDA 13. Login is off: from 3.0 on it is a dat
 that comes with an LLM unless `trust_remote_code: false` says otherwise, and that of all other models in any case.
 """
 
-from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused
+from deployer.backends.base import FILES, Api, Backend, FlagRange, Images, InTemplate, Refused, Wanted
 from deployer.backends.builtin_tables import BuiltinTable
 
 CHAT = ("llm",)
@@ -67,6 +67,7 @@ BACKEND = Backend(
     stop_grace=60.0,
     caches={"home": HOME},  # weights, engines and logs
     flags={name: FlagRange(since="3.0") for name in ("XINFERENCE_TRUST_REMOTE_CODE", "torch_dtype")},
+    wanted=(Wanted("1", (550,)), Wanted("3", (580,))),  # CUDA 12.4, then 13.0
     env={"XINFERENCE_HOME": HOME, "XINFERENCE_AUTH_ADVANCED": "false"},
     source="Xinference wheels 1.5.0, 2.0.0, 3.2.1 and 4.1.0 (api.restful_api, core.supervisor, core.worker, constants, "
     "deploy.cmdline), xinference/deploy/docker and doc/source/getting_started of v3.2.1; 4.1.0 was run, on a CPU",

@@ -32,7 +32,8 @@ class GpuModel:
     links: str | None
     kind: str  # datacenter | workstation | geforce | superchip | jetson | other
     min_driver: int | None  # branch
-    nim_tag: str | None
+    nim_tag: str | None  # with a `?` where nobody confirmed it
+    devices: tuple[str, ...] = ()  # PCI device ids, in small letters
 
     @property
     def words(self) -> frozenset[str]:
@@ -58,6 +59,7 @@ def _model(row: dict[str, str]) -> GpuModel:
         kind=row["class"],
         min_driver=int(branch) if branch else None,
         nim_tag=row["nim_gpu_tag"] or None,
+        devices=tuple(row["pci_device_ids"].lower().replace(";", " ").split()),
     )
 
 

@@ -18,19 +18,66 @@ from deployer.values.plan import Cause, Plan
 )
 @click.option("-o", "--output", metavar="FILE", help="Save the plan there, for `deployer apply FILE`.")
 @click.option("--facts", metavar="FILE", help="Plan for facts recorded by `deployer facts`; touches no host.")
+@click.option(
+    "--what-if",
+    "supposed",
+    multiple=True,
+    metavar="TEXT",
+    help="With --facts: suppose `host gpu-b lost`, `host gpu-c has 8 x H200` or `service big: {model: big}`.",
+)
 @click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request's comment.")
 @click.option("--html", metavar="FILE", help="Write it there too, as one HTML file.")
 @shared_options(hosts=True, chooses=True, locks=True)
-def command(shared: Shared, detailed_exitcode: bool, output: str | None, facts: str | None, **form: Any) -> int:
-    """Look at the hosts and show what apply would change, and why. Changes nothing."""
+def command(
+    shared: Shared,
+    detailed_exitcode: bool,
+    output: str | None,
+    facts: str | None,
+    supposed: tuple[str, ...],
+    **form: Any,
+) -> int:
+    """Look at the hosts and show what apply would change, and why. Changes nothing.
+
+    With --what-if (again for more), first which replicas would be elsewhere, then the whole plan as it would be.
+    Settings of a `service`, `model` or `host` are written as in the spec and merged over it; `model NAME is FILE` says
+    by its config.json what a model is made of.
+    """
     if facts is not None and output is not None:
         raise click.UsageError("a plan for recorded facts cannot be applied: give `--facts` or `-o`, not both")
     if shared.json and form["markdown"]:
         raise click.UsageError("give `--json` or `--markdown`, not both")
+    if supposed:
+        return _supposed(shared, facts, supposed, form, detailed=detailed_exitcode)
     plan = _recorded(shared, facts) if facts is not None else _observed(shared, output)
     shared.console.problems(plan.problems)
     _show(shared, plan, **form)
     return exit_code(plan, detailed=detailed_exitcode)
+
+
+def _supposed(
+    shared: Shared, facts: str | None, texts: tuple[str, ...], form: dict[str, Any], *, detailed: bool
+) -> int:
+    from deployer.planning.what_if import MOST, parse_supposition
+
+    if facts is None:
+        raise click.UsageError("`--what-if` needs recorded facts: `deployer facts -o FILE`, then `--facts FILE`")
+    if form["markdown"] or form["html"] is not None or len(texts) > MOST:
+        raise click.UsageError(f"`--what-if` is shown as text or `--json`, and takes at most {MOST} at once")
+    try:
+        suppositions = [parse_supposition(text) for text in texts]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    from deployer.cli.planfile import read_bytes
+    from deployer.view.what_if import render_what_if, what_if_json
+    from deployer.workflow.supposing import plan_supposed
+
+    found = plan_supposed(shared.inputs, read_bytes(facts), suppositions)
+    shared.console.problems(found.plan.problems)
+    if shared.json:
+        shared.console.data(what_if_json(found))
+    else:
+        shared.console.result(render_what_if(found, steps=form["steps"], verbose=shared.verbose))
+    return exit_code(found.plan, detailed=detailed)
 
 
 def _show(shared: Shared, plan: Plan, *, steps: bool, markdown: bool, html: str | None) -> None:

@@ -7,7 +7,8 @@ import click
 from deployer.cli.console import Console
 
 OUTPUTS = (
-    "plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "estimate", "problems",
+    "plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "estimate", "nim-profiles",
+    "problems",
 )  # fmt: skip
 
 

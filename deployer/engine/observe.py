@@ -81,7 +81,8 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
         paths = {path: fact for path, fact in facts.paths.items() if path in question.paths}
         there = {image.id for image in facts.images}
         flags = tuple(known for known in probed.image_flags if known.image in there)
-        return replace(facts, paths=paths, disks=(*facts.disks, *root), image_flags=flags)
+        profiles = tuple(known for known in probed.nim_profiles if known.image in there)
+        return replace(facts, paths=paths, disks=(*facts.disks, *root), image_flags=flags, nim_profiles=profiles)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         reader.close()

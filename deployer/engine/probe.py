@@ -18,6 +18,7 @@ from deployer.engine.flag_files import parse_flag_file
 from deployer.engine.probe_folders import parse_folders
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
+from deployer.engine.profile_files import parse_profile_file
 from deployer.engine.project_record import parse_record
 from deployer.formats import linux
 from deployer.formats.nvidia_smi import APPS, QUERIES
@@ -26,6 +27,7 @@ from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
 from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
+from deployer.values.nim import ImageProfiles
 from deployer.values.tools import TOOLS
 
 Kind = Literal["file", "directory", "missing", "denied", "other"]
@@ -69,6 +71,7 @@ class Probed:
     clock_skew: int | None = None
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     image_flags: tuple[ImageFlags, ...] = ()
+    nim_profiles: tuple[ImageProfiles, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -161,6 +164,9 @@ def parse_probe(
         tools=_tools(sections),
         folders=parse_folders(text("folders"), folders),
         image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
+        nim_profiles=tuple(
+            listed for s in sections.get("profiles", ()) if (listed := parse_profile_file(s.words, s.body))
+        ),
     )
 
 

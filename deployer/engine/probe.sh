@@ -341,6 +341,16 @@ image_flags() {
     done
 }
 
+# What `nim-profiles` wrote down of the profiles of NIM images, in the same way.
+nim_profiles() {
+    [ -d "$STATE/nim_profiles" ] || return 0
+    ls -t "$STATE/nim_profiles" | head -n 6 | while IFS= read -r file; do
+        case $file in *[!0-9a-f]*) continue ;; esac
+        section profiles "$file"
+        head -c 65536 "$STATE/nim_profiles/$file"
+    done
+}
+
 gpus() {
     section driver
     richest=${QUERIES#* }
@@ -373,6 +383,7 @@ main() {
     state
     folders
     image_flags
+    nim_profiles
     [ "$GPU" = no ] || gpus
     section end
 }

@@ -23,6 +23,7 @@ APPS = ("gpu_uuid", "pid", "used_memory", "process_name")
 UNKNOWN = {"[n/a]", "n/a", "[not supported]", "[not found]", "[insufficient permissions]", "[unknown]", ""}
 BROKEN = re.compile(r"\[?(?:GPU requires reset|GPU is lost|Unknown Error|ERR!|Reset Required)\]?\Z", re.IGNORECASE)
 UUID = re.compile(r"GPU-[0-9A-Za-z-]{1,80}\Z")
+LISTED = re.compile(r"GPU \d{1,4}: .*\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
 BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
 VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}\Z")
 CAPABILITY = re.compile(r"\d{1,2}\.\d\Z")
@@ -59,6 +60,12 @@ def parse_gpus(text: str, fields: tuple[str, ...]) -> GpuRows:
         found[gpu.uuid] = gpu
         driver = driver or (row["driver_version"] if VERSION.match(row["driver_version"]) else None)
     return GpuRows(driver, tuple(sorted(found.values(), key=lambda g: (g.index, g.uuid))))
+
+
+def parse_listed_uuids(text: str) -> tuple[str, ...]:
+    """Of `nvidia-smi -L`: `GPU 0: NVIDIA A40 (UUID: GPU-...)`."""
+    found = (LISTED.match(one_line(line, 400)) for line in lines(text, MAX_GPUS * 4))
+    return tuple(dict.fromkeys(match[1] for match in found if match is not None))[:MAX_GPUS]
 
 
 def _row(line: str, fields: tuple[str, ...]) -> dict[str, str] | None:

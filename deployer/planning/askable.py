@@ -26,18 +26,18 @@ class AskableImage:
     backend: Backend
 
 
-def askable_images(project: Project) -> dict[str, tuple[AskableImage, ...]]:
-    """By host, the images that its services may run there."""
+def askable_images(project: Project, *, silent: bool = False) -> dict[str, tuple[AskableImage, ...]]:
+    """By host, the images that its services may run there; `silent`: also those that do not name their flags."""
     found: dict[str, dict[str, AskableImage]] = {name: {} for name in project.spec.hosts}
     for name in sorted(project.spec.services):
-        images = tuple(_of_service(project, name))
+        images = tuple(_of_service(project, name, silent=silent))
         for host in hosts_named(project.spec, project.spec.services[name].placement.hosts):
             for one in images:
                 found[host].setdefault(one.image, one)
     return {host: tuple(images.values()) for host, images in found.items()}
 
 
-def _of_service(project: Project, name: str) -> Iterator[AskableImage]:
+def _of_service(project: Project, name: str, *, silent: bool = False) -> Iterator[AskableImage]:
     """With GPUs and without. Where the spec names no backend, of all that may be chosen."""
     written = project.spec.services[name].backend
     built_in = backends.find(base_backend(project.spec, written)) if written is not None else None
@@ -45,13 +45,13 @@ def _of_service(project: Project, name: str) -> Iterator[AskableImage]:
     for named, backend in chosen:
         service = project.with_backend(name, named) if backend is not None else None
         for with_gpus in (True, False):
-            if backend is None or service is None or not backend.help:
+            if backend is None or service is None or not (backend.help or silent):
                 continue
             try:
                 image = choose_image(service, project.spec.backends.get(named), backend, with_gpus)
             except SpecError:
                 continue
-            if service.container.command is None and service.container.entrypoint is None:
+            if silent or (service.container.command is None and service.container.entrypoint is None):
                 yield AskableImage(image, name, backend)
 
 

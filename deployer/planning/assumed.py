@@ -26,7 +26,7 @@ def assume_facts(project: Project) -> ObservedState:
         files = [model.location for model in models if model is not None and model.scheme == "file"]
         for name in hosts_named(project.spec, service.placement.hosts):
             for location in files:
-                paths[name].update(_model_paths(location))
+                paths[name].update(model_paths(location))
     wants: dict[str, list[GpuFilter]] = {name: [] for name in project.spec.hosts}
     for service in project.spec.services.values():
         if service.placement.gpus not in ("none", 0, "auto") or service.backend not in (None, "llama.cpp"):
@@ -78,7 +78,7 @@ def _gpu(index: int, wanted: GpuFilter) -> Gpu:
     return Gpu(index, f"GPU-{index}", name, memory_total=memory, compute_capability=capability)
 
 
-def _model_paths(location: str) -> dict[str, PathFact]:
+def model_paths(location: str) -> dict[str, PathFact]:
     kind = "file" if location.endswith(".gguf") else "directory"
     entries = () if kind == "file" else ("config.json", "model.safetensors")
     return {path: PathFact(path, kind, entries=entries) for path in (location, *split_parts(location))}  # type: ignore[arg-type]

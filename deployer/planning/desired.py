@@ -10,6 +10,7 @@ from deployer import __version__
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.decisions import Written, check_image, decisions_of, edits_since, image_of
+from deployer.planning.nim_decision import profile_decision
 from deployer.planning.owed import NOTE, note
 from deployer.planning.placement import Placed
 from deployer.planning.render import render_setup
@@ -81,8 +82,10 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
     written, found = wanted.written, wanted.found
     project, choice, here = written.project, placed.choice, current(found, placed.key)
     # what a host's labels say decides nothing on another host
-    image, why_image = image_of(project, placed, here if here is not None and here.host == placed.host else None)
+    own = here if here is not None and here.host == placed.host else None
+    image, why_image = image_of(project, placed, own)
     check_image(project, choice, image)
+    profile = profile_decision(placed, image, own)
     request = RenderRequest(
         project=project,
         service_name=choice.name,
@@ -98,6 +101,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         draft=placed.draft,
         others=tuple((facts, category) for facts, (_, category) in zip(placed.others, choice.others, strict=True)),
         overrides=choice.overrides,
+        profile=profile.get("profile"),
     )
     container = wanted.renderer.container(request)
     text = canonical_json(to_data(container))
@@ -110,7 +114,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         recorded_as=text,
         revision=revision,
         name=container_name(project.spec.project, placed.key, revision),
-        decisions={**decisions_of(written, placed, image, why_image), **({NOTE: noted} if noted else {})},
+        decisions={**decisions_of(written, placed, image, why_image), **profile, **({NOTE: noted} if noted else {})},
         secrets={name: _fingerprint(wanted.resolved, name) for name in container.secret_names},
         edited=edits_since(written, choice, here) if here is not None else (),
         setup=render_setup(request),

@@ -9,6 +9,7 @@ from deployer.errors import Severity
 from deployer.planning.askable import askable_images
 from deployer.planning.diagnose_docker import docker_checks, without_docker
 from deployer.planning.diagnose_flags import flag_checks
+from deployer.planning.diagnose_gpus import gpu_container_check
 from deployer.planning.diagnose_host import host_checks
 from deployer.planning.diagnose_ports import port_checks
 from deployer.planning.diagnose_projects import project_checks
@@ -16,19 +17,25 @@ from deployer.planning.dropped import dropped_hosts
 from deployer.planning.projects import projects_on
 from deployer.spec.language import Host
 from deployer.spec.project import Project
-from deployer.values.checks import Check, Diagnosis, HostDiagnosis, failed, passed, warned
+from deployer.values.checks import Check, Diagnosis, GpuTrial, HostDiagnosis, failed, passed, warned
 from deployer.values.facts import HostFacts, ObservedState, Unreachable
 
 
 def diagnose(
-    project: Project, observed: ObservedState, unasked: Mapping[str, Mapping[str, str]] | None = None
+    project: Project,
+    observed: ObservedState,
+    unasked: Mapping[str, Mapping[str, str]] | None = None,
+    tried: Mapping[str, GpuTrial] | None = None,
 ) -> Diagnosis:
     """Checks of every host of the spec, and what is wrong with the project as a whole. `unasked`: by host and image,
-    why it could not be asked for its flags."""
+    why it could not be asked for its flags; `tried`: by host, what a container got of its GPUs."""
     hosts = {name: _host(project, name, observed.hosts.get(name)) for name in sorted(project.spec.hosts)}
     images = askable_images(project)
     for name, facts in observed.reachable.items():
-        more = flag_checks(images.get(name, ()), facts, (unasked or {}).get(name, {}))
+        more = (
+            *gpu_container_check(facts, (tried or {}).get(name)),
+            *flag_checks(images.get(name, ()), facts, (unasked or {}).get(name, {})),
+        )
         if name in hosts:
             hosts[name] = replace(hosts[name], checks=(*hosts[name].checks, *more))
     warnings = (problem for problem in project.warnings if problem.severity is not Severity.ERROR)

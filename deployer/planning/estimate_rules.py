@@ -107,11 +107,15 @@ def is_divisible(shape: ModelShape, size: int) -> bool:
     return not shape.heads % size and _shares(shape, size) and uneven_part(shape, size) is None
 
 
-def _nearest(shape: ModelShape, size: int) -> str:
-    """The sizes next to it that work."""
+def near_sizes(shape: ModelShape, size: int) -> tuple[int, ...]:
+    """The sizes of groups next to it that work."""
     below = next((n for n in range(size - 1, 0, -1) if is_divisible(shape, n)), 1)
     above = next((n for n in range(size + 1, 2 * size + 1) if is_divisible(shape, n)), None)
-    return f"set `tensor_parallel` to {below}" + (f" or {above}" if above is not None else "")
+    return (below,) if above is None else (below, above)
+
+
+def _nearest(shape: ModelShape, size: int) -> str:
+    return "set `tensor_parallel` to " + " or ".join(map(str, near_sizes(shape, size)))
 
 
 def _of_context(name: str, shape: ModelShape, serving: Serving) -> Iterator[Diagnostic]:

@@ -10,10 +10,10 @@ from functools import partial
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.estimate import groups, smallest_group
-from deployer.planning.estimate_fixes import explained
+from deployer.planning.estimate import estimate, groups, smallest_group
+from deployer.planning.estimate_fixes import Fix, explained, fixes, rule_fixes
 from deployer.planning.estimate_request import Card, Serving, SizedModel
-from deployer.planning.gpus import GpuRequest, free_gpus, without_smallest
+from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, without_smallest
 from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
 from deployer.spec.language import Service
 from deployer.spec.project import Project
@@ -21,6 +21,8 @@ from deployer.values.estimate import Estimate, Fit
 from deployer.values.facts import Gpu, HostFacts
 from deployer.values.model_shape import ModelShape
 
+TOO_LARGE = "does-not-fit"
+FIXED = ("heads-not-divisible", "group-not-divisible", "not-enough-free", "dtype-unsupported")  # by `rule_fixes`
 KNOWN_OTHERWISE = ("format-doubtful", "format-refused", "option-refused", "too-few-gpus")  # other checks say it
 
 
@@ -78,7 +80,7 @@ class Fitting:
             return None
         kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(free))
         if kind not in self._groups:
-            self._groups[kind] = _smallest(model, serving, card, len(free))
+            self._groups[kind] = _smallest(model, serving, card, len(free), forbids=_forbids(choice, facts))
         return self._groups[kind]
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
@@ -104,7 +106,28 @@ class Fitting:
         problem = next(
             (p for p in found.problems if p.severity is Severity.ERROR and p.code not in KNOWN_OTHERWISE), None
         )
-        return None if problem is None else f"{problem.message}; {problem.hint}"
+        if problem is None:
+            return None
+        if problem.code == TOO_LARGE:
+            return f"{len(uuids)} x {found.gpu}: {problem.message}"
+        return problem.message if problem.code in FIXED else f"{problem.message}; {problem.hint}"
+
+    def fixes(self, choice: ServiceChoice, facts: HostFacts, free: list[Gpu]) -> tuple[Fix, ...]:
+        """Single options with which a replica would fit on some of these GPUs, the nearest first."""
+        model = sized_model(choice, facts) if choice.backend.memory is not None else None
+        card = card_of(free, facts) if model is not None else None
+        asked = gpus_wanted(choice, 0) or 1
+        serving = serving_of(choice, self._service(choice), asked, card.memory) if card is not None else None
+        if model is None or card is None or serving is None or model.shape is None or model.weights is None:
+            return ()
+        if is_automatic(choice):
+            serving = smallest_group(model, serving, card, len(free))
+        elif serving.gpus > len(free):
+            return ()
+        broken = [p for p in estimate(model, serving, card).problems if p.severity is Severity.ERROR]
+        if broken:
+            return tuple(rule_fixes(model, serving, card, broken))
+        return tuple(fixes(model, serving, card, len(free)))
 
     def warnings(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> tuple[Diagnostic, ...]:
         """What is worth a look of a replica that was put there."""
@@ -127,10 +150,11 @@ class Fitting:
         return self.estimate(choice, facts, (gpu for gpu in facts.gpus if gpu.uuid in uuids))
 
 
-def _smallest(model: SizedModel, serving: Serving, card: Card, count: int) -> int:
-    """The smallest group on which it fits; one GPU where it fits on none."""
+def _smallest(model: SizedModel, serving: Serving, card: Card, count: int, *, forbids: bool) -> int:
+    """The smallest group on which it fits; where it fits on none, the largest one if that is refused, else one GPU."""
     chosen = smallest_group(model, serving, card, count)
-    return chosen.tensor if explained(model, chosen, card).verdict in (Fit.FITS, Fit.TIGHT) else groups(serving, 1)[0]
+    fits = estimate(model, chosen, card).verdict in (Fit.FITS, Fit.TIGHT)
+    return chosen.tensor if fits or forbids else groups(serving, 1)[0]
 
 
 def _forbids(choice: ServiceChoice, facts: HostFacts) -> bool:

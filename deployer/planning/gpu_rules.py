@@ -16,6 +16,7 @@ from deployer.catalog.gpus import find_gpu
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fitting import Fitting
+from deployer.planning.nim_decision import profile_problems
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
 
@@ -28,7 +29,7 @@ def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredRe
     found: dict[tuple[str, str, str], Diagnostic] = {}
     for replica in desired:
         name = replica.key.service
-        for problem in (*_of_replica(replica), *_of_estimate(fitting, replica)):
+        for problem in (*_of_replica(replica), *_of_estimate(fitting, replica), *profile_problems(replica)):
             placed = replace(problem, where=problem.where or project.where("services", name))
             found.setdefault((name, problem.code, problem.message), placed)
     return list(found.values())
@@ -87,7 +88,8 @@ def _wanted(replica: DesiredReplica) -> Iterator[Diagnostic]:
         return
     name = f"{backend.title} {'.'.join(map(str, release))}"
     driver, docker = parse_version(facts.gpu.driver), parse_version(facts.docker.version)
-    if driver is not None and replica.placed.gpus and not _is_enough(driver, rule, replica):
+    is_tagged = cuda_of_tag(replica.container.image.rpartition(":")[2]) is not None  # `_cuda` knows better then
+    if driver is not None and replica.placed.gpus and not is_tagged and not _is_enough(driver, rule, replica):
         message = (
             f"{name} wants driver {_dotted(rule.driver)} or newer, and host `{replica.host}` has {facts.gpu.driver}"
         )

@@ -6,6 +6,7 @@ Every host that is not taken says why. Greedy and deterministic; a GPU or port i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from itertools import groupby
 
@@ -16,13 +17,13 @@ from deployer.planning.candidates import Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
 from deployer.planning.claims import claims_held
 from deployer.planning.decisions import Written, edits_since
+from deployer.planning.estimate_fixes import Fix
 from deployer.planning.fitting import Fitting
 from deployer.planning.gpus import GpuRequest, gpus_asked, gpus_wanted, has_own_lists, overrides_of
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.models import locate_model
-from deployer.planning.refusals import no_placement
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found, current
 from deployer.spec.project import Project
@@ -61,6 +62,15 @@ class Weights:
     draft: ModelFacts | None
 
 
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Replicas of a service that fit on no host. `refusals`: why, by host."""
+
+    choice: ServiceChoice
+    keys: tuple[ReplicaKey, ...]
+    refusals: Mapping[str, str]
+
+
 class Placer:
     """The hosts while replicas are being placed on them."""
 
@@ -82,7 +92,7 @@ class Placer:
         self.fitting = Fitting(project)
         self._written = Written(project, seen.index)
         self.placed: dict[ReplicaKey, Placed] = {}
-        self.problems: list[Diagnostic] = []
+        self.unplaced: list[Unplaced] = []
 
     def place(self, choices: list[ServiceChoice], unknown: frozenset[ReplicaKey] = frozenset()) -> None:
         """Places all replicas but the `unknown`, which may run where nobody can look. Those that keep what they have
@@ -279,14 +289,14 @@ class Placer:
 
     def _report(self, choice: ServiceChoice, keys: list[ReplicaKey]) -> None:
         """Why each host refused; the same as for a service with the same wish, if nobody was placed since."""
-        where, wish, now = self._project.where("services", choice.name), wish_of(choice), len(self.placed)
+        wish, now = wish_of(choice), len(self.placed)
         is_usual = wish is not None and choice.name not in self._mine and not self._untaken[choice.name]
         then, refusals = self._hopeless.get(wish, (-1, {})) if is_usual else (-1, {})
         if then != now:
             refusals = {name: self._why_not(choice, keys[0], name) for name in self._project.spec.hosts}
         if is_usual:
             self._hopeless[wish] = now, refusals
-        self.problems.append(no_placement(keys, where, refusals))
+        self.unplaced.append(Unplaced(choice, tuple(keys), refusals))
 
     def _why_not(self, choice: ServiceChoice, key: ReplicaKey, name: str) -> str:
         if name not in self._index.members(choice.service.placement.hosts):
@@ -296,6 +306,29 @@ class Placer:
         outcome = self._try(choice, key, self._ledgers[name])
         assert isinstance(outcome, str), "hosts only fill up"
         return outcome
+
+    def cards_of(self, name: str) -> tuple[str, int]:
+        """Which GPUs a host has, and how many of them nobody has."""
+        ledger = self._ledgers.get(name)
+        if ledger is None:
+            return "", 0
+        return ", ".join(sorted({gpu.name for gpu in ledger.facts.gpus})), ledger.free
+
+    def fixes_on(self, choice: ServiceChoice, name: str) -> tuple[Fix, ...]:
+        """Options with which a replica would fit into the memory of GPUs of a host: those that nobody has, or else all
+        of them, since others may give way."""
+        ledger = self._ledgers.get(name)
+        if ledger is None:
+            return ()
+        busy, every = ledger.busy(), list(ledger.facts.gpus)
+        found = self.fitting.fixes(choice, ledger.facts, [gpu for gpu in every if gpu.uuid not in busy])
+        return found or self.fitting.fixes(choice, ledger.facts, every)
+
+    def would_take(self, project: Project, choice: ServiceChoice, key: ReplicaKey, name: str) -> bool:
+        """A host, as it is after all were placed, were the service as in that project."""
+        other = copy(self)
+        other._project, other.fitting, other._overridden = project, Fitting(project), {}
+        return name in self._ledgers and isinstance(other._try(choice, key, self._ledgers[name]), Placed)
 
 
 def wish_of(choice: ServiceChoice) -> object:

@@ -24,6 +24,7 @@ from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url
+from deployer.planning.remedies import Trials, explained
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
@@ -53,7 +54,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     unknown = _unknown(here.hiding_places(project.spec, seen.index), here, choices, found)
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
-    problems += placer.problems
+    problems += explained(Trials(project, seen, found, choices, frozenset(change.key for change in unknown)), placer)
     desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())

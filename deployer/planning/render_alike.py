@@ -47,7 +47,15 @@ def _likeness(request: RenderRequest) -> tuple[object, ...]:
     weights = (request.model, request.draft, request.others)
     place = (request.host.cache_dir, len(request.placed.gpus), request.placed.port is None)
     said = said_by(request.facts, request.image)
-    return (request.image, said, request.category, weights, place, gpu_memory(request, request.service))
+    return (
+        request.image,
+        said,
+        request.profile,
+        request.category,
+        weights,
+        place,
+        gpu_memory(request, request.service),
+    )
 
 
 def _placed(container: ContainerSpec, placed: Placed) -> ContainerSpec:

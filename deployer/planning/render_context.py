@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.nim_decision import written_profile
 from deployer.planning.own_help import said_by
 from deployer.planning.render_mounts import lora_target, model_target
 from deployer.planning.render_options import option_args, template_options, version_of
@@ -34,7 +35,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "replica": request.key.index,
         "host": _host_context(request),
         "image": request.image,
-        "profile": None if service.nim is None or service.nim.profile == "auto" else service.nim.profile,
+        "profile": written_profile(service) or request.profile,
         "model": models[0],
         "models": models,
         "names": list(served_names(service)),

@@ -66,6 +66,7 @@ class RenderRequest:
     draft: ModelFacts | None = None
     overrides: tuple[int, ...] = ()  # of the service, those that hold on this host
     others: tuple[tuple[ModelFacts, str], ...] = ()
+    profile: str | None = None  # of the image's, the one that was chosen; the spec's comes before it
 
     @property
     def service(self) -> Service:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -50,18 +50,27 @@ class Project:
         """Where a value of a service or host comes from; the edition's defaults where nobody wrote it."""
         return self.origins.get(path, EDITION)
 
+    def with_service(self, name: str, backend: str, service: Service) -> Project:
+        """The same project, as if people had written that service, which is served by that backend."""
+        spec = self.spec.model_copy(update={"services": {**self.spec.services, name: service}})
+        written = {**self.written, name: {"instead": service.model_dump(mode="json")}}
+        changed = replace(self, spec=spec, written=written)
+        changed._layered[(name, backend, ())] = service
+        return changed
+
     def with_backend(self, name: str, backend: str, overrides: tuple[int, ...] = ()) -> Service:
         """A service with the spec's settings of a backend that was chosen for it, in their place under its own, and
         with those of its `overrides` that hold.
 
         The same as `spec.services[name]` where the service names its backend itself and nothing is overridden.
         """
+        key = (name, backend, overrides)
+        if key in self._layered:
+            return self._layered[key]
         service = self.spec.services[name]
         is_whole = service.backend is not None or self.layers is None or not self.layers.pins_of(backend)
         if self.layers is None or (is_whole and not overrides):
             return service
-        key = (name, backend, overrides)
-        if key not in self._layered:
-            data = data_of(self.layers.merged(*key), SERVICE)
-            self._layered[key] = Service.model_validate(data, strict=True)
+        data = data_of(self.layers.merged(*key), SERVICE)
+        self._layered[key] = Service.model_validate(data, strict=True)
         return self._layered[key]

@@ -27,6 +27,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuTrial:
+    """What a container of `image` saw of the GPUs that it was given: their UUIDs, or what went wrong, a line each."""
+
+    image: str
+    seen: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectSeen:
     """A project of which containers are on a host, whoever owns it."""
 

@@ -11,6 +11,7 @@ from deployer.errors import Diagnostic
 from deployer.values.container import ContainerSpec
 from deployer.values.model_shape import ModelShape
 from deployer.values.names import ReplicaKey
+from deployer.values.nim import ImageProfiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,7 @@ class HostFacts:
     clock_skew: int | None = None  # seconds by which the host's clock is at least ahead (or, below 0, behind)
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)  # name: size, time
     image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
+    nim_profiles: tuple[ImageProfiles, ...] = ()  # of images of the spec, as `nim-profiles` asked them
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

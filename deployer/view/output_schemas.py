@@ -22,7 +22,7 @@ def output_schema(name: str) -> Schema:
     """Of a command by its name, `events` (one line of `apply --json`) or `problems` (what any command prints on
     failure)."""
     known = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "verify": VERIFY, "query": QUERY}
-    known |= {"history": HISTORY, "force-unlock": UNLOCKED, "estimate": ESTIMATE}
+    known |= {"history": HISTORY, "force-unlock": UNLOCKED, "estimate": ESTIMATE, "nim-profiles": NIM_PROFILES}
     found = (known | {"events": EVENT, "problems": PROBLEMS})[name]
     return {"$schema": DIALECT, "title": f"deployer {name}", **found}
 
@@ -187,6 +187,39 @@ ESTIMATE = _object(
         )
     ),
     reasons=_list(_object(code=TEXT, message=TEXT, severity=_one_of("error", "warning", "info"), hint=MAYBE_TEXT)),
+)
+NIM_PROFILES = _object(
+    format_version=FORMAT,
+    service=TEXT,
+    hosts=_list(
+        _object(
+            host=MAYBE_TEXT,
+            image=MAYBE_TEXT,
+            gpus=_list(TEXT),
+            asked=MAYBE_TEXT,
+            written=MAYBE_TEXT,
+            taken={"oneOf": [{"type": "null"}, _object(id=TEXT, name=TEXT)]},
+            profiles=_list(
+                _object(
+                    id=TEXT,
+                    name=TEXT,
+                    compatible={"type": "boolean"},
+                    reasons=_list(TEXT),
+                    backend=MAYBE_TEXT,
+                    gpu=MAYBE_TEXT,
+                    precision=MAYBE_TEXT,
+                    tensor_parallel=MAYBE_COUNT,
+                    pipeline_parallel=MAYBE_COUNT,
+                    goal=MAYBE_TEXT,
+                    lora={"type": "boolean"},
+                    buildable={"type": "boolean"},
+                    memory=MAYBE_COUNT,
+                    said=_one_of("runnable", "low-memory", "compilable", "incompatible", "unsaid"),
+                )
+            ),
+        )
+    ),
+    problems=_list(DIAGNOSTIC),
 )
 VERDICT = _one_of(*(verdict.value for verdict in Verdict))
 DOCTOR = _object(

@@ -43,7 +43,7 @@ class Asked:
 
 def estimate_asked(asked: Asked) -> Estimate:
     """DeployerError where the command line names what is not there, or files are not what their names say."""
-    gpu = _gpu_of(asked.gpu) if asked.gpu is not None else None
+    gpu = gpu_of(asked.gpu) if asked.gpu is not None else None
     named = _backend_of(asked.backend) if asked.backend is not None else None
     model = read_named(asked.model, asked.environment)
     backend = named or default_backend(model)
@@ -106,7 +106,7 @@ def _not_there(name: str, path: Path) -> DeployerError:
     return DeployerError(Diagnostic("model-not-found", f"`{name}` is not there", hint=hint))
 
 
-def _gpu_of(name: str) -> GpuModel:
+def gpu_of(name: str) -> GpuModel:
     gpu = find_gpu(name)
     if gpu is None:
         near = near_gpus(name)

@@ -13,6 +13,7 @@ from deployer.dataclass import dataclass
 
 if TYPE_CHECKING:
     from deployer.spec.project import Project
+    from deployer.values.facts import ObservedState
     from deployer.values.plan import Plan
 
 PREFIX = "DEPLOYER_VAR_"
@@ -100,18 +101,23 @@ def plan_assumed(inputs: Inputs) -> Plan:
 
 def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     """The plan for recorded facts: touches no host, runs no command, knows no secret. SpecError, DeployerError."""
-    from deployer.errors import DeployerError, Diagnostic
     from deployer.planning.planner import plan
     from deployer.planning.selection import selection_of
-    from deployer.values.codec import parse_json
-    from deployer.values.facts_json import facts_from_data
     from deployer.values.resolved import Resolved
 
     project = load(inputs, confined=True)
+    observed, listings = recorded_state(facts), project.lock.listings()
+    return plan(project, observed, Resolved(listings=listings), selection_of(project.spec, inputs.limit, inputs.target))
+
+
+def recorded_state(facts: bytes) -> ObservedState:
+    """DeployerError where that is not what `deployer facts` writes."""
+    from deployer.errors import DeployerError, Diagnostic
+    from deployer.values.codec import parse_json
+    from deployer.values.facts_json import facts_from_data
+
     try:
-        observed = facts_from_data(parse_json(facts, 256 << 20))
+        return facts_from_data(parse_json(facts, 256 << 20))
     except ValueError as error:
         hint = "record them with `deployer facts -o FILE`"
         raise DeployerError(Diagnostic("bad-facts", f"the recorded facts cannot be read: {error}", hint=hint)) from None
-    listings = project.lock.listings()
-    return plan(project, observed, Resolved(listings=listings), selection_of(project.spec, inputs.limit, inputs.target))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployer.errors import Diagnostic
     from deployer.spec.project import Project
     from deployer.transport.fleet import Fleet
-    from deployer.values.checks import Diagnosis
+    from deployer.values.checks import Diagnosis, GpuTrial
     from deployer.values.events import ApplyResult
     from deployer.values.facts import ObservedState
     from deployer.values.history import Applied
@@ -114,9 +114,10 @@ class Session:
             found = with_own_flags(self.project, found)
         return ObservedState({**seen, **found.hosts})
 
-    def diagnose(self, *, ask_images: bool = False) -> Diagnosis:
+    def diagnose(self, *, ask_images: bool = False, try_gpus: bool = False) -> Diagnosis:
         """Looks at the hosts and checks what they are and have. `ask_images`: those that are there are asked for their
-        flags first, which is written down on the hosts; else nothing is changed."""
+        flags first, which is written down on the hosts; `try_gpus`: a container is given the GPUs; else nothing is
+        changed."""
         from deployer.planning.diagnose import diagnose
 
         observed = self.observe()
@@ -126,7 +127,12 @@ class Session:
 
             unasked = ask(self, observed, self._report)
             observed = self.observe()
-        return diagnose(self.project, observed, unasked)
+        tried: Mapping[str, GpuTrial] = {}
+        if try_gpus:
+            from deployer.workflow.proving import prove
+
+            tried = prove(self, observed, self._report)
+        return diagnose(self.project, observed, unasked, tried)
 
     def plan(
         self, *, destroy: bool = False, then: Planned | None = None, known: ObservedState | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import given, settings
@@ -69,11 +71,71 @@ def test_changes_that_a_refusal_names_make_it_fit(fleet: dict[str, tuple[int, st
     for line in lines:
         host, _, offered = line.partition("; it fits with ")
         for change in offered.replace(" or ", ", ").split(", ") if offered else ():
-            option, _, value = change.replace("`", "").partition(" ")
-            changed = options | {option: int(value) if value.isdigit() else value}
-            if option == "tensor_parallel" and int(value) > fleet[host.split()[0]][0]:
-                continue  # with more GPUs than the host has
+            changed = options | {
+                option: int(value) if value.isdigit() else value
+                for option, _, value in (one.replace("`", "").partition(" ") for one in change.split(" with "))
+            }
             again = here.plan(
                 {"chat": {"backend": "vllm", "options": changed, "placement": {"hosts": [host.split()[0]]}}}
             )
             assert places(again), change
+
+
+SETTING = re.compile(r"(?:set `([\w.]+)` to (\S+)|leave `([\w.]+)` out)")
+SERVICES = st.fixed_dictionaries({
+    "replicas": st.integers(1, 3),
+    "context": st.sampled_from([4096, 32768, 131072]),
+    "tensor": st.none() | st.sampled_from([1, 2, 3, 4, 8]),
+    "port": st.none() | st.just(8000),
+    "gpus": st.sampled_from(["auto", 1, 2]),
+    "hosts": st.none() | st.just(["h1"]),
+    "limit": st.none() | st.just(1),
+})  # fmt: skip
+
+
+def service_of(said: dict[str, Any]) -> dict[str, Any]:
+    options = {"context_length": said["context"]} | ({"tensor_parallel": said["tensor"]} if said["tensor"] else {})
+    placement = {"gpus": said["gpus"]} | {
+        key: value for key, value in (("hosts", said["hosts"]), ("max_per_host", said["limit"])) if value
+    }
+    port = {"port": {"number": said["port"]}} if said["port"] else {}
+    return {"backend": "vllm", "replicas": said["replicas"], "options": options, "placement": placement, **port}
+
+
+def with_settings(service: dict[str, Any], text: str) -> dict[str, Any]:
+    """The service with what a hint says changed in it."""
+    changed = deepcopy(service)
+    for path, value, left_out in SETTING.findall(text):
+        *section, key = (path or left_out).split(".")
+        inside = changed.setdefault(section[0], {}) if section else changed
+        if left_out:
+            inside.pop(key, None)
+        else:
+            number = float(value) if "." in value else int(value) if value.isdigit() else value
+            inside[key] = number
+    return changed
+
+
+@settings(max_examples=60)
+@given(FLEETS, MODELS, st.lists(SERVICES, min_size=1, max_size=2))
+def test_what_a_hint_says_places_what_was_refused(
+    fleet: dict[str, tuple[int, str]], name: str, said: list[dict[str, Any]]
+) -> None:
+    here = scene(fleet, shape(name))
+    services = {f"s{index}": service_of(one) for index, one in enumerate(said)}
+    found = here.plan(services)
+    placed = {str(one.key) for one in found.placements}
+    for problem in found.problems:
+        if problem.code != "no-placement":
+            continue
+        refused = re.findall(r"`(s\d)-(\d)`", problem.message)
+        service = refused[0][0]
+        for advice in (problem.hint or "").split(", or "):
+            if not SETTING.search(advice):
+                continue
+            again = here.plan(services | {service: with_settings(services[service], advice)})
+            wanted = {"-".join(key) for key in refused} if "`replicas`" not in advice else set()
+            assert placed | wanted <= {str(one.key) for one in again.placements}, advice
+            host = re.search(r"\((\w+) takes it then\)", advice)
+            taken = {member.host for one in again.placements if one.key.service == service for member in one.members}
+            assert host is None or host[1] in taken, advice

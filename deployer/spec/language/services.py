@@ -98,6 +98,9 @@ class RestartBackoff(Section):
 
 class Nim(Section):
     profile: Text = Field("auto", description="auto, or the id or name of one of the image's profiles")
+    goal: Literal["latency", "throughput", "balanced"] = Field(
+        "latency", description="of profiles that suit the GPUs equally well, the one that was made for this"
+    )
 
 
 class ServedModel(Section):

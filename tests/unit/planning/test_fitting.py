@@ -84,10 +84,13 @@ def test_a_refusal_says_what_is_needed_and_what_would_fit() -> None:
     here = scene({"h1": (1, "RTX 4090")}, LLAMA)
     found = here.plan(vllm(tensor_parallel=1, context_length=65536))
     assert refusals_of(found) == [
-        "h1  `m` needs 25.4 GiB of each GPU, and `vllm` may take 21.7 GiB; it fits with `context_length` 21504, "
-        "`quantization` fp8, `quantization` awq, `quantization` gptq or `tensor_parallel` 2",
+        "h1  1 x NVIDIA GeForce RTX 4090: `m` needs 25.4 GiB of each GPU, and `vllm` may take 21.7 GiB; it fits with "
+        "`context_length` 21504, `quantization` fp8, `quantization` awq or `quantization` gptq",
     ]
-    assert hint_of(found) == "make one of the changes above, or add a host with more GPU memory"
+    assert hint_of(found) == (
+        "set `options.context_length` to 21504 (h1 takes it then), "
+        "or set `options.quantization` to fp8 (h1 takes it then)"
+    )
     assert here.where(vllm(tensor_parallel=1, context_length=21504)) == {"chat-0": "h1:0"}
 
 
@@ -163,7 +166,7 @@ def test_what_runs_keeps_its_gpus_whatever_is_known_of_it_now() -> None:
 def test_heads_that_cannot_be_shared() -> None:
     here = scene({"h1": (8, "RTX 4090")}, shape("Qwen2.5-7B"))
     (line,) = refusals_of(here.plan(vllm(tensor_parallel=8, context_length=8192)))
-    assert line == "h1  `m` has 28 attention heads, which 8 GPUs cannot share evenly; set `tensor_parallel` to 4"
+    assert line == "h1  `m` has 28 attention heads, which 8 GPUs cannot share evenly; it fits with `tensor_parallel` 4"
 
 
 def test_what_is_tight_is_worth_a_look() -> None:
@@ -271,6 +274,23 @@ def test_what_a_release_of_nim_wants_of_its_host(
     assert [code for code in codes(here.plan({"chat": service})) if code.endswith("-too-old")] == said
 
 
+@pytest.mark.parametrize(
+    ("backend", "version", "driver", "said"),
+    [
+        ("sglang", "v0.5.23", "570.124.06", ["driver-too-old"]),
+        ("sglang", "v0.5.23", "580.65.06", []),
+        ("sglang", "v0.5.19-cu129", "575.57.08", []),
+        ("sglang", "v0.5.19", "550.90.07", []),
+        ("xinference", "v3.2.1", "575.57.08", ["driver-too-old"]),
+        ("xinference", "v1.5.0", "550.90.07", []),
+    ],
+)
+def test_what_the_cuda_of_a_release_takes(backend: str, version: str, driver: str, said: list[str]) -> None:
+    here = scene({"h1": (1, "H100")}, None, driver=driver)
+    found = here.plan({"chat": {"backend": backend, "version": version}})
+    assert [code for code in codes(found) if code == "driver-too-old"] == said
+
+
 def test_a_model_that_brings_code() -> None:
     odd = replace(LLAMA, needs_code=True)
     assert codes(scene({"h1": (1, "H100")}, odd).plan(vllm(context_length=8192))) == ["model-brings-code"]
@@ -307,7 +327,7 @@ def test_a_gpu_must_be_as_free_as_its_server_wants_it() -> None:
     (line,) = refusals_of(here.plan(vllm(tensor_parallel=1, context_length=8192)))
     assert line == (
         "h1  NVIDIA GeForce RTX 4090 has 21.0 GiB free, and `vllm` takes 21.7 GiB when it starts; "
-        "free it, or set `gpu_memory_fraction` to 0.88"
+        "it fits with `gpu_memory_fraction` 0.88"
     )
     less = vllm(tensor_parallel=1, context_length=8192, gpu_memory_fraction=0.88)
     assert here.where(less) == {"chat-0": "h1:0"}

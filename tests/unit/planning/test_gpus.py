@@ -130,7 +130,7 @@ def test_each_gpu_that_is_not_good_enough_says_why() -> None:
     scene = Scene({"h1": 0}, seen=cards(*MIXED, Gpu(3, "GPU-h1-3", "NVIDIA H100")))
     assert refusals_of(scene.plan(wants(2, gpu={"model": "H100", "memory": ">=80g", "cc": ">=9.0"}))) == [
         "h1  1 of 4 GPUs free, needs 2 (GPU 0 is a NVIDIA A100-SXM4-80GB, not a `H100`; "
-        "GPU 2 is a NVIDIA L4, not a `H100`; GPU 3 has less than `>=80g` of memory)"
+        "GPU 2 is a NVIDIA L4, not a `H100`; GPU 3 has less than `>=80g` of memory); it fits with `placement.gpus` 1"
     ]
     old = Scene({"h1": 0}, seen=cards(Gpu(0, "GPU-h1-0", "NVIDIA H100")))
     assert refusals_of(old.plan(wants(gpu={"cc": ">=9.0"}))) == [
@@ -187,7 +187,7 @@ def test_gpus_of_others_containers_are_busy(asked: tuple[str, ...]) -> None:
     scene = Scene({"h1": 1}, seen=with_others(a_stranger("train", gpus=asked)))
     found = scene.plan(wants())
     assert refusals_of(found) == ["h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container train)"]
-    assert hint_of(found) == "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
+    assert hint_of(found) == "free a GPU, or add a host, or set `placement.gpus` to none"
 
 
 def test_a_container_that_does_not_run_holds_nothing() -> None:

@@ -74,18 +74,18 @@ def test_max_per_host_is_a_limit_and_says_so() -> None:
         "h1  has 1 replicas of `chat` already (`max_per_host`)",
         "h2  has 1 replicas of `chat` already (`max_per_host`)",
     ]
-    assert hint_of(found) == "change `placement`, lower `replicas`, or add a host"
+    assert hint_of(found) == ("leave `placement.max_per_host` out (h1 takes it then), or set `replicas` to 2")
 
 
 def test_a_host_that_is_not_taken_says_why() -> None:
     scene = Scene({"h1": 1, "h2": 2, "h3": 0}, {"h1": {"labels": {"rack": "r1"}}, "h2": {"labels": {"rack": "r1"}}})
     found = scene.plan({"chat": {"placement": {"gpus": 3, "hosts": {"rack": "r1"}}}})
     assert refusals_of(found) == [
-        "h1  1 of 1 GPUs free, needs 3",
-        "h2  2 of 2 GPUs free, needs 3",
+        "h1  1 of 1 GPUs free, needs 3; it fits with `placement.gpus` 1",
+        "h2  2 of 2 GPUs free, needs 3; it fits with `placement.gpus` 2 or `placement.gpus` 1",
         "h3  is not selected by `placement.hosts`",
     ]
-    assert hint_of(found) == "free a GPU, lower `replicas` or `tensor_parallel`, or add a host"
+    assert hint_of(found) == "set `placement.gpus` to 2 (h2 takes it then)"
 
 
 def test_replicas_of_one_service_that_fit_nowhere_share_one_problem() -> None:
@@ -99,7 +99,7 @@ def test_many_hosts_with_one_reason_share_a_line() -> None:
     scene = Scene({f"h{n:02}": 0 for n in range(40)} | {"big": 1})
     found = scene.plan({"chat": {"placement": {"gpus": 2}}})
     assert refusals_of(found) == [
-        "big              1 of 1 GPUs free, needs 2",
+        "big              1 of 1 GPUs free, needs 2; it fits with `placement.gpus` 1",
         "h00 and 39 more  0 of 0 GPUs free, needs 2",
     ]
 

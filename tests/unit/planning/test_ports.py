@@ -58,7 +58,9 @@ def test_a_range_that_is_used_up() -> None:
 def test_a_fixed_port_held_by_a_process(owner: str | None, said: str) -> None:
     found = Scene({"h1": 0}, seen=listening(8001, owner=owner)).plan({"chat": wish(8001)})
     assert refusals_of(found) == [f"h1  port 8001 is held by {said}"]
-    assert hint_of(found) == "stop what holds the port, choose another `port`, or set `port.on_conflict: next`"
+    assert hint_of(found) == (
+        "stop what holds the port, choose another `port`, or set `port.on_conflict` to next (h1 takes it then)"
+    )
 
 
 @pytest.mark.parametrize(

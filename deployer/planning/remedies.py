@@ -1,0 +1,148 @@
+"""What to change of a service so that its replicas are placed: each change was tried by placing everything anew.
+
+Pure. A bounded number of changes is tried, the nearest first; on large fleets fewer, since each costs a placement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from typing import Any
+
+from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic, Severity
+from deployer.planning.choice import Seen, ServiceChoice
+from deployer.planning.placement import Placer, Unplaced
+from deployer.planning.refusals import no_placement
+from deployer.planning.remedy_changes import ServiceChange, changes_on, general_changes
+from deployer.planning.render_options import check_options
+from deployer.planning.replicas import Found
+from deployer.spec.project import Project
+from deployer.values.names import ReplicaKey
+
+MOST_TRIED = 24  # changes of a plan
+MOST_PLACED = 4000  # hosts and replicas that are looked at, over all of them
+KINDS_OF_HOSTS = 6  # for which changes of their own are looked for
+
+
+@dataclass(slots=True)
+class Trials:
+    """Places a project anew with one service changed."""
+
+    project: Project
+    seen: Seen
+    found: Mapping[ReplicaKey, tuple[Found, ...]]
+    choices: Mapping[str, ServiceChoice]
+    unknown: frozenset[ReplicaKey]
+    left: int = field(init=False)
+    _known: dict[tuple[str, ServiceChange], Mapping[ReplicaKey, str] | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        replicas = sum(choice.service.replicas for choice in self.choices.values())
+        self.left = min(MOST_TRIED, MOST_PLACED // (1 + len(self.seen.facts) + replicas))
+        self._known = {}
+
+    def hosts_with(self, name: str, change: ServiceChange) -> Mapping[ReplicaKey, str] | None:
+        """Where the replicas of the service would be; None where it cannot be changed so, or nobody tried."""
+        key = (name, change)
+        if key not in self._known:
+            if self.left <= 0:
+                return None
+            self.left -= 1
+            self._known[key] = self._placed(name, change)
+        return self._known[key]
+
+    def changed(self, name: str, change: ServiceChange) -> tuple[Project, ServiceChoice]:
+        old = self.choices[name]
+        service = change.applied(self.project.with_backend(name, old.backend_name))
+        return self.project.with_service(name, old.backend_name, service), replace(old, service=service)
+
+    def _placed(self, name: str, change: ServiceChange) -> Mapping[ReplicaKey, str] | None:
+        project, choice = self.changed(name, change)
+        if any(p.severity is Severity.ERROR for p in check_options(project, name, choice.backend)):
+            return None
+        placer = Placer(project, self.seen, self.found)
+        changed = {**self.choices, name: choice}
+        placer.place([one for one in changed.values() if one.is_running], self.unknown)
+        return {key: placed.host for key, placed in placer.placed.items()}
+
+
+def explained(trials: Trials, placer: Placer) -> Iterator[Diagnostic]:
+    """Of each service whose replicas fit nowhere, why not, and what would place them without driving out others."""
+    stay = frozenset(placer.placed)
+    for one in placer.unplaced:
+        yield _explained(trials, placer, one, stay)
+
+
+def _explained(trials: Trials, placer: Placer, one: Unplaced, stay: frozenset[ReplicaKey]) -> Diagnostic:
+    name, wanted = one.choice.name, stay.union(one.keys)
+    where = trials.project.where("services", name)
+    fits: dict[ServiceChange, str] = {}  # change -> a host that takes a replica then
+    refusals = dict(one.refusals)
+    if one.choice.service.overrides:
+        return no_placement(one.keys, where, refusals, ())
+    for hosts in _kinds(refusals, placer):
+        offered = [*changes_on(placer, one.choice, hosts[0])]
+        helps = [change for change in offered if _helps(trials, name, change, wanted, hosts, fits)]
+        good = [change for change in helps if _is_for(trials, placer, change, one, hosts)]
+        for host in hosts if good else ():
+            refusals[host] += f"; it fits with {_one_of(good)}"
+    for change in general_changes(one.choice, len(stay & _keys_of(one.choice)), [*refusals.values()]):
+        every = () if change.asks_for_less else [*refusals]
+        _helps(trials, name, change, stay if change.is_scaling else wanted, every, fits)
+    return no_placement(one.keys, where, refusals, [(change.setting, fits[change]) for change in _nearest(fits)])
+
+
+def _nearest(changes: Iterable[ServiceChange]) -> list[ServiceChange]:
+    """One of each kind: of numbers the largest, which takes least away."""
+    found: dict[object, ServiceChange] = {}
+    for change in changes:
+        other = found.setdefault(change.paths, change)
+        if change.size is not None and other.size is not None and change.size > other.size:
+            found[change.paths] = change
+    return list(found.values())
+
+
+def _helps(
+    trials: Trials,
+    name: str,
+    change: ServiceChange,
+    wanted: frozenset[ReplicaKey],
+    hosts: Sequence[str],
+    fits: dict[ServiceChange, str],
+) -> bool:
+    """With the change all of the service's replicas are placed, and nobody loses a place."""
+    placed = trials.hosts_with(name, change)
+    if placed is None or not wanted <= placed.keys():
+        return False
+    here = sorted({host for key, host in placed.items() if key.service == name})
+    mine = [host for host in here if host in hosts] or here
+    fits.setdefault(change, mine[0] if mine and hosts else "")
+    return True
+
+
+def _is_for(trials: Trials, placer: Placer, change: ServiceChange, one: Unplaced, hosts: Sequence[str]) -> bool:
+    """One of these hosts takes a replica then."""
+    placed = trials.hosts_with(one.choice.name, change) or {}
+    if any(placed.get(key) in hosts for key in one.keys):
+        return True
+    project, choice = trials.changed(one.choice.name, change)
+    return placer.would_take(project, choice, one.keys[0], hosts[0])
+
+
+def _keys_of(choice: ServiceChoice) -> frozenset[ReplicaKey]:
+    return frozenset(ReplicaKey(choice.name, index) for index in range(choice.service.replicas))
+
+
+def _kinds(refusals: Mapping[str, str], placer: Placer) -> list[list[str]]:
+    """Hosts that refused for the same reason, with GPUs of the same kind."""
+    kinds: dict[Any, list[str]] = {}
+    for host, why in sorted(refusals.items()):
+        kinds.setdefault((why.partition(" (")[0], placer.cards_of(host)), []).append(host)
+    return list(kinds.values())[:KINDS_OF_HOSTS]
+
+
+def _one_of(changes: Sequence[ServiceChange]) -> str:
+    from deployer.planning.estimate_fixes import one_of
+
+    return one_of([change.text for change in changes])
