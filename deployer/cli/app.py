@@ -23,7 +23,7 @@ COMMANDS = {
     "facts": "Print everything observed on the hosts, as JSON.",
     "doctor": "Check that the hosts have what they need.",
     "estimate": "Say whether a model fits on GPUs, before anything is fetched.",
-    "lock": "Write down which commit of each model is meant, and the hash of every file.",
+    "lock": "Write down what each model and image is: commits, hashes, digests.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deployer.values.facts import HostFacts, ImageFact
 from deployer.values.image_content import ResolvedImage
 from deployer.values.images import parse_image
@@ -20,16 +22,19 @@ def image_id(facts: HostFacts, image: str, known: Known = None) -> str | None:
     """Of what the host has under this very reference."""
     if isinstance(known, ResolvedImage) and known.pinned:
         return next((found.id for found in facts.images if is_of(found, known)), None)
+    found = next((found.id for found in images_named(facts, image)), None)
+    if found is None and "@" in image and isinstance(known, ResolvedImage):
+        return next((found.id for found in facts.images if is_of(found, known)), None)  # a loaded one has no digest
+    return found
+
+
+def images_named(facts: HostFacts, image: str) -> Iterator[ImageFact]:
     try:
         reference = parse_image(image)
     except ValueError:
-        return None
+        return iter(())
     wanted = str(reference) if reference.digest or reference.tag else f"{reference}:latest"
-    there = (i for i in facts.images if any(_is_reference(name, wanted) for name in (*i.tags, *i.digests)))
-    found = next((image.id for image in there), None)
-    if found is None and reference.digest is not None and isinstance(known, ResolvedImage):
-        return next((image.id for image in facts.images if is_of(image, known)), None)  # a loaded one has no digest
-    return found
+    return (i for i in facts.images if any(_is_reference(name, wanted) for name in (*i.tags, *i.digests)))
 
 
 def is_of(found: ImageFact, known: ResolvedImage) -> bool:

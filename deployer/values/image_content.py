@@ -56,13 +56,15 @@ class ImageContent:
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
     """What a reference stands for. `digest`: of what the registry has under that name, a list of manifests maybe.
-    `pinned`: deploy.lock says so. `archive`: the file on the controller that it comes from, as the spec names it."""
+    `pinned`: deploy.lock says so. `archive`: the file on the controller that it comes from, as the spec names it.
+    `seen`: ids of it on hosts, where no registry could be asked."""
 
     reference: str
     digest: str | None
     platforms: Mapping[str, ImageContent] = field(default_factory=dict)
     pinned: bool = False
     archive: str = ""
+    seen: tuple[str, ...] = ()
 
     def on(self, arch: str) -> ImageContent | None:
         """The image for a host; `arch` as of its facts."""
@@ -72,7 +74,7 @@ class ResolvedImage:
     def ids(self) -> frozenset[str]:
         """All by which a Docker may know it."""
         known = {id_ for content in self.platforms.values() for id_ in content.ids}
-        return frozenset(known | ({self.digest} if self.digest else set()))
+        return frozenset(known | set(self.seen) | ({self.digest} if self.digest else set()))
 
 
 def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:

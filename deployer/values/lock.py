@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic
 from deployer.values.image_content import ResolvedImage
 from deployer.values.weights import Listing
 
@@ -39,3 +40,4 @@ class LockedNow:
     lock: Lock
     moved: Mapping[str, tuple[LockedModel | None, LockedModel]]
     images: Mapping[str, tuple[ResolvedImage | None, ResolvedImage]] = field(default_factory=dict)
+    problems: tuple[Diagnostic, ...] = ()

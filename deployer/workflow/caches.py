@@ -123,8 +123,10 @@ def pull(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     from deployer.engine.perform import Performer
     from deployer.values.events import ApplyResult
     from deployer.workflow.applying import new_apply_id
+    from deployer.workflow.images import registries_of
 
     spec, id_ = session.project.spec, new_apply_id()
-    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs)
+    images = registries_of(session)
+    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs, images=images)
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
     return ApplyResult(id_, outcomes, interrupted=orders.interrupt.is_set)

@@ -48,8 +48,6 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
     )
     reading = read or (read_inside if confined else read_file)
     project = load_files(inputs.files, reading, options)
-    if not any(model.is_fetched for model in project.spec.models.values()):
-        return project
     from deployer.workflow.locking import read_lock, refuse_unlocked
 
     project = replace(project, lock=read_lock(inputs, reading))
@@ -114,4 +112,5 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
         hint = "record them with `deployer facts -o FILE`"
         raise DeployerError(Diagnostic("bad-facts", f"the recorded facts cannot be read: {error}", hint=hint)) from None
     listings = project.lock.listings()
-    return plan(project, observed, Resolved(listings=listings), selection_of(project.spec, inputs.limit, inputs.target))
+    resolved = Resolved(listings=listings, images=project.lock.images)
+    return plan(project, observed, resolved, selection_of(project.spec, inputs.limit, inputs.target))

@@ -119,7 +119,7 @@ def test_a_version_takes_the_place_of_an_image_below_it():
     service = load_text(text % ", version: v2").spec.services["chat"]
     assert (service.image, service.version) == (None, "v2")
     service = load_text(text % ", version: v2, image: 'x:1'").spec.services["chat"]
-    assert (service.image, service.version) == ("x:1", "v2")
+    assert (service.image, service.version) == (Image(name="x:1"), "v2")
 
 
 def test_backends_extend_each_other_and_are_found_by_alias():
