@@ -68,6 +68,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._token(parse_qs(url.query))
         if not self._may_read():
             return self._challenge()
+        if url.path == "/v2/":
+            return self._send(200, b"{}")
         repository, kind, reference = url.path.removeprefix("/v2/").rsplit("/", 2)
         if kind == "manifests":
             separator = "@" if reference.startswith("sha256:") else ":"
@@ -75,6 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if registry.elsewhere:
             return self._send(307, b"", Location=f"{registry.elsewhere}{url.path}")
         return self._blob(reference)
+
+    do_HEAD = do_GET
 
     def _may_read(self) -> bool:
         given, registry = self.headers.get("Authorization", ""), self.registry
@@ -100,7 +104,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if data is None:
             return self._send(404, b"{}")
         kind = (INDEXES if b'"manifests"' in data else MANIFESTS)[0]
-        return self._send(200, data, Content_Type=kind)
+        return self._send(200, data, Content_Type=kind, Docker_Content_Digest=digest_of(data))
 
     def _blob(self, digest: str) -> None:
         data = self.registry.lies.get(digest, self.registry.blobs.get(digest))
@@ -125,7 +129,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 @contextlib.contextmanager
