@@ -24,7 +24,7 @@ COMMANDS = {
     "doctor": "Check that the hosts have what they need.",
     "estimate": "Say whether a model fits on GPUs, before anything is fetched.",
     "nim-profiles": "List the profiles of a service's NIM image, and say which one it takes.",
-    "lock": "Write down which commit of each model is meant, and the hash of every file.",
+    "lock": "Write down what each model and image is: commits, hashes, digests.",
     "plan": "Show what apply would change, and why.",
     "apply": "Make the hosts what the spec says.",
     "destroy": "Remove all that the project runs, and only that.",

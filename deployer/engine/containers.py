@@ -7,8 +7,9 @@ from typing import Any
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.payload import archive, create_body
 from deployer.engine.context import Site, failed
+from deployer.engine.image_names import image_there
 from deployer.engine.lifecycle import LIVE, remove
-from deployer.engine.ownership import inspect_image, look_closely
+from deployer.engine.ownership import look_closely
 from deployer.errors import DeployerError
 from deployer.values.facts import ObservedContainer
 from deployer.values.names import LABEL_APPLY, LABEL_REVISION
@@ -59,11 +60,11 @@ def _runs_as_wanted(operation: CreateContainer, state: ObservedContainer) -> boo
 
 
 def _local_image(operation: CreateContainer, site: Site) -> str:
-    image = inspect_image(site, operation.spec.image)
+    image = image_there(site, operation.spec.image, operation.image_ids)
     if image is None:
         name = operation.spec.image
         raise failed("image-missing", f"image `{name}` is not on the host", "apply again: it is pulled first")
-    return str(image["Id"])
+    return image
 
 
 def _body(operation: CreateContainer, site: Site, image: str, secrets: dict[str, Secret]) -> dict[str, Any]:

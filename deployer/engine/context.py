@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal
@@ -18,6 +18,9 @@ from deployer.spec.language import Hubs, Registry
 from deployer.transport.base import Transport
 from deployer.values.facts import Gpu, ObservedContainer
 from deployer.values.names import STATE_DIR
+
+if TYPE_CHECKING:
+    from deployer.engine.registries import Registries
 
 MAX_WORDS = 1500  # characters of Docker's own words that are looked at
 
@@ -43,6 +46,7 @@ class ApplyContext:
     registries: Mapping[str, Registry] = field(default_factory=dict)
     fence: Callable[[str], None] = no_fence
     hubs: Hubs = Hubs.usual()
+    images: Registries | None = None  # what the controller itself may ask for images
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic
     completing: set[tuple[str, str]] = field(default_factory=set)  # found out: (host, container) without chat template

@@ -19,8 +19,19 @@ from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
-from deployer.values.plan import AwaitReady, EnsureSetup, FetchWeights, MakeDirectory, Operation, Probe, PullImage, Step
+from deployer.values.plan import (
+    AwaitReady,
+    EnsureSetup,
+    FetchWeights,
+    LoadImage,
+    MakeDirectory,
+    Operation,
+    Probe,
+    PullImage,
+    Step,
+)
 
+CHANGES_NOTHING = PullImage | LoadImage | FetchWeights | MakeDirectory | AwaitReady | Probe
 Report = Callable[[Event], object]
 
 
@@ -172,7 +183,7 @@ class _Run:
         self._skip_dependents(step, step.id if isinstance(outcome, StepFailed) else INTERRUPTED)
 
     def _settle_done(self, step: Step) -> None:
-        changes = not isinstance(step.operation, PullImage | FetchWeights | MakeDirectory | AwaitReady | Probe)
+        changes = not isinstance(step.operation, CHANGES_NOTHING)
         if changes or not self._changed.isdisjoint(step.needs):
             self._changed.add(step.id)
         for dependent in self._dependents[step.id]:
@@ -219,7 +230,7 @@ class _Run:
 def _lane(step: Step) -> Hashable:
     """Changes of a host run one after the other, and so do its pulls, and its fetches; waits block nothing."""
     match step.operation:
-        case PullImage():
+        case PullImage() | LoadImage():
             return (step.host, "pull")
         case FetchWeights():
             return (step.host, "fetch")

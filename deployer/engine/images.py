@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,9 @@ from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed
+from deployer.engine.image_names import image_there, name_image
 from deployer.engine.ownership import inspect_image
+from deployer.engine.pull_layers import Layers
 from deployer.engine.streams import Ended, engine_stream
 from deployer.errors import HostError, OperationError
 from deployer.values.images import parse_image
@@ -26,33 +28,71 @@ from deployer.values.plan import PullImage
 STALLED_AFTER = 300.0  # seconds without LEAST_BYTES or another word from Docker
 LEAST_BYTES = 1 << 20
 EVERY = 0.25  # seconds between two reports
+PAUSES = (2.0, 4.0, 8.0)  # seconds before a pull goes on whose registry died on the way
 HUB_LOGIN = "https://index.docker.io/v1/"  # the name under which Docker Hub's logins go (Docker Engine API)
 
 
 def pull_image(operation: PullImage, site: Site) -> str:
-    if inspect_image(site, operation.image) is not None:
-        return "was there already"
+    there = image_there(site, operation.image, operation.ids)
+    if there is not None:
+        return _named(operation, site, there, "was there already")
+    _pull_patiently(operation, site)
+    there = image_there(site, operation.image, operation.ids)
+    if there is None and inspect_image(site, _reference(operation)) is not None:
+        message = f"registry `{operation.registry}` gave another image for `{operation.image}` than was asked for"
+        raise failed("wrong-digest", message, "plan again; where it stays, see what `deployer lock --upgrade` shows")
+    if there is None:
+        raise failed("pull-failed", f"Docker pulled `{operation.image}`, and has no such image", "apply again")
+    return _named(operation, site, there, "")
+
+
+def _named(operation: PullImage, site: Site, id_: str, said: str) -> str:
+    if operation.ids:
+        name_image(site, id_, operation.image)
+    return said
+
+
+def _pull_patiently(operation: PullImage, site: Site) -> None:
+    """A registry that dies on the way is waited for: Docker keeps the layers that are finished, and goes on there."""
     login, secret = _login(operation.registry, site)
-    headers = {"X-Registry-Auth": login} if login else {}
-    pull = Pull(operation, site, secret)
+    pauses: Iterator[float] = iter(())
+    while True:
+        pull = Pull(operation, site, secret)
+        try:
+            return _pull(pull, {"X-Registry-Auth": login} if login else {})
+        except OperationError as error:
+            if pull.layers.fetched:
+                pauses = iter(PAUSES)
+            pause = next(pauses, None) if error.diagnostic.code == "registry-unreachable" else None
+            if pause is None:
+                raise
+            site.watch.progress(0, operation.size, f"{operation.registry} does not answer, trying again")
+            site.watch.pause(pause)
+
+
+def _pull(pull: Pull, headers: Mapping[str, str]) -> None:
+    site, image = pull.site, pull.operation.image
     try:
-        with engine_stream(site.transport, "POST", _path(operation.image), headers) as pieces:
+        with engine_stream(site.transport, "POST", _path(pull.operation), headers) as pieces:
             pull.follow(pieces.next)
     except Refusal as refusal:
         raise pull.refused(_message(refusal.text).get("message") or refusal.text) from None
     except (OSError, http.client.HTTPException) as error:
         raise engine_lost(site.host, broken_by(error)) from None
-    if inspect_image(site, operation.image) is None:
-        if not pull.is_over:
-            raise engine_lost(site.host, f"the pull of `{operation.image}` broke off")
-        raise failed("pull-failed", f"Docker pulled `{operation.image}`, and has no such image", "apply again")
-    return ""
+    if not pull.is_over and inspect_image(site, _reference(pull.operation)) is None:
+        raise engine_lost(site.host, f"the pull of `{image}` broke off")
 
 
-def _path(image: str) -> str:
-    reference = parse_image(image)
-    name, tag = f"{reference.registry}/{reference.repository}", reference.digest or reference.tag or "latest"
+def _path(operation: PullImage) -> str:
+    reference = parse_image(operation.image)
+    name = f"{reference.registry}/{reference.repository}"
+    tag = operation.digest or reference.digest or reference.tag or "latest"
     return "/images/create?" + urlencode({"fromImage": name, "tag": tag})
+
+
+def _reference(operation: PullImage) -> str:
+    """By which Docker knows what it pulled."""
+    return f"{operation.image.partition('@')[0]}@{operation.digest}" if operation.digest else operation.image
 
 
 def _login(registry: str, site: Site) -> tuple[str | None, str | None]:
@@ -77,7 +117,7 @@ class Pull:
     operation: PullImage
     site: Site
     secret: str | None
-    layers: Layers = field(default_factory=lambda: Layers())
+    layers: Layers = field(default_factory=Layers)
     moved: tuple[float, int] = (0.0, 0)
     said: float = 0.0
     is_over: bool = False
@@ -112,7 +152,9 @@ class Pull:
             self.moved = (now, self.layers.fetched)
         if now - self.said >= EVERY:
             self.said = now
-            self.site.watch.progress(self.layers.done, self.layers.total, self.layers.note)
+            total = self.layers.total
+            known = max(self.operation.size or 0, self.layers.done) if self.operation.size else None
+            self.site.watch.progress(self.layers.done, total if total is not None else known, self.layers.note)
 
     def _stalled(self) -> OperationError:
         image, registry = self.operation.image, self.operation.registry
@@ -123,69 +165,6 @@ class Pull:
     def refused(self, words: object) -> OperationError:
         clean = self.site.words(str(words))
         return OperationError(pull_failure(clean, self.operation.image, self.operation.registry, self.secret))
-
-
-@dataclass(slots=True)
-class Layers:
-    """Sums what Docker says about the layers of one pull."""
-
-    done_of: dict[str, int] = field(default_factory=dict)
-    total_of: dict[str, int | None] = field(default_factory=dict)
-    complete: set[str] = field(default_factory=set)
-    last_of: dict[str, int] = field(default_factory=dict)
-    fetched: int = 0  # bytes, those of layers that were begun anew too
-    retrying: str = ""
-
-    def hear(self, message: Mapping[str, Any]) -> None:
-        layer, status = message.get("id"), message.get("status")
-        if not isinstance(layer, str) or not isinstance(status, str) or status.startswith("Pulling from"):
-            return
-        if len(self.total_of) >= 1000 and layer not in self.total_of:
-            return
-        self.retrying = status.lower()[:40] if status.startswith("Retrying in ") else ""
-        detail = message.get("progressDetail")
-        detail = detail if isinstance(detail, dict) else {}
-        self.total_of.setdefault(layer, None)
-        if status == "Already exists":
-            self.total_of[layer] = 0
-            self.complete.add(layer)
-        elif status == "Downloading":
-            self._count(layer, detail)
-        elif status in ("Download complete", "Extracting", "Pull complete"):
-            self._downloaded(layer, detail)
-            if status == "Pull complete":
-                self.complete.add(layer)
-
-    def _count(self, layer: str, detail: Mapping[str, Any]) -> None:
-        current, total = detail.get("current"), detail.get("total")
-        if isinstance(total, int) and total > 0:
-            self.total_of[layer] = total
-        if isinstance(current, int):
-            self.fetched += max(0, current - self.last_of.get(layer, 0))
-            self.last_of[layer] = current
-            self.done_of[layer] = max(current, self.done_of.get(layer, 0))
-
-    def _downloaded(self, layer: str, detail: Mapping[str, Any]) -> None:
-        """Small layers are never said to be downloading; extracting then tells their size."""
-        total = detail.get("total")
-        if self.total_of[layer] is None:
-            self.total_of[layer] = total if isinstance(total, int) else self.done_of.get(layer, 0)
-        self.done_of[layer] = self.total_of[layer] or 0
-
-    @property
-    def done(self) -> int:
-        return sum(self.done_of.values())
-
-    @property
-    def total(self) -> int | None:
-        """None until every layer's size is known."""
-        sizes = list(self.total_of.values())
-        return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
-
-    @property
-    def note(self) -> str:
-        layers = f"{len(self.complete)} of {len(self.total_of)} layers" if self.total_of else ""
-        return f"{layers}, {self.retrying}" if self.retrying else layers
 
 
 def _message(text: str | bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from deployer.dataclass import dataclass
 from deployer.engine.containers import create_container
 from deployer.engine.context import ApplyContext, Site, Transports
 from deployer.engine.directories import make_directory
+from deployer.engine.image_load import load_image
 from deployer.engine.images import pull_image
 from deployer.engine.lifecycle import (
     remove_container,
@@ -30,6 +31,7 @@ from deployer.values.plan import (
     EnsureSetup,
     FetchWeights,
     GiveBack,
+    LoadImage,
     MakeDirectory,
     Operation,
     Probe,
@@ -69,6 +71,8 @@ class Performer:
         match operation:
             case PullImage():
                 return pull_image(operation, site)
+            case LoadImage():
+                return load_image(operation, site)
             case FetchWeights():
                 return fetch_weights(operation, site)
             case MakeDirectory():

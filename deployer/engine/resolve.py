@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployer.engine.hubs import Hubs
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError
+from deployer.planning.image_sources import archives_of
 from deployer.spec.language import DeploySpec, Model
 from deployer.spec.project import Project
+from deployer.values.image_content import ResolvedImage
 from deployer.values.resolved import Resolved, Unresolved
 from deployer.values.secrets import SecretRef, fingerprint
 from deployer.values.weights import Listing
 
+if TYPE_CHECKING:
+    from deployer.engine.registries import Registries
+
+Images = Mapping[str, ResolvedImage | Unresolved]
 AT_ONCE = 8  # scrypt takes 16 MiB and a core
 
 
@@ -24,23 +32,60 @@ def resolve(
     project: Project,
     store: SecretStore,
     environment: Mapping[str, str] | None = None,
-    known: Mapping[str, Listing | Unresolved] | None = None,
+    known: Resolved | None = None,
 ) -> Resolved:
-    """Fingerprints of all secrets that a service is given, and what the sources of its models have. What cannot be had
-    is Unresolved, never an error. `known`: listings that stand, and are not asked for again."""
+    """Fingerprints of all secrets that a service is given, what the sources of its models have, and the images of
+    deploy.lock and of archives. What cannot be had is Unresolved, never an error. `known`: what was said before; what
+    hubs and registries said then stands, and is not asked for again."""
     names, models = used_secrets(project.spec), used_models(project.spec)
+    images = resolved_images(project, store, environment or {}, known.images if known is not None else {})
+    layers = known.layers if known is not None else {}
     if not names and not models:
-        return Resolved()
+        return Resolved(images=images, layers=layers)
     hubs = Hubs(project.spec, store, environment or {}, Path(project.path).parent)
     locked = project.lock.listings()
-    standing = {name: found for name, found in (known or {}).items() if isinstance(found, Listing)}
+    listings = known.listings if known is not None else {}
+    standing = {name: found for name, found in listings.items() if isinstance(found, Listing)}
     with ThreadPoolExecutor(min(AT_ONCE, len(names) + len(models))) as pool:
         found = pool.map(partial(_fingerprint, project.spec, store), names)
         listed = pool.map(
             lambda model: standing.get(model.reference) or hubs.listing(model, locked.get(model.reference)), models
         )
         references = (model.reference for model in models)
-        return Resolved(dict(zip(names, found, strict=True)), listings=dict(zip(references, listed, strict=True)))
+        return Resolved(
+            dict(zip(names, found, strict=True)),
+            listings=dict(zip(references, listed, strict=True)),
+            images=images,
+            layers=layers,
+        )
+
+
+def resolved_images(
+    project: Project, store: SecretStore, environment: Mapping[str, str], said: Images
+) -> dict[str, ResolvedImage | Unresolved]:
+    """Those that stand: as deploy.lock has them, as they lie in archives, and as registries said before."""
+    found: dict[str, ResolvedImage | Unresolved] = {**said, **project.lock.images}
+    archives = archives_of(project.spec)
+    if not archives:
+        return found
+    from deployer.engine.registries import Registries
+
+    registries = Registries(project.spec.registries, store, environment, Path(project.path).parent)
+    for image, archive in sorted(archives.items()):
+        found[image] = _in_archive(registries, image, archive, project.lock.images.get(image))
+    return found
+
+
+def _in_archive(
+    registries: Registries, image: str, archive: str, locked: ResolvedImage | None
+) -> ResolvedImage | Unresolved:
+    found = registries.looked_up(image, archive)
+    if isinstance(found, Unresolved):
+        return found
+    if locked is not None and not locked.ids & found.ids:
+        why = f"`{archive}` holds another image than deploy.lock says"
+        return Unresolved(why, f"look at it, then run `deployer lock --upgrade {image}`")
+    return replace(found, pinned=True)
 
 
 def used_models(spec: DeploySpec) -> tuple[Model, ...]:

@@ -7,7 +7,7 @@ import http.client
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from deployer.docker.calls import Refusal
@@ -82,17 +82,37 @@ def engine_stream(
     connection = transport.engine()
     try:
         connection.request(method, path, headers=dict(headers))
-        sock = connection.sock
-        response = connection.getresponse()
-        if response.status != 200:
-            raise Refusal(response.status, response.read(MAX_REFUSAL).decode("utf-8", "replace"))
-        sock.settimeout(None)  # whoever waits for the pieces bounds the wait
-        pieces = Pieces(response, read)
-        try:
+        with _answer(connection, read) as pieces:
             yield pieces
-        finally:
-            pieces.leave()
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
     finally:
         connection.close()
+
+
+@contextmanager
+def engine_upload(transport: Transport, path: str, size: int, body: Iterable[bytes]) -> Iterator[Pieces]:
+    """The same for a request that brings `size` bytes along. An engine that refuses before it has them all is heard."""
+    connection = transport.engine()
+    try:
+        headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer, or its absence, says why
+            connection.request("POST", path, body=body, headers=headers)
+        with _answer(connection, read_line) as pieces:
+            yield pieces
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _answer(connection: http.client.HTTPConnection, read: Read) -> Iterator[Pieces]:
+    sock = connection.sock
+    response = connection.getresponse()
+    if response.status != 200:
+        raise Refusal(response.status, response.read(MAX_REFUSAL).decode("utf-8", "replace"))
+    sock.settimeout(None)  # whoever waits for the pieces bounds the wait
+    pieces = Pieces(response, read)
+    try:
+        yield pieces
+    finally:
+        pieces.leave()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads

@@ -10,6 +10,7 @@ from deployer.values.plan import (
     EnsureSetup,
     FetchWeights,
     GiveBack,
+    LoadImage,
     MakeDirectory,
     Operation,
     Probe,
@@ -27,6 +28,8 @@ def operation_text(operation: Operation) -> str:
     match operation:
         case PullImage(image=image):
             return f"pull image {image}"
+        case LoadImage(image=image, archive=archive):
+            return f"bring image {image}" + (f" from {archive}" if archive else "")
         case FetchWeights(manifest=manifest, by=by):
             return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
         case MakeDirectory(path=path):

@@ -22,6 +22,7 @@ from deployer.spec.project import Project
 from deployer.values.canonical import canonical_json, digest_of
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
+from deployer.values.image_content import ResolvedImage
 from deployer.values.names import (
     LABEL_DECISIONS,
     LABEL_ID,
@@ -45,7 +46,8 @@ from deployer.values.setup import SetupTask
 @dataclass(frozen=True, slots=True)
 class DesiredReplica:
     """A replica as it shall be. `secrets`: fingerprints of the secrets it is given; None where not at hand. `edited`:
-    what people edited since its present container was made, for people."""
+    what people edited since its present container was made, for people. `image`: what the name of its image stands
+    for, where that was looked up."""
 
     key: ReplicaKey
     placed: Placed
@@ -57,6 +59,15 @@ class DesiredReplica:
     secrets: Mapping[str, str | None] = field(default_factory=dict)
     edited: tuple[str, ...] = ()
     setup: tuple[SetupTask, ...] = ()
+    image: ResolvedImage | Unresolved | None = None
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """By which a Docker may know its image, where deploy.lock, an archive or a digest say which one it is."""
+        known = self.image
+        if not isinstance(known, ResolvedImage) or not (known.pinned or "@" in self.container.image):
+            return ()
+        return tuple(sorted(known.ids))
 
     @property
     def host(self) -> str:
@@ -118,6 +129,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         secrets={name: _fingerprint(wanted.resolved, name) for name in container.secret_names},
         edited=edits_since(written, choice, here) if here is not None else (),
         setup=render_setup(request),
+        image=wanted.resolved.images.get(container.image),
     )
 
 

@@ -11,8 +11,10 @@ from deployer.planning.claims import Claim, claims_held, claims_of, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
 from deployer.planning.handmade import HandMade
+from deployer.planning.local_images import is_of
 from deployer.planning.owed import fallback
 from deployer.planning.replicas import Found, surplus
+from deployer.values.image_content import ResolvedImage
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
 from deployer.values.setup import SetupTask
@@ -81,7 +83,7 @@ def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bo
     if old is None:
         return False
     same = next((i for i in items if i.is_live and i.container.name == replica.name), None)
-    if same is not None and not _rotated(replica, same):
+    if same is not None and not _outdated(replica, same):
         return False
     if same is None and _why_other(replica, old, (), _is_unfinished(old, items))[0] is Cause.DEFAULT:
         return False
@@ -155,7 +157,7 @@ def _match(replica: DesiredReplica, items: tuple[Found, ...]) -> Found | None:
 
 
 def _is_as_good(replica: DesiredReplica, item: Found) -> bool:
-    return item.is_live and item.recorded.spec is not None and not _rotated(replica, item)
+    return item.is_live and item.recorded.spec is not None and not _outdated(replica, item)
 
 
 def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Reason) -> Change:
@@ -165,9 +167,9 @@ def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Rea
 def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], more: Sequence[Found]) -> Change:
     """The container exists: is it running, verified, and given today's secrets?"""
     container = match.container
-    rotated = _rotated(replica, match)
-    if rotated:
-        return _change(replica, Action.REPLACE, Cause.CHANGE, *map(_rotation, rotated))
+    outdated = _outdated(replica, match)
+    if outdated:
+        return _change(replica, Action.REPLACE, Cause.CHANGE, *outdated)
     if match.recorded.spec is None:
         return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
     if not match.is_live:
@@ -208,6 +210,27 @@ def _why_down(match: Found) -> Reason:
         memory = ", out of memory" if container.oom_killed else ""
         return Reason("exited", f"its container exited with code {container.exit_code}{memory}")
     return Reason(container.status, f"its container is {container.status}")
+
+
+def _outdated(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
+    """What makes another container of one that was made from the very same."""
+    return (*(_rotation(name) for name in _rotated(replica, match)), *_other_image(replica, match))
+
+
+def _other_image(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
+    """It runs another image of that name than the one that is pinned."""
+    wanted, has, spec = replica.image, match.container.image_id, match.recorded.spec
+    if not isinstance(wanted, ResolvedImage) or not wanted.pinned or not has:
+        return ()
+    if spec is None or spec.image != replica.container.image:
+        return ()  # that says enough
+    image = next((image for image in match.facts.images if image.id == has), None)
+    if has in wanted.ids or (image is not None and is_of(image, wanted)):
+        return ()
+    content = wanted.on(match.facts.arch)
+    now = (content.config.digest if content is not None else wanted.digest or "")[:19]
+    where = f"`{wanted.archive}`" if wanted.archive else "deploy.lock"
+    return (Reason("image-moved", f"its image `{wanted.reference}` is {has[:19]}, {where} has {now}"),)
 
 
 def _rotated(replica: DesiredReplica, match: Found) -> list[str]:
@@ -264,8 +287,7 @@ def _why_other(
 
 
 def _what_was_asked(replica: DesiredReplica, old: Found) -> tuple[Reason, ...]:
-    reasons = [_rotation(name) for name in _rotated(replica, old)]
-    return (*reasons, *(Reason("spec-changed", edit) for edit in replica.edited))
+    return (*_outdated(replica, old), *(Reason("spec-changed", edit) for edit in replica.edited))
 
 
 def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tuple[Reason, ...]:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from deployer.errors import Diagnostic, Severity
 from deployer.formats.text import one_line
 from deployer.planning.cached import bytes_missing, cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
+from deployer.planning.image_sources import bringing
+from deployer.planning.image_sources import bytes_missing as layers_missing
 from deployer.planning.local_images import is_there
 from deployer.planning.steplist import StepList
 from deployer.planning.weights import code_of
 from deployer.spec.project import Project
-from deployer.values.images import registry_of
+from deployer.values.image_content import ResolvedImage
 from deployer.values.plan import FetchWeights, MakeDirectory, PullImage, Step
 
+Layers = Mapping[str, tuple[str, ...]]  # by host, the chains of layers that its Docker has
 
-def image_steps(steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
-    """The pull, shared by all replicas of the host; none where the image is there."""
-    image = new.container.image
+
+def image_steps(project: Project, steps: StepList, new: DesiredReplica, layers: Layers) -> tuple[str, ...]:
+    """What brings the image, shared by all replicas of the host; nothing where it is there."""
+    image, facts = new.container.image, new.placed.facts
     id_ = f"{new.host}/pull/{image}"
-    if id_ not in steps.steps and is_there(new.placed.facts, image):
+    if id_ in steps.steps:
+        return (id_,)
+    if is_there(facts, image, new.image):
         return ()
-    operation = PullImage(image, registry_of(image))
-    return (steps.shared(id_, new.host, operation, f"replica `{new.key}` runs it"),)
+    operation = bringing(image, project.spec.hosts[new.host], facts, new.image)
+    content = new.image.on(facts.arch) if isinstance(new.image, ResolvedImage) else None
+    missing = layers_missing(content, layers.get(new.host, ())) if content is not None else None
+    if isinstance(operation, PullImage):
+        operation = replace(operation, size=missing)
+    why = f"replica `{new.key}` runs it"
+    return (steps.add(Step(id_, new.host, operation, why=why, bytes=missing)),)
 
 
 def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tuple[str, ...]:

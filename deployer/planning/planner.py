@@ -15,10 +15,11 @@ from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
-from deployer.planning.fetching import code_warnings
+from deployer.planning.fetching import Layers, code_warnings
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
+from deployer.planning.image_sources import unknown_images
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
@@ -42,6 +43,7 @@ from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
 
 ALL = Selection()
+NO_LAYERS: Layers = {}
 
 
 def plan(project: Project, observed: ObservedState, resolved: Resolved, selection: Selection = ALL) -> Plan:
@@ -75,7 +77,9 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     changes += tuple(Handover(change) for change in unknown)
     changes, entangled = selected(changes, selection)
     problems += entangled
-    return replace(_assemble(project, observed, changes, choices, desired, problems), questions=questions)
+    problems += unknown_images(project, desired, resolved.images)
+    made_plan = _assemble(project, observed, changes, choices, desired, problems, resolved.layers)
+    return replace(made_plan, questions=questions)
 
 
 def plan_destroy(project: Project, observed: ObservedState, selection: Selection = ALL) -> Plan:
@@ -109,8 +113,9 @@ def _assemble(
     choices: Mapping[str, ServiceChoice],
     desired: Mapping[ReplicaKey, DesiredReplica],
     problems: list[Diagnostic],
+    layers: Layers = NO_LAYERS,
 ) -> Plan:
-    rollout = Rollout(project, changes)
+    rollout = Rollout(project, changes, layers)
     steps = rollout.lay_out()
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)

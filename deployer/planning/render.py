@@ -40,11 +40,11 @@ API_KEYS = "/etc/deployer/api-keys"
 def choose_image(service: Service, pin: BackendPin | None, backend: Backend, with_gpus: bool) -> str:
     """The image: the service's, its version's, the pin's, the pin's version's, or the backend's default."""
     if service.image is not None:
-        return service.image
+        return service.image.name
     version = service.version
     if version is None and pin is not None:
         if pin.image is not None:
-            return pin.image
+            return pin.image.name
         version = pin.version
     images = backend.images
     repository = images.repository if with_gpus else images.cpu_repository or images.repository

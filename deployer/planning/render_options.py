@@ -116,7 +116,7 @@ def check_options(
     """What this backend refuses of a service, or would ignore, each with its place in the spec; warnings too. `said`:
     what images that it may run said of their flags."""
     service = project.with_backend(name, backend.name, overrides)
-    version = version_of(service, service.image, backend) if service.image else service.version
+    version = version_of(service, service.image.name, backend) if service.image else service.version
     known = Known(backend, version, said)
     found: list[Diagnostic] = []
     found.extend(_notices(project, name, backend))

@@ -16,7 +16,7 @@ from deployer.planning.availability import Downs
 from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
-from deployer.planning.fetching import directory_steps, image_steps, weight_steps
+from deployer.planning.fetching import Layers, directory_steps, image_steps, weight_steps
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
@@ -52,6 +52,7 @@ class Rollout:
 
     project: Project
     handovers: tuple[Handover, ...]
+    layers: Layers = field(default_factory=dict)
     steps: StepList = field(default_factory=StepList)
     stops: dict[ReplicaKey, list[str]] = field(default_factory=dict)
     answered: dict[ReplicaKey, str] = field(default_factory=dict)
@@ -113,10 +114,10 @@ class Rollout:
 
     def _successor(self, swap: Swap, window: tuple[str, ...]) -> None:
         h, new = swap.handover, swap.new
-        prepared = (*image_steps(self.steps, new), *self._prepared(new), *window)
+        prepared = (*image_steps(self.project, self.steps, new, self.layers), *self._prepared(new), *window)
         if swap.renamed is not None:
             prepared = (self._rename_away(swap, prepared),)
-        create = CreateContainer(new.name, new.container, labels_of(self.project, new))
+        create = CreateContainer(new.name, new.container, labels_of(self.project, new), new.image_ids)
         first = self._add(h, new.host, "create", create, prepared, swap.own, why=_why(h))
         # what an earlier apply left under this very name is gone once its successor is created
         self.cleared |= {f.container.id for f in h.stale if (f.host, f.container.name) == (new.host, new.name)}

@@ -20,10 +20,16 @@ from deployer.spec.language.base import listed, parse_text, secret_or_text
 from deployer.spec.language.container import SecretFileOptions, ShippedFileOptions, short_file, short_secret_file
 from deployer.spec.language.hosts import short_group
 from deployer.spec.language.project import Defaults, SecretSource
-from deployer.spec.language.services import ServedModel, short_port
+from deployer.spec.language.services import Image, ServedModel, short_image, short_port
 
-SHORT_FORMS = {short_port: "number", short_file: "path", short_secret_file: "secret", short_group: "hosts"}
-ONE_OF = (SecretSource, ShippedFileOptions, SecretFileOptions)  # their keys exclude each other
+SHORT_FORMS = {
+    short_port: "number",
+    short_file: "path",
+    short_secret_file: "secret",
+    short_group: "hosts",
+    short_image: "name",
+}
+ONE_OF = (SecretSource, ShippedFileOptions, SecretFileOptions, Image)  # their keys exclude each other
 
 
 class Kind(Enum):

@@ -1,4 +1,4 @@
-"""deploy.lock as a value: which commit of each model, with the size and SHA-256 of every file."""
+"""deploy.lock as a value: which commit of each model, with the size and SHA-256 of every file; what each image is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic
+from deployer.values.image_content import ResolvedImage
 from deployer.values.weights import Listing
 
 
@@ -20,9 +22,10 @@ class LockedModel:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """`models` by their names in the spec."""
+    """`models` by their names in the spec, `images` by theirs."""
 
     models: Mapping[str, LockedModel] = field(default_factory=dict)
+    images: Mapping[str, ResolvedImage] = field(default_factory=dict)
 
     def listings(self) -> dict[str, Listing]:
         """By reference."""
@@ -31,8 +34,10 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class LockedNow:
-    """What `lock` wrote. `moved`: by model the entry before (None: there was none) and the one now."""
+    """What `lock` wrote. `moved`: by model the entry before (None: there was none) and the one now; `images` so too."""
 
     path: str
     lock: Lock
     moved: Mapping[str, tuple[LockedModel | None, LockedModel]]
+    images: Mapping[str, tuple[ResolvedImage | None, ResolvedImage]] = field(default_factory=dict)
+    problems: tuple[Diagnostic, ...] = ()

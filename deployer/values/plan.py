@@ -14,6 +14,7 @@ from typing import Any, Literal
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
+from deployer.values.image_content import ImageContent
 from deployer.values.names import ReplicaKey
 from deployer.values.setup import SetupTask
 from deployer.values.weights import Manifest
@@ -87,9 +88,27 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class PullImage:
+    """`digest`: of what the registry has under that name, so that all hosts get the same; None: whatever it means by
+    then. `ids`: by which Docker may know the image afterwards; (): whatever comes. `size`: bytes to fetch."""
+
     image: str
     registry: str  # the registry's host, for its login
+    digest: str | None = None
+    ids: tuple[str, ...] = ()
+    size: int | None = None
     op: Literal["pull-image"] = "pull-image"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadImage:
+    """Brings an image from the controller: out of `archive`, a file there, or of a registry that the host need not
+    reach. Only layers that the host lacks are sent."""
+
+    image: str
+    content: ImageContent
+    digest: str | None = None
+    archive: str = ""
+    op: Literal["load-image"] = "load-image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +134,13 @@ class MakeDirectory:
 @dataclass(frozen=True, slots=True)
 class CreateContainer:
     """Creates `name` with the restart policy `no` and puts its files and secret files into it; not started.
-    Replaces a leftover of that name only if that one is ours and does not run."""
+    Replaces a leftover of that name only if that one is ours and does not run. `image_ids`: by which Docker may know
+    the image, where more than its name is known."""
 
     name: str
     spec: ContainerSpec
     labels: Mapping[str, str]  # ours, all of them but `deployer.apply`, which the apply adds
+    image_ids: tuple[str, ...] = ()
     op: Literal["create-container"] = "create-container"
 
 
@@ -261,6 +282,7 @@ class SetupQuestion:
 
 Operation = (
     PullImage
+    | LoadImage
     | FetchWeights
     | MakeDirectory
     | CreateContainer

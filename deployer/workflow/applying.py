@@ -23,6 +23,7 @@ from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
 from deployer.workflow.closing import Closing
+from deployer.workflow.images import registries_of
 from deployer.workflow.looking import speaking
 from deployer.workflow.orders import Orders
 from deployer.workflow.session import Planned, Session
@@ -76,6 +77,7 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         spec.registries,
         leases.fence,
         hubs=spec.hubs,
+        images=registries_of(session),
         gpus=known,
         built_in=built_in_backends(spec),
     )

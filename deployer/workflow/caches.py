@@ -14,7 +14,7 @@ from deployer.planning.cached import cache_of
 from deployer.planning.caches import Needed, judge_cache, removals
 from deployer.planning.presence import hosts_to_ask
 from deployer.values.cache import CachedModel, Checked, HostCache, Removal
-from deployer.values.plan import FetchWeights, PullImage
+from deployer.values.plan import FetchWeights, LoadImage, PullImage
 from deployer.weights.inventory import read_contents, remove
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _removed(transport: Transport, removal: Removal) -> int | OperationError:
 
 def pulling(planned: Planned) -> Planned:
     """The part of a plan that only brings images and weights to the hosts."""
-    steps = tuple(s for s in planned.plan.steps if isinstance(s.operation, FetchWeights | PullImage))
+    steps = tuple(s for s in planned.plan.steps if isinstance(s.operation, FetchWeights | PullImage | LoadImage))
     alone = tuple(replace(step, needs=(), on_failure=(), elsewhere=()) for step in steps)
     return replace(planned, plan=replace(planned.plan, steps=alone, changes=()))
 
@@ -123,8 +123,10 @@ def pull(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     from deployer.engine.perform import Performer
     from deployer.values.events import ApplyResult
     from deployer.workflow.applying import new_apply_id
+    from deployer.workflow.images import registries_of
 
     spec, id_ = session.project.spec, new_apply_id()
-    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs)
+    images = registries_of(session)
+    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs, images=images)
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
     return ApplyResult(id_, outcomes, interrupted=orders.interrupt.is_set)

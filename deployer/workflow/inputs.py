@@ -49,8 +49,6 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
     )
     reading = read or (read_inside if confined else read_file)
     project = load_files(inputs.files, reading, options)
-    if not any(model.is_fetched for model in project.spec.models.values()):
-        return project
     from deployer.workflow.locking import read_lock, refuse_unlocked
 
     project = replace(project, lock=read_lock(inputs, reading))
@@ -106,8 +104,9 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     from deployer.values.resolved import Resolved
 
     project = load(inputs, confined=True)
-    observed, listings = recorded_state(facts), project.lock.listings()
-    return plan(project, observed, Resolved(listings=listings), selection_of(project.spec, inputs.limit, inputs.target))
+    observed = recorded_state(facts)
+    resolved = Resolved(listings=project.lock.listings(), images=project.lock.images)
+    return plan(project, observed, resolved, selection_of(project.spec, inputs.limit, inputs.target))
 
 
 def recorded_state(facts: bytes) -> ObservedState:

@@ -16,6 +16,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic, RefusedError
 from deployer.values.canonical import digest
 from deployer.values.codec import from_data, parse_json, to_data
+from deployer.values.image_content import ResolvedImage
 from deployer.values.weights import Listing
 from deployer.workflow.inputs import Inputs, load
 from deployer.workflow.sources import Sources
@@ -52,6 +53,8 @@ class Carried:
     plan: str  # digest
     setup: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)  # what running containers said
     listings: Mapping[str, Listing] = field(default_factory=dict)  # what the sources of models had
+    images: Mapping[str, ResolvedImage] = field(default_factory=dict)  # what registries and archives had
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of images, by host
 
 
 def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any]:
@@ -73,8 +76,10 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
     known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
     resolved = planned.resolved
     listings = {name: found for name, found in resolved.listings.items() if isinstance(found, Listing)}
+    images = {name: found for name, found in resolved.images.items() if isinstance(found, ResolvedImage)}
     made = digest(to_data(planned.plan))
-    body = Carried(FORMAT, spec, facts_to_data(planned.observed), known, made, resolved.setup, listings)
+    observed = facts_to_data(planned.observed)
+    body = Carried(FORMAT, spec, observed, known, made, resolved.setup, listings, images, resolved.layers)
     data: dict[str, Any] = to_data(body)
     return data
 
@@ -114,7 +119,7 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
         raise _refused("plan-damaged", f"the saved plan cannot be read: {error}") from None
     names = project.spec.secrets
     known = {n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names}
-    resolved = Resolved(known, body.setup, body.listings)
+    resolved = Resolved(known, body.setup, body.listings, body.images, body.layers)
     made = plan(project, observed, resolved, selection_of(project.spec, body.spec.limit, body.spec.target))
     if digest(to_data(made)) != body.plan:
         raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from deployer.values.facts import ObservedState
     from deployer.values.history import Applied
     from deployer.values.plan import Plan
-    from deployer.values.resolved import Resolved, Unresolved
-    from deployer.values.weights import Listing
+    from deployer.values.resolved import Resolved
     from deployer.workflow.orders import Orders
 
 Report = Callable[[Event], object]
@@ -49,9 +48,9 @@ class Session:
 
     def __init__(self, project: Project, fleet: Fleet, secrets: SecretStore, report: Report) -> None:
         self.project, self.fleet, self.secrets = project, fleet, secrets
-        self._report = report
+        self.report = report
         self.inputs, self.sources = Inputs(), Sources()
-        self._listings: Mapping[str, Listing | Unresolved] = {}
+        self._said: Resolved | None = None
 
     @classmethod
     def open(cls, inputs: Inputs, report: Report) -> Session:
@@ -106,7 +105,7 @@ class Session:
         asked = {
             name: Question(paths[name], of_cache[name]) for name in hosts_to_ask(self.project.spec) if name not in seen
         }
-        hosts = Spoken(self.fleet, self._report)
+        hosts = Spoken(self.fleet, self.report)
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
         if any(facts.image_flags for facts in found.reachable.values()):
             from deployer.planning.askable import with_own_flags
@@ -125,7 +124,7 @@ class Session:
         if ask_images:
             from deployer.workflow.asking import ask
 
-            unasked = ask(self, observed, self._report)
+            unasked = ask(self, observed, self.report)
             observed = self.observe()
         tried: Mapping[str, GpuTrial] = {}
         if try_gpus:
@@ -148,18 +147,23 @@ class Session:
         from deployer.planning.ahead import prepare
         from deployer.planning.arrivals import without_arrivals
         from deployer.planning.planner import plan, plan_destroy
+        from deployer.workflow.images import looked_up
+        from deployer.workflow.locking import refuse_unlocked_images
 
         prepare(self.project.spec)
-        self._listings = then.resolved.listings if then is not None else self._listings
-        environment, listed = self.inputs.environment, self._listings
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, listed)
-        self._listings = resolved.listings
+        said = then.resolved if then is not None else self._said
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets, self.inputs.environment, said)
         observed = looking.result()
         if then is not None:
             observed = without_arrivals(observed, then.observed)
         if destroy:
             return Planned(self.project, observed, resolved, plan_destroy(self.project, observed, chosen), True)
         found = plan(self.project, observed, resolved, chosen)
+        asked = looked_up(self, found, resolved)
+        if asked is not resolved:
+            resolved, found = asked, plan(self.project, observed, asked, chosen)
+        self._said = resolved
+        refuse_unlocked_images(self, found)
         if found.questions:
             resolved = replace(resolved, setup=self._ask_setup(found))
             found = plan(self.project, observed, resolved, chosen)
@@ -171,13 +175,13 @@ class Session:
 
         spec = self.project.spec
         context = ApplyContext(spec.project, spec.id, "", self.secrets)
-        return ask_setup(found.questions, context, self.fleet, self._report)
+        return ask_setup(found.questions, context, self.fleet, self.report)
 
     def apply(self, planned: Planned, orders: Orders) -> ApplyResult:
         """Does what was planned, if the hosts still are what the plan was made for; see `applying`."""
         from deployer.workflow.applying import apply
 
-        self._report = orders.report
+        self.report = orders.report
         return apply(self, planned, orders)
 
     def settle(self, planned: Planned) -> tuple[Diagnostic, ...]:

@@ -38,7 +38,7 @@ def plan_supposed(inputs: Inputs, facts: bytes, suppositions: Iterable[Suppositi
     project = load_supposed(inputs, wanted)
     what = _meant(now, project, wanted)
     observed = supposed_facts(project, recorded_state(facts), what)
-    resolved = Resolved(listings=supposed_listings(project, what))
+    resolved = Resolved(listings=supposed_listings(project, what), images=project.lock.images)
     after = plan(project, observed, resolved, selection_of(project.spec, inputs.limit, inputs.target))
     return WhatIf(tuple(map(supposed_words, wanted)), after, differences(before, after))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import itertools
+import json
 import tarfile
 import threading
 from collections.abc import Mapping
@@ -43,11 +45,17 @@ def _already_set() -> threading.Event:
     return event
 
 
+def familiar(name: str) -> str:
+    """As Docker shows a name."""
+    return name.removeprefix("docker.io/library/").removeprefix("docker.io/")
+
+
 @dataclass(frozen=True)
 class FakeImage:
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ("/bin/stub",)
+    diff_ids: tuple[str, ...] = ()
 
 
 @dataclass
@@ -149,12 +157,15 @@ class FakeEngine:
             url = f"https://{host}/v2/{path}/manifests/{tag}"
             why = f'Head "{url}": ' + ("no basic auth credentials" if login is None else "unauthorized")
             raise Answer(500, why if login is None else f"{why}: authentication required")
-        image = registry.images.get(f"{path}:{tag}")
+        separator = "@" if tag.startswith("sha256:") else ":"
+        image = registry.images.get(f"{path}{separator}{tag}")
         if image is None:
             raise Answer(404, f"manifest for {name}:{tag} not found: manifest unknown: manifest unknown")
         layer = image.id.removeprefix("sha256:")[:12]
         if not registry.breaks_off:
-            self.images[f"{name}:{tag}"] = image
+            self.images[f"{name}{separator}{tag}"] = image
+            for known in [k for k, found in registry.images.items() if found is image and "@" in k]:
+                self.images[f"{host}/{known}"] = image
         return [
             {"status": f"Pulling from {path}", "id": tag},
             {"status": "Pulling fs layer", "progressDetail": {}, "id": layer},
@@ -164,6 +175,32 @@ class FakeEngine:
             {"status": "Pull complete", "progressDetail": {}, "id": layer},
             {"status": f"Status: Downloaded newer image for {name}:{tag}"},
         ]
+
+    def load(self, data: bytes) -> str:
+        """As `docker load`: layers that some image has already need no file. ValueError in Docker's words."""
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            files = {m.name: tar.extractfile(m) for m in tar.getmembers()}
+            read = {name: file.read() for name, file in files.items() if file is not None}
+        (entry,) = json.loads(read["manifest.json"])
+        config = json.loads(read[entry["Config"]])
+        diff_ids = tuple(config["rootfs"]["diff_ids"])
+        there = {image.diff_ids[: i + 1] for image in self.images.values() for i in range(len(image.diff_ids))}
+        for index, (diff_id, layer) in enumerate(zip(diff_ids, entry["Layers"], strict=True)):
+            if diff_ids[: index + 1] in there:
+                continue
+            if layer not in read:
+                raise ValueError(f"open /var/lib/docker/tmp/docker-import-1/{layer}: no such file or directory")
+            unpacked = gzip.decompress(read[layer]) if read[layer][:2] == b"\x1f\x8b" else read[layer]
+            if (got := "sha256:" + hashlib.sha256(unpacked).hexdigest()) != diff_id:
+                raise ValueError(f'invalid diffID for layer {index}: expected "{diff_id}", got "{got}"')
+        image_id = "sha256:" + hashlib.sha256(read[entry["Config"]]).hexdigest()
+        names = entry["RepoTags"] or [image_id]
+        for name in names:
+            self.images[familiar(name)] = FakeImage(image_id, config["config"].get("Labels") or {}, diff_ids=diff_ids)
+        return str(names[0])
+
+    def tag(self, reference: str, name: str) -> None:
+        self.images[familiar(name)] = self.image(reference)
 
     # --- containers ------------------------------------------------------------------
 

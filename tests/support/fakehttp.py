@@ -106,12 +106,42 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         image = self.server.engine.image(reference)
         names = [name for name, known in self.server.engine.images.items() if known.id == image.id]
         config = {"Labels": dict(image.labels) or None, "Cmd": list(image.command)}
-        self.send(200, {"Id": image.id, "RepoTags": names, "RepoDigests": [], "Config": config, "Size": 1024})
+        tags, digests = [n for n in names if ":" in n and "@" not in n], [n for n in names if "@" in n]
+        layers = {"Type": "layers", "Layers": list(image.diff_ids)}
+        known = {"Id": image.id, "RepoTags": tags, "RepoDigests": digests, "Config": config, "Size": 1024}
+        self.send(200, {**known, "RootFS": layers})
+
+    def images(self, _: str) -> None:
+        wanted = json.loads(self.query.get("filters", "{}")).get("label", [])
+        listed = []
+        for image in {image.id: image for image in self.server.engine.images.values()}.values():
+            if all(f"{key}={value}" in wanted for key, value in image.labels.items()) or not wanted:
+                listed.append({"Id": image.id, "Labels": dict(image.labels), "RepoTags": [], "RepoDigests": []})
+        self.send(200, [entry for entry in listed if not wanted or entry["Labels"]])
+
+    def info(self, _: str) -> None:
+        self.send(200, {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]})
+
+    def load(self, _: str) -> None:
+        try:
+            name = self.server.engine.load(self.body)
+            lines = [{"status": "Loading layer", "progressDetail": {}}, {"stream": f"Loaded image: {name}\n"}]
+        except ValueError as error:
+            lines = [{"errorDetail": {"message": str(error)}, "error": str(error)}]
+        self.send(200, raw=b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))
+
+    def tag(self, reference: str) -> None:
+        self.server.engine.tag(reference, f"{self.query['repo']}:{self.query.get('tag', 'latest')}")
+        self.send(201)
 
     def untag(self, name: str) -> None:
-        if self.server.engine.images.pop(name, None) is None:
+        images = self.server.engine.images
+        gone = [known for known, image in images.items() if name in (known, image.id)]
+        if not gone:
             raise Answer(404, f"No such image: {name}")
-        self.send(200, [{"Untagged": name}])
+        for known in gone:
+            del images[known]
+        self.send(200, [{"Untagged": known} for known in gone])
 
     def pull(self, _: str) -> None:
         header = self.headers.get("X-Registry-Auth")
@@ -239,6 +269,10 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     ("GET", r"/version", EngineHandler.version),
     ("GET", r"/_ping", EngineHandler.ping),
     ("HEAD", r"/_ping", EngineHandler.ping),
+    ("GET", r"/info", EngineHandler.info),
+    ("GET", r"/images/json", EngineHandler.images),
+    ("POST", r"/images/load", EngineHandler.load),
+    ("POST", r"/images/(.+)/tag", EngineHandler.tag),
     ("GET", r"/images/(.+)/json", EngineHandler.image),
     ("DELETE", r"/images/(.+)", EngineHandler.untag),
     ("POST", r"/images/create", EngineHandler.pull),

@@ -29,6 +29,7 @@ from deployer.values.plan import (
     EnsureSetup,
     FetchWeights,
     GiveBack,
+    LoadImage,
     MakeDirectory,
     Operation,
     Probe,
@@ -262,7 +263,7 @@ class World:
 
     def _perform(self, host: str, operation: Operation) -> None:  # noqa: C901
         match operation:
-            case PullImage(image=image):
+            case PullImage(image=image) | LoadImage(image=image):
                 self.images[host].add(image)
             case MakeDirectory():
                 pass

@@ -62,10 +62,10 @@ def _check_service(checked: Checked, name: str, service: Service) -> None:
 def _images(service: Service) -> Iterator[tuple[KeyPath, str]]:
     """Those that are written; which one a backend has by itself is known when it is planned."""
     if service.image is not None:
-        yield ("image",), service.image
+        yield ("image",), service.image.name
     for index, override in enumerate(service.overrides):
         if override.image is not None:
-            yield ("overrides", index, "image"), override.image
+            yield ("overrides", index, "image"), override.image.name
 
 
 def is_latest(image: str) -> bool:

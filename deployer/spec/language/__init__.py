@@ -9,9 +9,10 @@ from deployer.spec.language.hosts import GpuSelection, Group, Host, Inventory
 from deployer.spec.language.models import Model
 from deployer.spec.language.options import Options
 from deployer.spec.language.project import DeploySpec, Hub, Hubs, Policy, Registry, Rule, SecretSource
-from deployer.spec.language.services import Health, Placement, Port, Rollout, Service
+from deployer.spec.language.services import Health, Image, Placement, Port, Rollout, Service
 
 __all__ = [
-    "BackendPin", "Container", "DeploySpec", "GpuSelection", "Group", "Health", "Host", "Hub", "Hubs", "Inventory",
-    "Model", "Options", "Placement", "Policy", "Port", "Registry", "Rollout", "Rule", "SecretSource", "Service",
+    "BackendPin", "Container", "DeploySpec", "GpuSelection", "Group", "Health", "Host", "Hub", "Hubs", "Image",
+    "Inventory", "Model", "Options", "Placement", "Policy", "Port", "Registry", "Rollout", "Rule", "SecretSource",
+    "Service",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from deployer.spec.language.base import Section, Text, TextOrSecret, Texts
-from deployer.spec.language.services import ApiPaths, Port, short_port
+from deployer.spec.language.services import ApiPaths, Image, Port, short_image, short_port
 
 
 class BackendPin(Section):
@@ -13,7 +13,7 @@ class BackendPin(Section):
 
     extends: str | None = None
     version: Text | None = None
-    image: Text | None = None
+    image: Annotated[Image, BeforeValidator(short_image)] | None = None
     template: str | None = None  # file beside the spec, rendered in a sandbox
     args: Texts = ()
     env: dict[str, TextOrSecret] = Field(default_factory=dict)

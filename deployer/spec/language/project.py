@@ -30,6 +30,8 @@ class Registry(Section):
     username: Text | None = None
     password: Secret | None = None
     mirror: Annotated[str | None, NotYet("set it in the host's daemon.json")] = None
+    ca: str | None = Field(None, description="file of its CA on the controller; Docker's own place for it is looked at")
+    plain_http: bool = Field(False, description="it has no TLS; the hosts' Docker has to know that too")
 
 
 class Hub(Section):

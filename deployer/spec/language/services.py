@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts, parse_size
+from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts, parse_size, parse_text
 from deployer.spec.language.container import Container
 from deployer.spec.language.models import Category
 from deployer.spec.language.options import Options
@@ -113,13 +113,28 @@ class ServedModel(Section):
     category: Category | None = Field(None, description="beats the model's")
 
 
+class Image(Section):
+    """The name of an image, for short; with `archive`, a file on the controller that it is loaded from: a tar as
+    `docker save` writes it, or an OCI layout."""
+
+    name: Text
+    archive: str | None = Field(None, description="a tar of `docker save`, or an OCI layout, beside the spec")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def short_image(value: object) -> object:
+    return {"name": parse_text(value)} if isinstance(value, str | int | float) else value
+
+
 class Override(Section):
     """Settings of a service on hosts whose GPUs are all of one kind. What decides how many GPUs a replica gets, and
     where it goes, cannot differ."""
 
     gpu: GpuFilter
     version: Text | None = None
-    image: Text | None = None
+    image: Annotated[Image, BeforeValidator(short_image)] | None = None
     options: Options = Options.usual()
     args: Texts = Field((), description="appended to with `args+`")
     env: dict[str, TextOrSecret] = Field(default_factory=dict)
@@ -145,7 +160,7 @@ class Service(Section):
     models: tuple[ServedModel, ...] = Field((), description="for backends that serve several at once")
     backend: str | None = None
     version: Text | None = None
-    image: Text | None = None
+    image: Annotated[Image, BeforeValidator(short_image)] | None = None
     profiles: Texts = ()
     served_name: Texts = ()
     replicas: int = Field(1, ge=0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from deployer.engine.context import ApplyContext
 from deployer.engine.perform import Performer
+from deployer.engine.registries import Registries
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
@@ -68,6 +69,7 @@ class Bench:
         environ = {name.upper(): value for name, value in SECRETS.items()}
         self.secrets = SecretStore(sources, SourceReader(self.directory, environ), {})
         self.registries: dict[str, Registry] = {}
+        self.images: Registries | None = None
 
     @property
     def docker(self) -> Any:
@@ -78,7 +80,10 @@ class Bench:
     @property
     def context(self) -> ApplyContext:
         state = str(self.directory / "state")
-        return ApplyContext(PROJECT, IDENTITY, self.apply, self.secrets, self.registries, state_dir=state)
+        images = self.images
+        return ApplyContext(
+            PROJECT, IDENTITY, self.apply, self.secrets, self.registries, images=images, state_dir=state
+        )
 
     def perform(self, operation: Operation, watch: Watch | None = None) -> str:
         watch = watch or Watch("step", "here", operation_text(operation), self.events.append)

@@ -37,8 +37,9 @@ def fake() -> Iterator[Place]:
     state = host.engine_state
     plain = FakeImage(_image_id("plain"))
     state.images = {IMAGE: plain, LABELLED: FakeImage(_image_id("labelled"), LABELLED_LABELS)}
+    by_digest = f"{PUSHED.partition(':')[0]}@{_image_id('manifest')}"
     state.registries = {
-        "127.0.0.1:5000": FakeRegistry({PUSHED: plain}),
+        "127.0.0.1:5000": FakeRegistry({PUSHED: plain, by_digest: plain}),
         "127.0.0.1:5001": FakeRegistry({PUSHED: plain}, login=":".join(LOGIN)),
     }
     yield Place(host, "127.0.0.1:5000", "127.0.0.1:5001")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from docker.errors import ImageNotFound
@@ -72,3 +73,16 @@ def test_a_registry_that_is_not_there(bench: Bench) -> None:
     assert found.code == "registry-unreachable"
     assert "127.0.0.1:1" in found.message
     assert "connection refused" in found.message
+
+
+def test_another_image_than_the_one_that_was_looked_up(bench: Bench) -> None:
+    operation = replace(pull(bench.open_registry), ids=("sha256:" + "0" * 64,))
+    assert bench.failure(operation).code == "wrong-digest"
+
+
+def test_the_login_goes_with_the_request_alone(bench: Bench) -> None:
+    bench.registries = {bench.closed_registry: login("login")}
+    bench.perform(pull(bench.closed_registry))
+    assert bench.failure(pull(bench.closed_registry, "models/other:1")).code in ("image-not-found", "registry-denied")
+    bench.registries = {}
+    assert bench.failure(pull(bench.closed_registry, "models/stub:2")).code == "registry-denied"

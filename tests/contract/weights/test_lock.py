@@ -23,7 +23,7 @@ project: locks
 hosts: {{here: {{connection: local}}}}
 hubs: {{hf: {{endpoint: '{hub.url}'}}}}
 models: {{m: {{source: hf://org/name}}}}
-services: {{chat: {{model: m, backend: llama.cpp, placement: {{gpus: none}}}}}}
+services: {{chat: {{model: m, backend: llama.cpp, image: "127.0.0.1:9/stub:1", placement: {{gpus: none}}}}}}
 """
     (tmp_path / "deploy.yaml").write_text(text)
     hub.repo("org/name", {"config.json": b"{}", "m.gguf": BIG})

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from deployer.engine.context import ApplyContext, Site
-from deployer.engine.images import LEAST_BYTES, STALLED_AFTER, Layers, Pull, pull_image
+from deployer.engine.images import LEAST_BYTES, STALLED_AFTER, Pull, pull_image
+from deployer.engine.pull_layers import Layers
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.streams import Ended

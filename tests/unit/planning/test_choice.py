@@ -115,7 +115,11 @@ def test_a_category_that_the_backend_does_not_serve() -> None:
 def test_an_extended_backend() -> None:
     extended = {"mine": {"extends": "base", "image": "reg.local/mine:3"}, "base": {"extends": "llama.cpp"}}
     choice = chosen(scene(GGUF, backends=extended), backend="mine")
-    assert (choice.backend.name, choice.backend_name, choice.pin.image) == ("llama.cpp", "mine", "reg.local/mine:3")
+    assert (choice.backend.name, choice.backend_name, choice.pin.image.name) == (
+        "llama.cpp",
+        "mine",
+        "reg.local/mine:3",
+    )
 
 
 def test_a_backend_that_is_not_known() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from deployer.spec.language import Image
 from tests.unit.spec.texts import BASE, SERVICE, load_files, load_text, only_problem, problems
 
 
@@ -114,11 +115,11 @@ def test_short_forms_merge_like_the_long_ones():
 
 def test_a_version_takes_the_place_of_an_image_below_it():
     text = BASE + "backends: {vllm: {image: 'mine:1'}}\nservices: {chat: {model: tiny, backend: vllm%s}}\n"
-    assert load_text(text % "").spec.services["chat"].image == "mine:1"
+    assert load_text(text % "").spec.services["chat"].image == Image(name="mine:1")
     service = load_text(text % ", version: v2").spec.services["chat"]
     assert (service.image, service.version) == (None, "v2")
     service = load_text(text % ", version: v2, image: 'x:1'").spec.services["chat"]
-    assert (service.image, service.version) == ("x:1", "v2")
+    assert (service.image, service.version) == (Image(name="x:1"), "v2")
 
 
 def test_backends_extend_each_other_and_are_found_by_alias():
@@ -131,7 +132,11 @@ def test_backends_extend_each_other_and_are_found_by_alias():
         "  b: {model: tiny, backend: Llama-Server}\n"
     )
     services = load_text(text).spec.services
-    assert (services["a"].image, services["a"].env, services["a"].args) == ("mine:1", {"A": "1", "B": "2"}, ("x",))
+    assert (services["a"].image, services["a"].env, services["a"].args) == (
+        Image(name="mine:1"),
+        {"A": "1", "B": "2"},
+        ("x",),
+    )
     assert (services["b"].version, services["b"].image) == ("b1", None)
 
 

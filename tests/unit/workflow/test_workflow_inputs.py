@@ -35,7 +35,7 @@ def test_the_command_line_beats_the_environment_and_that_the_spec(tmp_path: Path
 
     def loaded(inputs: Inputs) -> tuple[str | None, tuple[str, ...]]:
         service = load(inputs).spec.services["chat"]
-        return service.image, service.served_name
+        return str(service.image), service.served_name
 
     assert loaded(Inputs((path,))) == ("reg.local/llama:b1", ("a",))
     assert loaded(Inputs((path,), environment=environment)) == ("reg.local/llama:b2", ("z",))
