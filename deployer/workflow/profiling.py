@@ -62,7 +62,7 @@ def profiles_recorded(inputs: Inputs, name: str, text: bytes, gpu: tuple[str, in
     of_others = gpu is not None  # what the image said then was said of other GPUs
     profiles = (replace(profile, said="unsaid") if of_others else profile for profile in found.profiles)
     known = ImageProfiles("", "", tuple(profiles))
-    return NimReport(name, (_judged(project, name, service, "", (known, cards, service.image or "")),))
+    return NimReport(name, (_judged(project, name, service, "", (known, cards, str(service.image or ""))),))
 
 
 def nim_service(project: Project, name: str) -> Service:

@@ -130,7 +130,7 @@ class Session:
         if try_gpus:
             from deployer.workflow.proving import prove
 
-            tried = prove(self, observed, self._report)
+            tried = prove(self, observed, self.report)
         return diagnose(self.project, observed, unasked, tried)
 
     def plan(
