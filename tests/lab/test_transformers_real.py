@@ -14,7 +14,7 @@ chat:
   model: tiny-hf
   backend: container
   image: "{vllm.ENGINE.image}"                 # it has transformers and what its server needs
-  served_name: [tiny]
+  served_name: [/models/tiny-hf]               # it is pinned to that, and answers to no other name
   container:
     entrypoint: [transformers, serve]
     tmpfs: {{/tmp: size=64m}}
