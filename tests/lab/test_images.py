@@ -16,6 +16,7 @@ from labkit.relay import BadRegistry
 HOST = "lab2"
 STANDIN = 'chat: {model: tiny, image: %s, env: {STANDIN_DELAY: "0"}}'
 NAMES = "docker images --format '{{.Repository}}:{{.Tag}}'"
+NOTES = "docker images --format '{{.ID}} {{.Repository}}' | grep note | cut -d' ' -f1 | sort -u"
 
 
 def stand_in(note: str) -> Image:
@@ -30,7 +31,7 @@ def no_image(lab: Lab, project: Project, tmp_path: Path) -> Iterator[None]:
     project.environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     lab.sh(HOST, f"docker rmi -f {STAND_IN} >/dev/null")
     yield
-    lab.sh(HOST, f"docker ps -aq | xargs -r docker rm -f >/dev/null; {NAMES} | grep note | xargs -r docker rmi -f")
+    lab.sh(HOST, f"docker ps -aq | xargs -r docker rm -f >/dev/null; {NOTES} | xargs -r docker rmi -f")
     lab.run(HOST, "docker", "pull", "-q", STAND_IN)
 
 

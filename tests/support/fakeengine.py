@@ -145,6 +145,7 @@ class FakeEngine:
     # --- images --------------------------------------------------------------------
 
     def image(self, reference: str) -> FakeImage:
+        reference = familiar(reference)
         for name, image in self.images.items():
             if reference in (image.id, name, name.removesuffix(":latest")):
                 return image
