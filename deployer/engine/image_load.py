@@ -17,6 +17,7 @@ from deployer.docker.layers import chains_there, parts_there
 from deployer.docker.loadtar import Load, loads, padding, tag_of
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there, name_image
+from deployer.engine.mirrors import pulled_as
 from deployer.engine.registries import Registries
 from deployer.engine.streams import Ended, Pieces, engine_upload
 from deployer.errors import HostError, OperationError
@@ -75,7 +76,8 @@ def _fetched(known: Registries, operation: LoadImage, site: Site, wanted: ImageC
     follow = Follower(site, wanted.size, "from its registry to this machine")
     with known.reader(operation.image) as reader:
         store = known.blobs(site.watch.pause)
-        return fetch_image(store, reader, operation.image, wanted, lambda done, total: follow(done))
+        image = pulled_as(operation.image, known.known)
+        return fetch_image(store, reader, image, wanted, lambda done, total: follow(done))
 
 
 @dataclass(slots=True)

@@ -28,3 +28,13 @@ def name_image(site: Site, id_: str, image: str) -> None:
             site.transport.docker().tag(id_, named, reference.tag or "latest")
     except Refusal as refusal:
         raise site.refused(refusal, "name image", image) from None
+
+
+def forget_name(site: Site, name: str) -> None:
+    """Takes one of several names from an image; the image stays."""
+    try:
+        with engine_calls(site.host):
+            site.transport.docker().remove_image(name, noprune=True)
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise site.refused(refusal, "forget", name) from None

@@ -9,7 +9,7 @@ import base64
 import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,12 +17,13 @@ from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed
-from deployer.engine.image_names import image_there, name_image
+from deployer.engine.image_names import forget_name, image_there, name_image
+from deployer.engine.mirrors import pulled_as
 from deployer.engine.ownership import inspect_image
 from deployer.engine.pull_layers import Layers
 from deployer.engine.streams import Ended, engine_stream
 from deployer.errors import HostError, OperationError
-from deployer.values.images import parse_image
+from deployer.values.images import parse_image, registry_of
 from deployer.values.plan import PullImage
 
 STALLED_AFTER = 300.0  # seconds without LEAST_BYTES or another word from Docker
@@ -36,13 +37,19 @@ def pull_image(operation: PullImage, site: Site) -> str:
     there = image_there(site, operation.image, operation.ids)
     if there is not None:
         return _named(operation, site, there, "was there already")
-    _pull_patiently(operation, site)
-    there = image_there(site, operation.image, operation.ids)
-    if there is None and inspect_image(site, _reference(operation)) is not None:
-        message = f"registry `{operation.registry}` gave another image for `{operation.image}` than was asked for"
-        raise failed("wrong-digest", message, "plan again; where it stays, see what `deployer lock --upgrade` shows")
-    if there is None:
+    source = replace(operation, image=pulled_as(operation.image, site.context.registries))
+    source = replace(source, registry=registry_of(source.image))
+    _pull_patiently(source, site)
+    came = inspect_image(site, _reference(source))
+    if came is None:
         raise failed("pull-failed", f"Docker pulled `{operation.image}`, and has no such image", "apply again")
+    there = image_there(site, operation.image, operation.ids) if operation.ids else str(came["Id"])
+    if there is None:
+        message = f"registry `{source.registry}` gave another image for `{operation.image}` than was asked for"
+        raise failed("wrong-digest", message, "plan again; where it stays, see what `deployer lock --upgrade` shows")
+    if source.image != operation.image:
+        name_image(site, there, operation.image)
+        forget_name(site, _reference(source))
     return _named(operation, site, there, "")
 
 

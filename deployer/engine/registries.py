@@ -4,9 +4,11 @@ of the controller where their images are kept on the way to hosts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.dataclass import dataclass
+from deployer.engine.mirrors import pulled_as
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError
 from deployer.images.access import Access, ca_of, docker_login, endpoint_of
@@ -32,12 +34,12 @@ class Registries:
 
     def reader(self, image: str) -> RegistryReader:
         """For this image; close it. OperationError for a secret that is not at hand."""
-        return RegistryReader(self.access(registry_of(image)))
+        return RegistryReader(self.access(registry_of(pulled_as(image, self.known))))
 
     def resolve(self, image: str) -> ResolvedImage:
         """OperationError."""
         with self.reader(image) as reader:
-            return reader.resolve(image)
+            return replace(reader.resolve(pulled_as(image, self.known)), reference=image)
 
     def looked_up(self, image: str, archive: str = "") -> ResolvedImage | Unresolved:
         """Why there is no answer is a value."""

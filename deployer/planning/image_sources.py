@@ -17,8 +17,6 @@ from deployer.values.names import ReplicaKey
 from deployer.values.plan import LoadImage, PullImage
 from deployer.values.resolved import Unresolved
 
-NOT_ASKED = Unresolved("no registry was asked", "write deploy.lock with `deployer lock`, or plan with hosts")
-
 
 def archives_of(spec: DeploySpec) -> dict[str, str]:
     """By the name of the image, the file that it is loaded from."""
@@ -58,13 +56,18 @@ def unknown_images(
     desired: Mapping[ReplicaKey, DesiredReplica],
     images: Mapping[str, ResolvedImage | Unresolved],
 ) -> Iterator[Diagnostic]:
-    """Images that the controller has to bring, and of which it could not say what they are; one error an image."""
+    """Images that the controller has to bring, and of which it could not say what they are; one error an image. One
+    that nobody was asked about, as where no host is, is none."""
     archives, said = archives_of(project.spec), set()
     for key, replica in sorted(desired.items()):
         image, facts = replica.container.image, replica.placed.facts
-        known = images.get(image, NOT_ASKED)
-        host = project.spec.hosts[replica.host]
-        if image in said or not is_brought(host, known, archives, image) or is_there(facts, image, known):
+        known, host = images.get(image), project.spec.hosts[replica.host]
+        if (
+            known is None
+            or image in said
+            or not is_brought(host, known, archives, image)
+            or is_there(facts, image, known)
+        ):
             continue
         problem = _problem(project, key, image, known, facts)
         if problem is not None:

@@ -61,12 +61,15 @@ class FakeImage:
 @dataclass
 class FakeRegistry:
     """`login` is what it wants, as `user:password`; pulls begin, and go on when `hangs` is set. `breaks_off`: then the
-    engine dies."""
+    engine dies. `dies`: so many pulls end before their layers are there, and after the first none begins any more until
+    that number is used up."""
 
     images: dict[str, FakeImage] = field(default_factory=dict)  # by NAME:TAG
     login: str | None = None
     hangs: threading.Event = field(default_factory=_already_set)
     breaks_off: bool = False
+    dies: int = 0
+    pulls: int = 0
 
 
 @dataclass
@@ -142,6 +145,7 @@ class FakeEngine:
     # --- images --------------------------------------------------------------------
 
     def image(self, reference: str) -> FakeImage:
+        reference = familiar(reference)
         for name, image in self.images.items():
             if reference in (image.id, name, name.removesuffix(":latest")):
                 return image
@@ -162,6 +166,11 @@ class FakeEngine:
         if image is None:
             raise Answer(404, f"manifest for {name}:{tag} not found: manifest unknown: manifest unknown")
         layer = image.id.removeprefix("sha256:")[:12]
+        registry.pulls += 1
+        if registry.pulls <= registry.dies:
+            some = {"status": "Downloading", "progressDetail": {"current": 512, "total": 1024}, "id": layer}
+            refused = f'Get "http://{host}/v2/": dial tcp {host}: connect: connection refused'
+            return [*([some] if registry.pulls == 1 else []), {"errorDetail": {"message": refused}, "error": refused}]
         if not registry.breaks_off:
             self.images[f"{name}{separator}{tag}"] = image
             for known in [k for k, found in registry.images.items() if found is image and "@" in k]:

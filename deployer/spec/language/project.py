@@ -26,10 +26,15 @@ class SecretSource(Section):
         return self
 
 
+MIRROR = r"^[A-Za-z0-9.\[\]:-]+(/[a-z0-9._-]+)*$"
+
+
 class Registry(Section):
     username: Text | None = None
     password: Secret | None = None
-    mirror: Annotated[str | None, NotYet("set it in the host's daemon.json")] = None
+    mirror: str | None = Field(
+        None, pattern=MIRROR, description="asked instead of it, by hosts too: REGISTRY or REGISTRY/PREFIX"
+    )
     ca: str | None = Field(None, description="file of its CA on the controller; Docker's own place for it is looked at")
     plain_http: bool = Field(False, description="it has no TLS; the hosts' Docker has to know that too")
 

@@ -86,3 +86,15 @@ def test_the_login_goes_with_the_request_alone(bench: Bench) -> None:
     assert bench.failure(pull(bench.closed_registry, "models/other:1")).code in ("image-not-found", "registry-denied")
     bench.registries = {}
     assert bench.failure(pull(bench.closed_registry, "models/stub:2")).code == "registry-denied"
+
+
+@pytest.mark.parametrize("name", ["models/stub:1", "docker.io/models/stub:1"])
+def test_a_mirror_is_asked_instead_and_leaves_no_name_behind(bench: Bench, name: str) -> None:
+    bench.registries = {"docker.io": Registry(mirror=bench.open_registry)}
+    with contextlib.suppress(ImageNotFound):
+        bench.docker.remove_image(PUSHED)
+    assert bench.perform(PullImage(name, "docker.io")) == ""
+    assert PUSHED in bench.docker.inspect_image(name)["RepoTags"]
+    assert f"{bench.open_registry}/{PUSHED}" not in bench.docker.inspect_image(name)["RepoTags"]
+    assert bench.perform(PullImage(name, "docker.io")) == "was there already"
+    bench.docker.remove_image(PUSHED)

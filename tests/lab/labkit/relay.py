@@ -13,21 +13,26 @@ CHUNK = 16384
 
 class BadRegistry:
     """Passes everything on; what comes from the registry at `rate` bytes a second (None: as it comes). It may die and
-    come back at the same address."""
+    come back at the same address. `at`: where it listens, by default where the hosts reach it."""
 
-    def __init__(self, gateway: str, registry_port: int, rate: float | None = None) -> None:
+    def __init__(self, gateway: str, registry_port: int, rate: float | None = None, at: str | None = None) -> None:
         self.rate = rate
         self.passed = 0  # bytes from the registry
         self._registry = (gateway, registry_port)
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
-        self._address = self._listen((gateway, 0))
+        self._address = self._listen((at or gateway, 0))
 
     @property
     def name(self) -> str:
         """As the hosts know it."""
         return f"registry.lab:{self._address[1]}"
+
+    @property
+    def address(self) -> str:
+        """As this machine knows it."""
+        return f"{self._address[0]}:{self._address[1]}"
 
     def die(self) -> None:
         """Nobody listens any more, and all connections are reset."""

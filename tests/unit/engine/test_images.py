@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,61 @@ def test_a_docker_that_ends_in_the_middle_has_not_pulled(host: FakeHost) -> None
         pull_image(OPERATION, site(host, Clock(0.0), []))
     assert caught.value.diagnostic.code == "engine-lost"
     assert "broke off" in caught.value.diagnostic.message
+
+
+# --- a registry that dies on the way ---------------------------------------------------------
+
+
+class Hurried(threading.Event):
+    """Nobody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += [timeout] if timeout else []
+        return self.is_set()
+
+
+def dying(host: FakeHost, times: int) -> tuple[list[float], list[Event], OperationError | None]:
+    host.engine_state.registries[REGISTRY].dies = times
+    events: list[Event] = []
+    place, hurried = site(host, Clock(1.0), events), Hurried()
+    place = replace(place, watch=replace(place.watch, abandoned=hurried))
+    try:
+        pull_image(OPERATION, place)
+    except OperationError as error:
+        return hurried.waits, events, error
+    return hurried.waits, events, None
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_registry_that_comes_back_is_waited_for(host: FakeHost, times: int) -> None:
+    waits, events, error = dying(host, times)
+    assert error is None
+    assert waits == [2.0, 4.0, 8.0][:times]
+    assert any(isinstance(e, StepProgress) and "does not answer, trying again" in e.what for e in events)
+
+
+def test_a_registry_that_stays_away_is_given_up_in_the_end(host: FakeHost) -> None:
+    waits, _, error = dying(host, 99)
+    assert error is not None
+    assert error.diagnostic.code == "registry-unreachable"
+    assert waits == [2.0, 4.0, 8.0]
+
+
+def test_a_registry_that_never_answered_is_not_waited_for(host: FakeHost) -> None:
+    del host.engine_state.registries[REGISTRY]
+    with pytest.raises(OperationError) as caught:
+        pull_image(OPERATION, site(host, Clock(1.0), []))
+    assert caught.value.diagnostic.code == "registry-unreachable"
+
+
+def test_bytes_of_all_are_known_before_docker_says_them(host: FakeHost) -> None:
+    clock = Clock(1.0)
+    events: list[Event] = []
+    pull = Pull(replace(OPERATION, size=5000), site(host, clock, events), None)
+    waiting = {"id": "b", "status": "Waiting", "progressDetail": {}}
+    pull.follow(Scripted(clock, 1.0, [waiting, downloading("a", 100, 1000)], None).next)
+    assert [(e.done, e.total) for e in events if isinstance(e, StepProgress)][-1] == (100, 5000)
