@@ -14,7 +14,8 @@ from deployer.values.container import ContainerSpec
 
 PATIENCE = 60.0  # seconds
 MEMORY = 1 << 30  # bytes
-ENV = {"NVIDIA_DISABLE_REQUIRE": "1"}  # whether the driver suits the image is another question
+# With the driver's programs, which an image may do without; whether the driver suits the image is another question.
+ENV = {"NVIDIA_DISABLE_REQUIRE": "1", "NVIDIA_DRIVER_CAPABILITIES": "utility,compute"}
 
 
 def try_gpus(image: tuple[str, str], service: str, gpus: tuple[str, ...], site: Site) -> GpuTrial:

@@ -9,6 +9,7 @@ from deployer import backends
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
 from deployer.errors import SpecError
+from deployer.planning.adapted import adapted
 from deployer.planning.choice import base_backend
 from deployer.planning.hosts import hosts_named
 from deployer.planning.own_help import said_by
@@ -47,8 +48,10 @@ def _of_service(project: Project, name: str, *, silent: bool = False) -> Iterato
         for with_gpus in (True, False):
             if backend is None or service is None or not (backend.help or silent):
                 continue
+            model = project.spec.models.get(service.each()[0].model or "")
+            adapted_to = adapted(backend, project, named, model) if model is not None else backend
             try:
-                image = choose_image(service, project.spec.backends.get(named), backend, with_gpus)
+                image = choose_image(service, project.spec.backends.get(named), adapted_to, with_gpus)
             except SpecError:
                 continue
             if silent or (service.container.command is None and service.container.entrypoint is None):

@@ -45,7 +45,8 @@ def gpu_container_check(facts: HostFacts, tried: GpuTrial | None) -> Iterator[Ch
 def _is_about_the_image(tried: GpuTrial) -> bool:
     """musl and other images that the driver's program does not run in."""
     said = " ".join(tried.said)
-    return "no such file or directory" in said and "nvidia-container" not in said and "libnvidia" not in said
+    does_not_start = "no such file or directory" in said or "executable file not found" in said
+    return does_not_start and "nvidia-container" not in said and "libnvidia" not in said
 
 
 def gpu_remedy(facts: HostFacts, tried: GpuTrial) -> str:

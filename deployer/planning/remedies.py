@@ -21,7 +21,7 @@ from deployer.spec.project import Project
 from deployer.values.names import ReplicaKey
 
 MOST_TRIED = 24  # changes of a plan
-MOST_PLACED = 4000  # hosts and replicas that are looked at, over all of them
+MOST_PLACED = 2500  # hosts and replicas that are looked at, over all of them
 KINDS_OF_HOSTS = 6  # for which changes of their own are looked for
 
 
