@@ -43,7 +43,7 @@ def image_steps(project: Project, steps: StepList, new: DesiredReplica, layers: 
 def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
     """The fetch of each model that the host does not have whole, shared by all replicas of the host."""
     placed, host = new.placed, project.spec.hosts[new.host]
-    found = []
+    found: list[str] = []
     for model in (placed.model, *placed.others, placed.draft):
         cached = model.cached if model is not None else None
         manifest = cached.files if cached is not None else None

@@ -181,7 +181,7 @@ class Session:
             planned = replace(planned, resolved=resolved, plan=plan(self.project, observed, resolved, chosen))
         return planned
 
-    def _with_answers(self, first: Planned, said: Resolved, chosen: Selection) -> Planned:
+    def _with_answers(self, first: Planned, said: Resolved | None, chosen: Selection) -> Planned:
         """Where something is to be done, the plan with what hubs and registries say; what was `said` is not asked."""
         from deployer.engine.resolve import resolve
         from deployer.planning.found import with_found
