@@ -63,4 +63,6 @@ def _refused(project: Project, replica: DesiredReplica, model: Model, cached: Ca
         return None
     copy, why = found
     message = f"the copy of {cached.files.source} in `{copy.folder}` on host `{replica.host}` is not used: {why}"
-    return warning("copy-refused", message, hint=f"it is fetched into `{host.cache_dir}`, unless the copy is put right")
+    is_older = copy.commit not in ("", cached.commit)
+    otherwise = f"`revision: {copy.commit}` of the model would use the copy" if is_older else "or put the copy right"
+    return warning("copy-refused", message, hint=f"it is fetched into `{host.cache_dir}`; {otherwise}")

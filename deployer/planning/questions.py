@@ -38,6 +38,8 @@ def folders(project: Project) -> dict[str, tuple[str, ...]]:
 def copies(project: Project) -> dict[str, tuple[str, ...]]:
     """For each host of the spec the places where copies of its models may be that deployer did not make."""
     spec = project.spec
+    if not any(host.model_dirs for host in spec.hosts.values()):
+        return dict.fromkeys(spec.hosts, ())
     return {name: places_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in _fetched(project).items()}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.dataclass import dataclass
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
-from deployer.workflow.looking import Spoken, begun
+from deployer.workflow.looking import Spoken, begun, speaking
 from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class Session:
 
         found, resolved, observed = first.plan, first.resolved, first.observed
         if first.leaves_open and (found.steps or found.has_errors):
-            listings = resolve(self.project, self.secrets, self.inputs.environment, said).listings
+            with speaking(self.report, lambda seconds: f"still asking hubs for models ({seconds:.0f} s)"):
+                listings = resolve(self.project, self.secrets, self.inputs.environment, said).listings
             resolved = replace(resolved, listings=with_found(self.project, listings, observed.reachable))
             found = plan(self.project, observed, resolved, chosen)
         asked = looked_up(self, found, resolved)

@@ -146,6 +146,13 @@ def test_a_copy_that_is_not_the_model_is_said_and_fetched_anew(copy: Copy, why: 
     assert said(plan, "copy-refused") == [f"the copy of {SOURCE} in `{copy.folder}` on host `h1` is not used: {why}"]
 
 
+def test_a_copy_of_another_commit_can_be_asked_for() -> None:
+    (problem,) = [p for p in Hosts({"h1": (snapshot(SECOND),)}).plan().problems if p.code == "copy-refused"]
+    assert f"`revision: {SECOND}` of the model would use the copy" in (problem.hint or "")
+    hosts = Hosts({"h1": (snapshot(SECOND),)}, listing(SECOND, pinned=True))
+    assert mount_of(hosts.plan(revision=SECOND))[0] == HUB
+
+
 def test_a_copy_that_was_read_goes_before_one_that_was_not() -> None:
     assert mount_of(Hosts({"h1": (snapshot(), plain(read=READ))}).plan())[0] == PLAIN
     assert mount_of(Hosts({"h1": (plain(), snapshot())}).plan())[0] == HUB, "else in the order of `model_dirs`"
