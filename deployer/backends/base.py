@@ -232,6 +232,8 @@ class Backend:
     first_start: str | None = None  # what may take long the first time, for people who wait
     wants_env: Mapping[str, str] = field(default_factory=dict)  # variables that only the spec can give, and what for
     has_profiles: bool = False  # the spec's `nim`
+    # What makes its image fetch the model of a profile, whose id follows, into its cache; () where nothing does.
+    prefetch: tuple[str, ...] = ()
     shm_size: int | None = None  # bytes
     shm_size_multi_gpu: int | None = None  # bytes, when a replica has several GPUs
     stop_grace: float = 30.0  # seconds

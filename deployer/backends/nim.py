@@ -30,6 +30,7 @@ BACKEND = Backend(
     sources=("ngc", *FILES),
     chosen_for={"ngc": ("llm",)},
     has_profiles=True,
+    prefetch=("download-to-cache", "-p"),  # "Serving models from local assets"; without GPUs where the id is given
     options={
         "context_length": InTemplate(),
         "tensor_parallel": InTemplate(),
@@ -69,6 +70,7 @@ BACKEND = Backend(
         Wanted("2.0", (580,), docker=(24,)),
     ),
     flags={
+        "download-to-cache": FlagRange(gone="2.0"),
         "NIM_FT_MODEL": FlagRange(gone="2.0", instead="nothing: a folder is told by `NIM_MODEL_PATH`"),
         "NIM_MODEL_PATH": FlagRange(since="2.0"),
         "NIM_PASSTHROUGH_ARGS": FlagRange(since="2.0"),

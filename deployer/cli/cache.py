@@ -43,12 +43,13 @@ def ls(shared: Shared, hosts: tuple[str, ...]) -> int:
 def verify(shared: Shared, hosts: tuple[str, ...]) -> int:
     """Read every file of every model in the caches; one that is not right any more is fetched anew, and only that one.
 
-    What runs keeps the file that it has open: restart it where one was repaired.
+    What runs keeps the file that it has open: restart it where one was repaired. Copies in `model_dirs` that are in use
+    are read again too, and never written.
     """
     from deployer import workflow
     from deployer.view.caches import checked_json, render_checked
     from deployer.view.progress.plain import PlainReporter
-    from deployer.workflow.caches import look, verify_caches
+    from deployer.workflow.caches import look, verify_caches, verify_copies
 
     with (
         workflow.Session.open(shared.inputs, shared.report) as session,
@@ -57,13 +58,15 @@ def verify(shared: Shared, hosts: tuple[str, ...]) -> int:
     ):
         found = look(session, hosts)
         checked = verify_caches(session, found, workflow.Orders(reporter.emit, interrupt))
+        copies = verify_copies(session, found, workflow.Orders(reporter.emit, interrupt))
     problems = [cache.problem for cache in found if cache.problem is not None]
     problems += [one.problem for one in checked if one.problem is not None]
+    problems += [one.problem for one in copies if one.problem is not None]
     shared.console.problems(problems)
     if shared.json:
-        shared.console.data(checked_json(checked))
+        shared.console.data(checked_json(checked, copies))
     else:
-        shared.console.result(render_checked(checked))
+        shared.console.result(render_checked(checked, copies))
     return _exit_code(problems)
 
 

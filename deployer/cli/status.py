@@ -8,6 +8,8 @@ from deployer.cli.options import Shared, shared_options
 from deployer.cli.refusals import problem_exit
 from deployer.errors import RefusedError
 
+OPEN = ("weights-unresolved", "no-placement")  # where no hub was asked: no problems of what runs
+
 
 @click.command(short_help="Show what runs, service by service.")
 @shared_options(hosts=True)
@@ -19,10 +21,11 @@ def command(shared: Shared) -> int:
     from deployer.view.status_text import examples_of, render_status
 
     with workflow.Session.open(shared.inputs, shared.report) as session:
-        planned = session.plan()
+        planned = session.plan(asks_hubs=False)
         health = session.health(planned)
     status = status_of(Seen(planned.project, planned.observed, planned.plan, health))
-    shared.console.problems(planned.plan.problems)
+    hidden = OPEN if planned.leaves_open else ()
+    shared.console.problems([problem for problem in planned.plan.problems if problem.code not in hidden])
     if shared.json:
         shared.console.data(status_json(status))
     else:

@@ -34,7 +34,8 @@ def _user(entry: Mapping[str, Any]) -> CacheUser:
     names = [str(name).lstrip("/") for name in entry.get("Names") or ()]
     mounts = [str(m["Source"]) for m in entry.get("Mounts") or () if isinstance(m, Mapping) and m.get("Source")]
     label = (entry.get("Labels") or {}).get(LABEL_DECISIONS, "")
-    return CacheUser(names[0] if names else str(entry.get("Id"))[:12], _manifests(label), tuple(mounts))
+    since = created if type(created := entry.get("Created")) is int else 0
+    return CacheUser(names[0] if names else str(entry.get("Id"))[:12], _manifests(label), tuple(mounts), since)
 
 
 def _manifests(label: object) -> tuple[str, ...]:
@@ -60,7 +61,7 @@ def check(transport: Transport, cache_dir: str, kept: KeptManifest, hubs: Hubs, 
 
     problem, fetched = None, 0
     try:
-        fetched = fetch(transport, _job(cache_dir, kept.manifest, hubs, transport.name), follow)
+        fetched = fetch(transport, _job(cache_dir, kept.manifest, hubs, transport), follow)
     except DeployerError as error:
         problem = error.diagnostics[0]
     contents = tuple({file.blob: file for file in kept.manifest.files}.values())
@@ -68,9 +69,10 @@ def check(transport: Transport, cache_dir: str, kept: KeptManifest, hubs: Hubs, 
     return Checked(transport.name, kept, names, fetched, problem)
 
 
-def _job(cache_dir: str, manifest: Manifest, hubs: Hubs, host: str) -> Job:
+def _job(cache_dir: str, manifest: Manifest, hubs: Hubs, transport: Transport) -> Job:
     """With the places where its files are found today."""
     listing = hubs.located(Listing(manifest.source, manifest.revision, manifest.commit, manifest.files))
-    tokens = tokens_for(hubs.spec.hubs, hubs.store, host)
+    tokens = tokens_for(hubs.spec.hubs, hubs.store, transport.name)
     found = Manifest(manifest.source, manifest.revision, manifest.commit, listing.files)
-    return Job(cache_dir, found, tokens, pushed=manifest.source.startswith("local://"))
+    pushed = manifest.source.startswith("local://")
+    return Job(cache_dir, found, tokens, pushed=pushed, proxy=transport.host.proxy)

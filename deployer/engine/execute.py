@@ -21,8 +21,10 @@ from deployer.errors import Diagnostic, InterruptedByUser
 from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
 from deployer.values.plan import (
     AwaitReady,
+    CheckCopy,
     EnsureSetup,
     FetchWeights,
+    FillCache,
     LoadImage,
     MakeDirectory,
     Operation,
@@ -31,7 +33,7 @@ from deployer.values.plan import (
     Step,
 )
 
-CHANGES_NOTHING = PullImage | LoadImage | FetchWeights | MakeDirectory | AwaitReady | Probe
+CHANGES_NOTHING = PullImage | LoadImage | FetchWeights | CheckCopy | FillCache | MakeDirectory | AwaitReady | Probe
 Report = Callable[[Event], object]
 
 
@@ -232,7 +234,7 @@ def _lane(step: Step) -> Hashable:
     match step.operation:
         case PullImage() | LoadImage():
             return (step.host, "pull")
-        case FetchWeights():
+        case FetchWeights() | CheckCopy() | FillCache():
             return (step.host, "fetch")
         case AwaitReady() | EnsureSetup() | Probe():
             return step.id

@@ -8,6 +8,7 @@ from pathlib import Path
 from deployer.dataclass import dataclass
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError
+from deployer.planning.choice import NOT_ASKED
 from deployer.spec.language import DeploySpec, Model
 from deployer.values.resolved import Unresolved
 from deployer.values.secrets import Secret, SecretRef
@@ -54,6 +55,12 @@ class Hubs:
             found = error.diagnostic
             said = "; ".join((found.message, *found.evidence[:1]))
             return Unresolved(self.store.redactor.redact(said), found.hint)
+
+    def known(self, model: Model, locked: Listing | None = None) -> Listing | Unresolved:
+        """As `listing`, of the lock or of this machine's disk alone: no hub is asked."""
+        if model.scheme == "local" and locked is None:
+            return self.listing(model)
+        return NOT_ASKED if locked is None else self.located(locked)
 
     def located(self, listing: Listing) -> Listing:
         """With the places where its files are found today."""

@@ -32,10 +32,12 @@ DOCKER_TIMEOUT = 60.0  # seconds for all that Docker is asked
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look at on a host beyond the usual: absolute paths of the spec, and folders whose files are wanted."""
+    """What to look at on a host beyond the usual: absolute paths of the spec, folders whose files are wanted, and
+    places where copies of models may be."""
 
     paths: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 class Hosts(Protocol):
@@ -62,7 +64,7 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
     reader = EngineReader(transport.name, transport.engine, DOCKER_TIMEOUT)
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     try:
-        asked = Asked(question.paths, (STATE_DIR, DOCKER_ROOT), question.folders)
+        asked = Asked(question.paths, (STATE_DIR, DOCKER_ROOT), question.folders, question.copies)
         probing = pool.submit(probe_host, transport, asked)
         try:
             overview = read_overview(reader, transport.name)
@@ -144,6 +146,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         tools=probed.tools,
         clock_skew=probed.clock_skew,
         folders=probed.folders,
+        copies=probed.copies,
     )
 
 

@@ -8,7 +8,9 @@ from typing import assert_never
 from deployer.dataclass import dataclass
 from deployer.engine.containers import create_container
 from deployer.engine.context import ApplyContext, Site, Transports
+from deployer.engine.copies import check_copy
 from deployer.engine.directories import make_directory
+from deployer.engine.filling import fill_cache
 from deployer.engine.image_load import load_image
 from deployer.engine.images import pull_image
 from deployer.engine.lifecycle import (
@@ -27,9 +29,11 @@ from deployer.engine.weights import fetch_weights
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.plan import (
     AwaitReady,
+    CheckCopy,
     CreateContainer,
     EnsureSetup,
     FetchWeights,
+    FillCache,
     GiveBack,
     LoadImage,
     MakeDirectory,
@@ -69,12 +73,8 @@ class Performer:
 
     def _perform(self, operation: Operation, site: Site) -> str:
         match operation:
-            case PullImage():
-                return pull_image(operation, site)
-            case LoadImage():
-                return load_image(operation, site)
-            case FetchWeights():
-                return fetch_weights(operation, site)
+            case PullImage() | LoadImage() | FetchWeights() | CheckCopy() | FillCache():
+                return bring(operation, site)
             case MakeDirectory():
                 return make_directory(operation, site)
             case AwaitReady():
@@ -90,6 +90,23 @@ class Performer:
             case _:
                 self.context.fence(site.host)
                 return change(operation, site)
+
+
+def bring(operation: PullImage | LoadImage | FetchWeights | CheckCopy | FillCache, site: Site) -> str:
+    """Images and weights, which nothing has to be stopped for."""
+    match operation:
+        case PullImage():
+            return pull_image(operation, site)
+        case LoadImage():
+            return load_image(operation, site)
+        case FetchWeights():
+            return fetch_weights(operation, site)
+        case CheckCopy():
+            return check_copy(operation, site)
+        case FillCache():
+            return fill_cache(operation, site)
+        case _:
+            assert_never(operation)
 
 
 def change(operation: Change, site: Site) -> str:

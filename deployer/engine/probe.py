@@ -15,6 +15,7 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.engine.flag_files import parse_flag_file
+from deployer.engine.probe_copies import parse_copies
 from deployer.engine.probe_folders import parse_folders
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.probe_models import with_models
@@ -28,6 +29,7 @@ from deployer.values.codec import parse_json
 from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord
 from deployer.values.names import STATE_DIR
 from deployer.values.nim import ImageProfiles
+from deployer.values.presynced import Copy
 from deployer.values.tools import TOOLS
 
 Kind = Literal["file", "directory", "missing", "denied", "other"]
@@ -72,6 +74,7 @@ class Probed:
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     image_flags: tuple[ImageFlags, ...] = ()
     nim_profiles: tuple[ImageProfiles, ...] = ()
+    copies: tuple[Copy, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -82,15 +85,22 @@ def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a host is asked beyond the usual. Of `disks` only the disk under them; of `folders` their files' sizes and
-    times."""
+    times; `copies`: places where models may lie."""
 
     paths: tuple[str, ...] = ()
     disks: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def probe_script(
-    marker: str, paths: Sequence[str], *, gpus: bool = True, disks: Sequence[str] = (), folders: Sequence[str] = ()
+    marker: str,
+    paths: Sequence[str],
+    *,
+    gpus: bool = True,
+    disks: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    copies: Sequence[str] = (),
 ) -> bytes:
     """The script for `sh -s`; `marker` is a random word, `paths` come from `asked_paths`."""
     settings = {
@@ -103,7 +113,8 @@ def probe_script(
         "LOOKED": str(len(paths)),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
-    head += f"folders() {{ {'stamps ' + ' '.join(map(shlex.quote, folders)) if folders else ':'}; }}\n"
+    for name, verb, places in (("folders", "stamps", folders), ("copies", "search", copies)):
+        head += f"{name}() {{ {shlex.join((verb, *places)) if places else ':'}; }}\n"
     tail = "main " + " ".join(map(shlex.quote, (*paths, *disks))) + " </dev/null 2>/dev/null\n"
     return (head + script_body() + tail).encode("utf-8", "surrogateescape")
 
@@ -126,7 +137,12 @@ def parse_sections(output: bytes, marker: str) -> dict[str, tuple[Section, ...]]
 
 
 def parse_probe(
-    output: bytes, marker: str, paths: Sequence[str], disks: Sequence[str] = (), folders: Sequence[str] = ()
+    output: bytes,
+    marker: str,
+    paths: Sequence[str],
+    disks: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    copies: Sequence[str] = (),
 ) -> Probed:
     """What the script of the same marker and paths answered. ValueError where it does not say the least there is."""
     sections = parse_sections(output, marker)
@@ -167,6 +183,7 @@ def parse_probe(
         nim_profiles=tuple(
             listed for s in sections.get("profiles", ()) if (listed := parse_profile_file(s.words, s.body))
         ),
+        copies=parse_copies({n: [(s.words, s.body) for s in found] for n, found in sections.items()}, copies),
     )
 
 

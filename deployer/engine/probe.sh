@@ -1,6 +1,7 @@
 # Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
 # POSIX sh (dash, busybox ash); any tool may be missing. Only reads.
-# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED; `folders` is a function that may call `stamps`.
+# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED; `folders` is a function that may call `stamps`,
+# and `copies` one that may call `search`.
 # Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
 
 # shellcheck shell=sh disable=SC2012,SC2086,SC2088,SC2153,SC2209
@@ -243,6 +244,45 @@ stamps() {
     [ $# = 0 ] || stat -L -c '%s %Y %n' -- "$@"
 }
 
+# copy PLACE ROOT FOLDER COMMIT: the files in FOLDER, links followed, and what was read of them once. Hidden ones are
+# what tools keep for themselves.
+copy() {
+    copies=$((copies + 1))
+    section copy $copies "$1" "$4"
+    printf '%s\n' "$2"
+    (cd "$3" && find -L . -name '.?*' -prune -o -type f -exec stat -L -c '%s %Y %i %n' {} + | head -n 2000)
+    model "c$copies" "$3" directory
+    sum=$(printf %s "$3" | sha256sum)
+    if [ -f "$STATE/model_dirs/${sum%% *}" ]; then
+        section read "c$copies"
+        head -c 4194304 "$STATE/model_dirs/${sum%% *}"
+    fi
+}
+
+# Copies of models at these places: folders as `hf download --local-dir` leaves them, or of the Hub's own layout.
+search() {
+    copies=0 place=0 home=$HOME
+    if [ -n "$SUDO_USER" ] && has getent; then home=$(getent passwd "$SUDO_USER" | cut -d: -f6); fi
+    for asked; do
+        path=$asked
+        case $path in '~/'*) path=$home/${path#'~/'} ;; esac
+        if [ -d "$path/snapshots" ]; then
+            for folder in "$path"/snapshots/*; do
+                [ ! -d "$folder" ] || copy $place "$path" "$folder" "${folder##*/}"
+            done
+            [ $copies = 0 ] || section refs "c$copies"
+            for ref in "$path"/refs/*; do
+                commit=
+                [ ! -f "$ref" ] || read -r commit <"$ref"
+                [ -z "$commit" ] || printf '%s %s\n' "${ref##*/}" "$commit"
+            done
+        elif [ -d "$path" ]; then
+            copy $place "$path" "$path" ''
+        fi
+        place=$((place + 1))
+    done
+}
+
 state() {
     nearest "$STATE"
     section state
@@ -382,6 +422,7 @@ main() {
     [ $# = 0 ] || disks "$@"
     state
     folders
+    copies
     image_flags
     nim_profiles
     [ "$GPU" = no ] || gpus

@@ -23,12 +23,12 @@ NVML_TIMEOUT = 30.0
 DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last one: WSL
 
 
-def probe_host(transport: Transport, question: Asked) -> Probed:
+def probe_host(transport: Transport, question: Asked, *, gpus: bool = True) -> Probed:
     """All that the probe says. HostError when the host cannot run it or is no Linux."""
-    gpu = local_gpus() if transport.host.connection == "local" else None
+    gpu = local_gpus() if gpus and transport.host.connection == "local" else None
     asked = replace(question, paths=asked_paths(question.paths))
     try:
-        probed = _probe(transport, asked, TIMEOUT, gpus=gpu is None)
+        probed = _probe(transport, asked, TIMEOUT, gpus=gpus and gpu is None)
     except HostError as error:
         if gpu is not None or error.diagnostic.code != "command-timeout":
             raise
@@ -42,11 +42,11 @@ def probe_host(transport: Transport, question: Asked) -> Probed:
 def _probe(transport: Transport, asked: Asked, timeout: float, *, gpus: bool) -> Probed:
     marker = secrets.token_hex(16)
     began = time.time()
-    script = probe_script(marker, asked.paths, gpus=gpus, disks=asked.disks, folders=asked.folders)
+    script = probe_script(marker, asked.paths, gpus=gpus, disks=asked.disks, folders=asked.folders, copies=asked.copies)
     done = transport.run(["sh", "-s"], stdin=script, timeout=timeout)
     ended = time.time()
     try:
-        probed = parse_probe(done.stdout, marker, asked.paths, asked.disks, asked.folders)
+        probed = parse_probe(done.stdout, marker, asked.paths, asked.disks, asked.folders, asked.copies)
         return replace(probed, clock_skew=clock_skew(probed.time, began, ended))
     except ValueError as error:
         said = tuple(one_line(line) for line in lines(decoded(done.stderr[-4096:]), 6) if line.strip())

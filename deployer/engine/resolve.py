@@ -33,10 +33,12 @@ def resolve(
     store: SecretStore,
     environment: Mapping[str, str] | None = None,
     known: Resolved | None = None,
+    *,
+    ask: bool = True,
 ) -> Resolved:
     """Fingerprints of all secrets that a service is given, what the sources of its models have, and the images of
     deploy.lock and of archives. What cannot be had is Unresolved, never an error. `known`: what was said before; what
-    hubs and registries said then stands, and is not asked for again."""
+    hubs and registries said then stands, and is not asked for again. `ask`: hubs, for what no lock says."""
     names, models = used_secrets(project.spec), used_models(project.spec)
     images = resolved_images(project, store, environment or {}, known.images if known is not None else {})
     layers = known.layers if known is not None else {}
@@ -48,8 +50,9 @@ def resolve(
     standing = {name: found for name, found in listings.items() if isinstance(found, Listing)}
     with ThreadPoolExecutor(min(AT_ONCE, len(names) + len(models))) as pool:
         found = pool.map(partial(_fingerprint, project.spec, store), names)
+        listing = hubs.listing if ask else hubs.known
         listed = pool.map(
-            lambda model: standing.get(model.reference) or hubs.listing(model, locked.get(model.reference)), models
+            lambda model: standing.get(model.reference) or listing(model, locked.get(model.reference)), models
         )
         references = (model.reference for model in models)
         return Resolved(

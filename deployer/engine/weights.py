@@ -24,6 +24,6 @@ def fetch_weights(operation: FetchWeights, site: Site) -> str:
         site.watch.progress(count, manifest.size, WAITING.get(word, ""))
 
     site.watch.pause(0)
-    job = Job(operation.cache_dir, manifest, tokens)
+    job = Job(operation.cache_dir, manifest, tokens, proxy=site.transport.host.proxy)
     came = (fetch if operation.by == "host" else push)(site.transport, job, follow)
     return "" if came else "was there already"

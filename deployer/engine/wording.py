@@ -6,9 +6,11 @@ from typing import assert_never
 
 from deployer.values.plan import (
     AwaitReady,
+    CheckCopy,
     CreateContainer,
     EnsureSetup,
     FetchWeights,
+    FillCache,
     GiveBack,
     LoadImage,
     MakeDirectory,
@@ -26,12 +28,8 @@ from deployer.values.plan import (
 
 def operation_text(operation: Operation) -> str:
     match operation:
-        case PullImage(image=image):
-            return f"pull image {image}"
-        case LoadImage(image=image, archive=archive):
-            return f"bring image {image}" + (f" from {archive}" if archive else "")
-        case FetchWeights(manifest=manifest, by=by):
-            return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
+        case PullImage() | LoadImage() | FetchWeights() | CheckCopy() | FillCache():
+            return _fetch_text(operation)
         case MakeDirectory(path=path):
             return f"make directory {path}"
         case AwaitReady(name=name, note=note):
@@ -46,6 +44,22 @@ def operation_text(operation: Operation) -> str:
             return f"send {name} a real {category} request"
         case _:
             return _container_text(operation)
+
+
+def _fetch_text(operation: PullImage | LoadImage | FetchWeights | CheckCopy | FillCache) -> str:
+    match operation:
+        case PullImage(image=image):
+            return f"pull image {image}"
+        case LoadImage(image=image, archive=archive):
+            return f"bring image {image}" + (f" from {archive}" if archive else "")
+        case FetchWeights(manifest=manifest, by=by):
+            return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
+        case CheckCopy(folder=folder, manifest=manifest):
+            return f"read {folder} once, a copy of {manifest.source} at {manifest.commit[:12]}"
+        case FillCache(spec=spec):
+            return f"fetch the model of {spec.image} into its cache"
+        case _:
+            assert_never(operation)
 
 
 def _container_text(

@@ -9,14 +9,17 @@ from deployer.values.facts import HostFacts, ObservedState, PathFact, Unreachabl
 
 
 def without_arrivals(now: ObservedState, then: ObservedState) -> ObservedState:
-    """The hosts as they are now, but for paths that were missing `then`: what came since makes no other decision."""
+    """The hosts as they are now, but for paths and copies that were missing `then`: what came since makes no other
+    decision."""
     return ObservedState({name: _host(host, then.hosts.get(name)) for name, host in now.hosts.items()})
 
 
 def _host(now: HostFacts | Unreachable, then: HostFacts | Unreachable | None) -> HostFacts | Unreachable:
     if not isinstance(now, HostFacts) or not isinstance(then, HostFacts):
         return now
-    return replace(now, paths=_paths(now.paths, then.paths))
+    there = {copy.folder for copy in then.copies}
+    copies = tuple(copy for copy in now.copies if copy.folder in there)
+    return replace(now, paths=_paths(now.paths, then.paths), copies=copies)
 
 
 def _paths(now: Mapping[str, PathFact], then: Mapping[str, PathFact]) -> dict[str, PathFact]:

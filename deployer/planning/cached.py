@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.choice import NOT_ASKED, ServiceChoice
+from deployer.planning.presynced import InPlace, find_in_place, located_in_place
 from deployer.planning.render_request import Cached, ModelFacts
 from deployer.planning.replicas import Found, current
 from deployer.planning.weights import first_part
@@ -35,15 +36,22 @@ class CachedModels:
         """What the replica was given before on this host, unless a commit is asked for; else what its source has."""
         host, inputs = self.project.spec.hosts[facts.name], inputs_of(model, choice.backend.formats)
         manifest = choice.manifests.get(model, NOT_ASKED)
-        fresh = self._fresh(manifest, host, inputs) if isinstance(manifest, Manifest) else None
         here = current(self.found, key)
-        if here is not None and here.host == facts.name and not self._is_pinned(model):
-            kept = kept_cached(here.recorded.decisions, inputs, host, facts)
+        before = here.recorded.decisions if here is not None and here.host == facts.name else {}
+        fresh = None
+        if isinstance(manifest, Manifest):
+            fresh = self._fresh(manifest, host, inputs)
+            if facts.copies:
+                fresh = best_place(fresh, find_in_place(manifest, model, host, facts), before, (host, facts))
+            elif manifest.is_found:
+                fresh = None
+        if before and not self._is_pinned(model):
+            kept = kept_cached(before, inputs, host, facts)
             if kept is not None and (fresh is None or kept.path != fresh.path):
                 return kept
         if fresh is not None:
             return fresh
-        why = manifest.reason if isinstance(manifest, Unresolved) else ""
+        why = manifest.reason if isinstance(manifest, Unresolved) else "no hub said so, and there is no copy here"
         return Diagnostic("weights-unresolved", f"the files of `{model.source[0]}` are not known: {why}")
 
     def _fresh(self, manifest: Manifest, host: Host, inputs: str) -> ModelFacts:
@@ -94,7 +102,26 @@ def kept_cached(decisions: Mapping[str, Any], inputs: str, host: Host, facts: Ho
         is_inside = root.startswith(cache_of(host) + "/") and path.startswith(root + "/")
         if is_inside and found.cached.manifest in _manifests(host, facts):
             return found
+        copy = next((c for c in facts.copies if c.root == root and f"{path}/".startswith(f"{c.folder}/")), None)
+        if copy is not None and copy.read and not copy.changed:
+            return replace(found, cached=replace(found.cached, in_place=copy.folder))
     return None
+
+
+def best_place(
+    own: ModelFacts, found: InPlace | None, before: Mapping[str, Any], where: tuple[Host, HostFacts]
+) -> ModelFacts | None:
+    """A copy in place saves a fetch; what is whole in the cache stays in use there, and a copy that is used too."""
+    manifest = own.cached.files if own.cached is not None else None
+    assert own.cached is not None, "it was located in a cache"
+    assert manifest is not None, "for a manifest"
+    if found is None:
+        return None if manifest.is_found else own
+    recorded = before.get("cached")
+    roots = {said.get("root") for said in recorded if isinstance(said, dict)} if isinstance(recorded, list) else set()
+    if found.copy.root not in roots and is_whole(manifest, *where):
+        return own
+    return located_in_place(manifest, found, own.cached.inputs)
 
 
 def recorded_cached(models: Iterable[ModelFacts]) -> list[dict[str, Any]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from deployer import backends
 from deployer.dataclass import dataclass
+from deployer.planning.presynced import places_asked
 from deployer.planning.weights import manifest_of
 from deployer.spec.language import DeploySpec
-from deployer.values.cache import CacheContents, CachedModel, CacheUser, HostCache, KeptManifest, Removal
+from deployer.values.cache import CacheContents, CachedModel, CacheUser, HostCache, KeptCopy, KeptManifest, Removal
+from deployer.values.presynced import Copy
 from deployer.values.resolved import Unresolved
 from deployer.values.weights import PART, Listing, Manifest
 
@@ -23,13 +26,33 @@ def judge_cache(host: str, contents: CacheContents, users: Sequence[CacheUser]) 
     return HostCache(host, contents.cache_dir, models, sum(parts))
 
 
+def judge_copies(
+    spec: DeploySpec, host: str, copies: Sequence[Copy], users: Sequence[CacheUser]
+) -> tuple[KeptCopy, ...]:
+    """What lies in a host's `model_dirs` of the spec's models."""
+    asked = {p: m.source[0] for m in spec.models.values() for p in places_asked(spec.hosts[host], [m])}
+    return tuple(_kept(host, asked[copy.asked], copy, users) for copy in copies if copy.asked in asked)
+
+
+def _kept(host: str, source: str, copy: Copy, users: Sequence[CacheUser]) -> KeptCopy:
+    mine = [u for u in users if any(f"{copy.folder}/".startswith(m.rstrip("/") + "/") for m in u.mounts)]
+    state: Literal["whole", "changed", "unread"] = "changed" if copy.changed else "whole" if copy.read else "unread"
+    return KeptCopy(host, source, copy, state, *_used_by(mine))
+
+
 def _judge(host: str, kept: KeptManifest, contents: CacheContents, users: Sequence[CacheUser]) -> CachedModel:
     blobs = contents.blobs.get(kept.manifest.folder, {})
     files = {f.blob: f for f in kept.manifest.files}.values()
     missing = sum(f.size for f in files if blobs.get(f.blob, (-1, 0))[0] != f.size)
     touched = any(blobs[f.blob][1] > kept.checked for f in files if f.blob in blobs)
-    named = tuple(sorted({user.name for user in users if _uses(user, kept, contents.cache_dir)}))
-    return CachedModel(host, kept, "changed" if missing or touched else "whole", missing, named)
+    mine = [user for user in users if _uses(user, kept, contents.cache_dir)]
+    return CachedModel(host, kept, "changed" if missing or touched else "whole", missing, *_used_by(mine))
+
+
+def _used_by(users: Iterable[CacheUser]) -> tuple[tuple[str, ...], int | None]:
+    """Their names, and since when."""
+    by_age = sorted(users, key=lambda user: user.since)
+    return tuple(sorted({user.name for user in by_age})), by_age[0].since if by_age else None
 
 
 def _uses(user: CacheUser, kept: KeptManifest, cache_dir: str) -> bool:

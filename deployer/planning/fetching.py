@@ -12,11 +12,13 @@ from deployer.planning.desired import DesiredReplica
 from deployer.planning.image_sources import bringing
 from deployer.planning.image_sources import bytes_missing as layers_missing
 from deployer.planning.local_images import is_there
+from deployer.planning.render_request import Cached
 from deployer.planning.steplist import StepList
 from deployer.planning.weights import code_of
 from deployer.spec.project import Project
+from deployer.values.canonical import digest
 from deployer.values.image_content import ResolvedImage
-from deployer.values.plan import FetchWeights, MakeDirectory, PullImage, Step
+from deployer.values.plan import CheckCopy, FetchWeights, MakeDirectory, PullImage, Step
 
 Layers = Mapping[str, tuple[str, ...]]  # by host, the chains of layers that its Docker has
 
@@ -41,11 +43,14 @@ def image_steps(project: Project, steps: StepList, new: DesiredReplica, layers: 
 def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tuple[str, ...]:
     """The fetch of each model that the host does not have whole, shared by all replicas of the host."""
     placed, host = new.placed, project.spec.hosts[new.host]
-    found = []
+    found: list[str] = []
     for model in (placed.model, *placed.others, placed.draft):
         cached = model.cached if model is not None else None
         manifest = cached.files if cached is not None else None
         if cached is None or manifest is None:
+            continue
+        if cached.in_place:
+            found += copy_steps(steps, new, cached, cache_of(host))
             continue
         id_ = f"{new.host}/weights/{cached.manifest}"
         if id_ not in steps.steps and is_whole(manifest, host, placed.facts):
@@ -59,9 +64,22 @@ def weight_steps(project: Project, steps: StepList, new: DesiredReplica) -> tupl
     return tuple(found)
 
 
+def copy_steps(steps: StepList, new: DesiredReplica, cached: Cached, cache_dir: str) -> tuple[str, ...]:
+    """The reading of a copy that serves in place; nothing where it was read before."""
+    if cached.files is None or not cached.unread:
+        return ()
+    id_ = f"{new.host}/copy/{digest([cached.in_place, cached.manifest])[:16]}"
+    if id_ not in steps.steps:
+        operation = CheckCopy(cached.root, cached.in_place, cached.files, cache_dir)
+        count = sum(file.size for file in cached.files.files if file.path in cached.unread)
+        steps.add(Step(id_, new.host, operation, why=f"replica `{new.key}` serves it in place", bytes=count))
+    return (id_,)
+
+
 def code_warnings(steps: Iterable[Step]) -> Iterator[Diagnostic]:
     """Programs that come with a model, by name: nobody has read them."""
-    fetched = {s.operation.manifest.id: s.operation.manifest for s in steps if isinstance(s.operation, FetchWeights)}
+    operations = (s.operation for s in steps)
+    fetched = {o.manifest.id: o.manifest for o in operations if isinstance(o, FetchWeights | CheckCopy)}
     for manifest in fetched.values():
         if found := code_of(manifest):
             message = f"{manifest.source} brings programs, which `trust_remote_code` would run"

@@ -10,6 +10,7 @@ from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.askable import said_for
 from deployer.planning.availability import availability, broken_promises
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
+from deployer.planning.copy_warnings import copy_warnings
 from deployer.planning.decisions import Written
 from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
@@ -121,6 +122,7 @@ def _assemble(
     problems += dropped_hosts(project, observed.reachable)
     problems += unread_containers(observed.reachable)
     problems += [*full_disks(project, observed, steps), *code_warnings(steps)]
+    problems += copy_warnings(project, desired.values(), steps)
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,

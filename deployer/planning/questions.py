@@ -7,6 +7,7 @@ import posixpath
 from deployer.formats.gguf_parts import split_parts
 from deployer.planning.cached import folders_asked
 from deployer.planning.hosts import HostIndex
+from deployer.planning.presynced import places_asked
 from deployer.spec.language import Model
 from deployer.spec.project import Project
 
@@ -30,6 +31,20 @@ def questions(project: Project) -> dict[str, tuple[str, ...]]:
 
 def folders(project: Project) -> dict[str, tuple[str, ...]]:
     """For each host of the spec the folders of its cache that tell which weights are there."""
+    spec = project.spec
+    return {name: folders_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in _fetched(project).items()}
+
+
+def copies(project: Project) -> dict[str, tuple[str, ...]]:
+    """For each host of the spec the places where copies of its models may be that deployer did not make."""
+    spec = project.spec
+    if not any(host.model_dirs for host in spec.hosts.values()):
+        return dict.fromkeys(spec.hosts, ())
+    return {name: places_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in _fetched(project).items()}
+
+
+def _fetched(project: Project) -> dict[str, list[Model]]:
+    """By host the models that its replicas may be given of those that deployer fetches."""
     spec, index = project.spec, HostIndex(project.spec)
     used: dict[str, list[Model]] = {name: [] for name in spec.hosts}
     for service in spec.services.values():
@@ -38,7 +53,7 @@ def folders(project: Project) -> dict[str, tuple[str, ...]]:
         models = [spec.models[name] for name in names if name in spec.models and spec.models[name].is_fetched]
         for host in index.named(service.placement.hosts) if models else ():
             used[host] += models
-    return {name: folders_asked(spec.hosts[name], models)[:MAX_PATHS] for name, models in used.items()}
+    return used
 
 
 def _paths(project: Project, name: str | None) -> set[str]:

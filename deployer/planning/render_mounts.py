@@ -24,7 +24,7 @@ def model_target(model: ModelFacts, folder: str = "/models") -> str:
         return model.path
     if model.cached is not None:
         root = posixpath.join(folder, posixpath.basename(model.cached.root))
-        return posixpath.join(root, posixpath.relpath(model.path, model.cached.root))
+        return posixpath.normpath(posixpath.join(root, posixpath.relpath(model.path, model.cached.root)))
     return posixpath.join(folder, posixpath.basename(posixpath.normpath(model.path)) or "model")
 
 

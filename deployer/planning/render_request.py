@@ -27,13 +27,16 @@ class Placed:
 class Cached:
     """Weights in a host's cache. `root`: the folder that is mounted, since a snapshot's files are links to what lies
     beside it. `manifest`: the id; `files` are its files, None where the host has had them whole since an earlier apply.
-    `inputs`: digest of what the spec chose them by."""
+    `inputs`: digest of what the spec chose them by. `in_place`: the folder of a copy in the host's `model_dirs`, where
+    deployer writes nothing; `unread`: files there that are to be read before anything is started on them."""
 
     root: str
     manifest: str
     commit: str
     inputs: str
     files: Manifest | None = field(default=None, compare=False)  # `manifest` says as much
+    in_place: str = ""
+    unread: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deployer.planning.claimorder import Waits, batches, needs_own_stop, recreat
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.diff import Handover
 from deployer.planning.fetching import Layers, directory_steps, image_steps, weight_steps
+from deployer.planning.filling import fill_steps
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList
@@ -131,7 +132,10 @@ class Rollout:
         self._retire(h, [*swap.olds, *h.stale], (self.ready[h.key],))
 
     def _prepared(self, new: DesiredReplica) -> tuple[str, ...]:
-        return (*weight_steps(self.project, self.steps, new), *directory_steps(self.steps, new))
+        directories = directory_steps(self.steps, new)
+        images = image_steps(self.project, self.steps, new, self.layers)
+        filled = fill_steps(self.project, self.steps, new, (*images, *directories))
+        return (*weight_steps(self.project, self.steps, new), *directories, *filled)
 
     def _rename_away(self, swap: Swap, needs: tuple[str, ...]) -> str:
         """The predecessor makes room for a successor of the same name; so does what an earlier one left there."""

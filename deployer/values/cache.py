@@ -8,6 +8,7 @@ from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
+from deployer.values.presynced import Copy
 from deployer.values.weights import Manifest
 
 State = Literal["whole", "changed"]
@@ -37,33 +38,50 @@ class CacheContents:
 @dataclass(frozen=True, slots=True)
 class CacheUser:
     """A container, of whatever project and whether it runs or not. `manifests`: ids its labels name; `mounts`: folders
-    of this host that it sees."""
+    of this host that it sees; `since`: when it was made, in seconds of the epoch."""
 
     name: str
     manifests: tuple[str, ...]
     mounts: tuple[str, ...]
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """One manifest, judged by what is cheap to see. `missing`: bytes. `users`: names of containers."""
+    """One manifest, judged by what is cheap to see. `missing`: bytes. `users`: names of containers; `since`: when the
+    first of them was made."""
 
     host: str
     kept: KeptManifest
     state: State
     missing: int = 0
     users: tuple[str, ...] = ()
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCopy:
+    """A copy of one of the spec's models that deployer did not make. `unread`: nobody has read all of it yet. The rest
+    as of `CachedModel`."""
+
+    host: str
+    source: str
+    copy: Copy
+    state: Literal["whole", "changed", "unread"]
+    users: tuple[str, ...] = ()
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostCache:
-    """`partial`: bytes of what never arrived whole."""
+    """`partial`: bytes of what never arrived whole. `copies`: in the host's `model_dirs`."""
 
     host: str
     cache_dir: str
     models: tuple[CachedModel, ...] = ()
     partial: int = 0
     problem: Diagnostic | None = None
+    copies: tuple[KeptCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +106,13 @@ class Checked:
     kept: KeptManifest
     wrong: tuple[str, ...] = ()
     fetched: int = 0
+    problem: Diagnostic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCopy:
+    """A copy after what was once read of it was read again. `wrong`: by path, why a file is not what it was."""
+
+    kept: KeptCopy
+    wrong: Mapping[str, str] = field(default_factory=dict)
     problem: Diagnostic | None = None

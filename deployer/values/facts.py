@@ -12,6 +12,7 @@ from deployer.values.container import ContainerSpec
 from deployer.values.model_shape import ModelShape
 from deployer.values.names import ReplicaKey
 from deployer.values.nim import ImageProfiles
+from deployer.values.presynced import Copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,7 @@ class HostFacts:
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)  # name: size, time
     image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
     nim_profiles: tuple[ImageProfiles, ...] = ()  # of images of the spec, as `nim-profiles` asked them
+    copies: tuple[Copy, ...] = ()  # of the spec's models, in the host's `model_dirs`
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

@@ -123,6 +123,31 @@ class FetchWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckCopy:
+    """Reads those files of a copy of a model that nobody has read as they are, writes down what they are in deployer's
+    own folder, and holds them against the manifest. `root`: what they may not lead out of; `cache_dir`: where the model
+    is fetched to if this copy is not it."""
+
+    root: str
+    folder: str
+    manifest: Manifest
+    cache_dir: str
+    op: Literal["check-copy"] = "check-copy"
+
+
+@dataclass(frozen=True, slots=True)
+class FillCache:
+    """Runs an image's own program that fetches its model into the cache that `spec` mounts; the container is a task's,
+    and gone afterwards. `labels` as of CreateContainer; `timeout` in seconds."""
+
+    name: str
+    spec: ContainerSpec
+    labels: Mapping[str, str]
+    timeout: float
+    op: Literal["fill-cache"] = "fill-cache"
+
+
+@dataclass(frozen=True, slots=True)
 class MakeDirectory:
     """A directory of deployer's own (caches); exists afterwards, its content untouched."""
 
@@ -284,6 +309,8 @@ Operation = (
     PullImage
     | LoadImage
     | FetchWeights
+    | CheckCopy
+    | FillCache
     | MakeDirectory
     | CreateContainer
     | StartContainer

@@ -15,6 +15,7 @@ from deployer.values.model_shape import ModelShape
 MANIFESTS = "manifests"  # folder of a cache: a file for each manifest that is there whole
 PART = ".part"  # ends the name of a blob that is still arriving
 ID_LENGTH = 16  # hex digits
+FOUND = "model_dirs"  # as `origin`: nobody but a host's own folders said what there is
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -64,6 +65,11 @@ class Listing:
     origin: str = ""
     shape: ModelShape | None = None
 
+    @property
+    def is_found(self) -> bool:
+        """Taken as it lies on a host: no hub and no lock said what it must be."""
+        return self.origin == FOUND
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -74,6 +80,11 @@ class Manifest:
     commit: str
     files: tuple[WeightFile, ...] = field(default=())
     origin: str = ""  # as of the listing
+
+    @property
+    def is_found(self) -> bool:
+        """As of the listing."""
+        return self.origin == FOUND
 
     @property
     def hub(self) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer.errors import DeployerError
-from deployer.values.cache import CachedModel, Checked, HostCache, Removal
+from deployer.values.cache import CachedModel, Checked, CheckedCopy, HostCache, KeptCopy, Removal
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.measures import counted, render_bytes
@@ -31,9 +31,27 @@ def render_caches(found: Iterable[HostCache]) -> Page:
                 f"{kept.source} at {kept.commit[:SHORT]}, {counted(len(kept.files), 'file')}, {render_bytes(kept.size)}"
             )
             page.line("  ", Span(f"{model.state:<7}", style), f"  {what}, checked {_time(model.kept.checked)}")
-            used = ", ".join(model.users) if model.users else "nobody"
-            page.line("           used by ", used)
+            page.line("           used by ", _users(model))
+        for copy in cache.copies:
+            _copy_lines(page, copy)
     return page
+
+
+def _copy_lines(page: Page, kept: KeptCopy) -> None:
+    files = kept.copy.files
+    what = f"{kept.source} in {kept.copy.folder}, {counted(len(files), 'file')}, {render_bytes(_size(kept))}"
+    style = {"whole": Style.ADDED, "changed": Style.WARNING, "unread": Style.DIM}[kept.state]
+    page.line("  ", Span(f"{kept.state:<7}", style), f"  {what}, not deployer's")
+    page.line("           used by ", _users(kept))
+
+
+def _users(kept: CachedModel | KeptCopy) -> str:
+    names = ", ".join(kept.users) or "nobody"
+    return f"{names} since {_time(kept.since)}" if kept.since else names
+
+
+def _size(kept: KeptCopy) -> int:
+    return sum(stamp.size for stamp in kept.copy.files.values())
 
 
 def _bytes(models: Iterable[CachedModel]) -> int:
@@ -54,6 +72,7 @@ def caches_json(found: Iterable[HostCache]) -> dict[str, Any]:
             "cache_dir": cache.cache_dir,
             "partial": cache.partial,
             "models": [_model_json(model) for model in cache.models],
+            "copies": [_copy_json(copy) for copy in cache.copies],
             "problem": diagnostic_json(cache.problem) if cache.problem is not None else None,
         }
         for cache in found
@@ -74,10 +93,29 @@ def _model_json(model: CachedModel) -> dict[str, Any]:
         "missing": model.missing,
         "checked": model.kept.checked,
         "users": list(model.users),
+        "since": model.since,
     }
 
 
-def render_checked(checked: Iterable[Checked]) -> Page:
+def _copy_json(kept: KeptCopy) -> dict[str, Any]:
+    copy = kept.copy
+    hashes = {path: read.sha256 for path in copy.files if (read := copy.current(path)) is not None}
+    files = [
+        {"path": path, "size": stamp.size, "sha256": hashes.get(path)} for path, stamp in sorted(copy.files.items())
+    ]
+    return {
+        "source": kept.source,
+        "folder": copy.folder,
+        "commit": copy.commit or None,
+        "files": files,
+        "size": _size(kept),
+        "state": kept.state,
+        "users": list(kept.users),
+        "since": kept.since,
+    }
+
+
+def render_checked(checked: Iterable[Checked], copies: Iterable[CheckedCopy] = ()) -> Page:
     page = Page()
     for one in checked:
         what = f"{one.kept.manifest.source} at {one.kept.manifest.commit[:SHORT]}"
@@ -95,10 +133,17 @@ def render_checked(checked: Iterable[Checked]) -> Page:
             )
         for path in one.wrong:
             page.line(f"  was wrong: {path}")
+    for copy in copies:
+        word, style = ("failed", Style.ERROR) if copy.problem is not None else ("whole", Style.ADDED)
+        kept = copy.kept
+        files = counted(len(kept.copy.read), "file")
+        page.line(
+            f"{kept.host}  ", Span(word, style), f"{'':<{10 - len(word)}}{kept.source} in {kept.copy.folder}, {files}"
+        )
     return page
 
 
-def checked_json(checked: Iterable[Checked]) -> dict[str, Any]:
+def checked_json(checked: Iterable[Checked], copies: Iterable[CheckedCopy] = ()) -> dict[str, Any]:
     models = [
         {
             "host": one.host,
@@ -112,7 +157,18 @@ def checked_json(checked: Iterable[Checked]) -> dict[str, Any]:
         }
         for one in checked
     ]
-    return {"format_version": FORMAT_VERSION, "models": models}
+    rows = [
+        {
+            "host": one.kept.host,
+            "source": one.kept.source,
+            "folder": one.kept.copy.folder,
+            "ok": one.problem is None,
+            "wrong": [{"path": path, "why": why} for path, why in one.wrong.items()],
+            "problem": diagnostic_json(one.problem) if one.problem is not None else None,
+        }
+        for one in copies
+    ]
+    return {"format_version": FORMAT_VERSION, "models": models, "copies": rows}
 
 
 def render_removals(wanted: Iterable[Removal]) -> Page:

@@ -47,6 +47,9 @@ def failure(code: str, message: str, hint: str | None = None, evidence: tuple[st
 def unreachable(what: str, endpoint: str, error: object) -> OperationError:
     """`what` was asked about and could not be."""
     why = one_line(str(error)) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "name a file with its CA in SSL_CERT_FILE here; hosts have trusted certificates of their own"
+        return failure("bad-certificate", f"the certificate of {endpoint} is not trusted here", hint, (why,))
     hint = "check the network, or set `hubs: {hf: {endpoint: ...}}` to a mirror that can be reached"
     return failure("hub-unreachable", f"{endpoint} cannot be asked about `{what}`", hint, (why,))
 

@@ -1,10 +1,11 @@
 # Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
-# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PUSHED, and three functions:
+# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PUSHED, PROXY_HTTP PROXY_HTTPS
+# NO_PROXY_FOR (each may be empty), and three functions:
 #   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
 #   token KEY     sets TOKEN, for the url of that key
 #   links         calls `link PATH TARGET` for each file of the snapshot
 # Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, at the end `whole FETCHED` or
-# `failed CODE NUMBER WORDS`. TOKEN goes to curl on its stdin: it is in no argv, no environment and no file.
+# `failed CODE NUMBER WORDS`. TOKEN and proxies go to curl on its stdin: they are in no argv, no environment and no file.
 
 # shellcheck shell=sh disable=SC2015,SC2086,SC2153,SC2154
 
@@ -83,6 +84,8 @@ transfer() {
     {
         printf 'url = "%s"\n' "$url"
         [ -z "$TOKEN" ] || printf 'header = "Authorization: Bearer %s"\n' "$TOKEN"
+        case $url in https:*) proxy=$PROXY_HTTPS ;; *) proxy=$PROXY_HTTP ;; esac
+        [ -z "$proxy" ] || printf 'proxy = "%s"\nnoproxy = "%s"\n' "$proxy" "$NO_PROXY_FOR"
     } | {
         ulimit -f $((size / 512 + 4096)) 2>/dev/null # whatever a server sends: not much more than it said
         exec curl -q -K - -sS -f -L --max-redirs 8 --proto =http,https --connect-timeout 20 \

@@ -8,10 +8,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deployer.dataclass import dataclass
 from deployer.formats.hub_names import refused_names
+from deployer.spec.language.hosts import Proxy
 from deployer.values.secrets import Secret
 from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_of
 
@@ -24,7 +27,8 @@ REF_PARTS = ("", ".", "..")
 @dataclass(frozen=True, slots=True)
 class Job:
     """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
-    controller brought all contents; nothing is fetched."""
+    controller brought all contents; nothing is fetched. `proxy`: what the host fetches through; None: what its
+    environment says."""
 
     cache_dir: str
     manifest: Manifest
@@ -32,6 +36,7 @@ class Job:
     stall: int = STALL
     tries: int = TRIES
     pushed: bool = False
+    proxy: Proxy | None = None
 
 
 def fetch_script(job: Job) -> bytes:
@@ -51,6 +56,7 @@ def fetch_script(job: Job) -> bytes:
         "PUSHED": "yes" if job.pushed else "",
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
+        **_proxies(job),
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
     tokens = sorted(job.tokens)
@@ -117,6 +123,28 @@ def _ref(manifest: Manifest) -> str:
     if not is_plain or COMMIT.match(name) is not None or any(part in REF_PARTS for part in name.split("/")):
         return ""
     return name
+
+
+def _proxies(job: Job) -> dict[str, str]:
+    """curl before 7.86 knows no networks in `noproxy`: an address that is in one of them is named itself."""
+    proxy = job.proxy
+    if proxy is None:
+        return dict.fromkeys(("PROXY_HTTP", "PROXY_HTTPS", "NO_PROXY_FOR"), "")
+    urls = (place for file in job.manifest.files for place in (file.url, *(other.url for other in file.others)))
+    hosts = sorted({urlsplit(url).hostname or "" for url in urls})
+    direct = [host for host in hosts if any(_is_in(host, entry) for entry in proxy.no_proxy)]
+    return {
+        "PROXY_HTTP": _for_config(proxy.http or ""),
+        "PROXY_HTTPS": _for_config(proxy.https or ""),
+        "NO_PROXY_FOR": _for_config(",".join((*proxy.no_proxy, *direct))),
+    }
+
+
+def _is_in(host: str, network: str) -> bool:
+    try:
+        return "/" in network and ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _for_config(text: str) -> str:

@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.engine.caches import cache_users, check
+from deployer.engine.copies import check_again, find_copies
 from deployer.engine.hubs import Hubs
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, HostError, OperationError, warning
 from deployer.planning.cached import cache_of
-from deployer.planning.caches import Needed, judge_cache, removals
+from deployer.planning.caches import Needed, judge_cache, judge_copies, removals
 from deployer.planning.presence import hosts_to_ask
-from deployer.values.cache import CachedModel, Checked, HostCache, Removal
-from deployer.values.plan import FetchWeights, LoadImage, PullImage
+from deployer.planning.presynced import places_asked
+from deployer.values.cache import CachedModel, Checked, CheckedCopy, HostCache, KeptCopy, Removal
+from deployer.values.plan import CheckCopy, FetchWeights, FillCache, LoadImage, MakeDirectory, PullImage
 from deployer.weights.inventory import read_contents, remove
 
 if TYPE_CHECKING:
@@ -30,8 +32,11 @@ def look(session: Session, hosts: Iterable[str] = ()) -> tuple[HostCache, ...]:
     names = chosen_hosts(session, hosts)
 
     def read(transport: Transport) -> HostCache:
-        contents = read_contents(transport, cache_of(spec.hosts[transport.name]))
-        found = judge_cache(transport.name, contents, cache_users(transport))
+        host = spec.hosts[transport.name]
+        contents, users = read_contents(transport, cache_of(host)), cache_users(transport)
+        copies = find_copies(transport, places_asked(host, spec.models.values()))
+        found = judge_cache(transport.name, contents, users)
+        found = replace(found, copies=judge_copies(spec, transport.name, copies, users))
         if not contents.unread:
             return found
         message = f"{len(contents.unread)} manifests of the cache on host `{transport.name}` cannot be read"
@@ -73,6 +78,27 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
     return tuple(checked)
 
 
+def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[CheckedCopy, ...]:
+    """What was once read of copies in `model_dirs` is read again; nothing is written there, and nothing repaired."""
+    by_host = {c.host: [kept for kept in c.copies if kept.copy.read] for c in found}
+    by_host = {host: copies for host, copies in by_host.items() if copies}
+
+    def work(transport: Transport) -> list[CheckedCopy]:
+        return [check_again(transport, kept, _watch_copy(kept, orders)) for kept in by_host[transport.name]]
+
+    checked: list[CheckedCopy] = []
+    for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
+        if isinstance(answer, HostError):
+            checked += [CheckedCopy(kept, problem=answer.diagnostic) for kept in by_host[name]]
+        else:
+            checked += answer
+    return tuple(checked)
+
+
+def _watch_copy(kept: KeptCopy, orders: Orders) -> Watch:
+    return Watch(kept.copy.folder, kept.host, f"check {kept.source} in {kept.copy.folder}", orders.report)
+
+
 def _watch(model: CachedModel, orders: Orders) -> Watch:
     what = f"check {model.kept.manifest.source} at {model.kept.manifest.commit[:12]}"
     return Watch(model.kept.id, model.host, what, orders.report)
@@ -111,8 +137,18 @@ def _removed(transport: Transport, removal: Removal) -> int | OperationError:
 
 def pulling(planned: Planned) -> Planned:
     """The part of a plan that only brings images and weights to the hosts."""
-    steps = tuple(s for s in planned.plan.steps if isinstance(s.operation, FetchWeights | PullImage | LoadImage))
-    alone = tuple(replace(step, needs=(), on_failure=(), elsewhere=()) for step in steps)
+    filling = {need for step in planned.plan.steps if isinstance(step.operation, FillCache) for need in step.needs}
+    brings = FetchWeights | CheckCopy | FillCache | PullImage | LoadImage
+    steps = tuple(
+        step
+        for step in planned.plan.steps
+        if isinstance(step.operation, brings) or (step.id in filling and isinstance(step.operation, MakeDirectory))
+    )
+    here = {step.id for step in steps}
+    alone = tuple(
+        replace(step, needs=tuple(need for need in step.needs if need in here), on_failure=(), elsewhere=())
+        for step in steps
+    )
     return replace(planned, plan=replace(planned.plan, steps=alone, changes=()))
 
 

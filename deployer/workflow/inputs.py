@@ -99,13 +99,15 @@ def plan_assumed(inputs: Inputs) -> Plan:
 
 def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     """The plan for recorded facts: touches no host, runs no command, knows no secret. SpecError, DeployerError."""
+    from deployer.planning.found import with_found
     from deployer.planning.planner import plan
     from deployer.planning.selection import selection_of
     from deployer.values.resolved import Resolved
 
     project = load(inputs, confined=True)
     observed = recorded_state(facts)
-    resolved = Resolved(listings=project.lock.listings(), images=project.lock.images)
+    listings = with_found(project, project.lock.listings(), observed.reachable)
+    resolved = Resolved(listings=listings, images=project.lock.images)
     return plan(project, observed, resolved, selection_of(project.spec, inputs.limit, inputs.target))
 
 

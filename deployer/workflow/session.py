@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.dataclass import dataclass
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
-from deployer.workflow.looking import Spoken, begun
+from deployer.workflow.looking import Spoken, begun, speaking
 from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deployer.engine.secrets import SecretStore
     from deployer.errors import Diagnostic
+    from deployer.planning.selection import Selection
     from deployer.spec.project import Project
     from deployer.transport.fleet import Fleet
     from deployer.values.checks import Diagnosis, GpuTrial
@@ -41,6 +42,13 @@ class Planned:
     plan: Plan
     destroy: bool = False
     saved_selection: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # of a plan that was read from a file
+
+    @property
+    def leaves_open(self) -> bool:
+        """There are models that no hub was asked about."""
+        from deployer.planning.choice import NOT_ASKED
+
+        return NOT_ASKED in self.resolved.listings.values()
 
 
 class Session:
@@ -97,14 +105,13 @@ class Session:
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
         from deployer.planning.presence import hosts_to_ask
-        from deployer.planning.questions import folders, questions
+        from deployer.planning.questions import copies, folders, questions
         from deployer.values.facts import ObservedState
 
         seen = known.hosts if known is not None else {}
-        paths, of_cache = questions(self.project), folders(self.project)
-        asked = {
-            name: Question(paths[name], of_cache[name]) for name in hosts_to_ask(self.project.spec) if name not in seen
-        }
+        paths, of_cache, places = questions(self.project), folders(self.project), copies(self.project)
+        names = (name for name in hosts_to_ask(self.project.spec) if name not in seen)
+        asked = {name: Question(paths[name], of_cache[name], places[name]) for name in names}
         hosts = Spoken(self.fleet, self.report)
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
         if any(facts.image_flags for facts in found.reachable.values()):
@@ -134,10 +141,16 @@ class Session:
         return diagnose(self.project, observed, unasked, tried)
 
     def plan(
-        self, *, destroy: bool = False, then: Planned | None = None, known: ObservedState | None = None
+        self,
+        *,
+        destroy: bool = False,
+        then: Planned | None = None,
+        known: ObservedState | None = None,
+        asks_hubs: bool = True,
     ) -> Planned:
         """Observes, looks up what lies outside, and plans; changes nothing. `then`: an earlier plan, which stands
-        although weights arrived since. `known`: hosts that need no look. What a hub said once is not asked again."""
+        although weights arrived since. `known`: hosts that need no look. Hubs are asked where something is to be done,
+        and once; without `asks_hubs` what only they know stays open."""
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
@@ -147,27 +160,44 @@ class Session:
         from deployer.planning.ahead import prepare
         from deployer.planning.arrivals import without_arrivals
         from deployer.planning.planner import plan, plan_destroy
-        from deployer.workflow.images import looked_up
         from deployer.workflow.locking import refuse_unlocked_images
 
         prepare(self.project.spec)
-        said = then.resolved if then is not None else self._said
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets, self.inputs.environment, said)
+        said, environment = then.resolved if then is not None else self._said, self.inputs.environment
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, said, ask=False)
         observed = looking.result()
         if then is not None:
             observed = without_arrivals(observed, then.observed)
         if destroy:
             return Planned(self.project, observed, resolved, plan_destroy(self.project, observed, chosen), True)
         found = plan(self.project, observed, resolved, chosen)
+        planned = Planned(self.project, observed, resolved, found)
+        if asks_hubs:
+            planned = self._with_answers(planned, said, chosen)
+        self._said = planned.resolved
+        refuse_unlocked_images(self, planned.plan)
+        if planned.plan.questions:
+            resolved = replace(planned.resolved, setup=self._ask_setup(planned.plan))
+            planned = replace(planned, resolved=resolved, plan=plan(self.project, observed, resolved, chosen))
+        return planned
+
+    def _with_answers(self, first: Planned, said: Resolved | None, chosen: Selection) -> Planned:
+        """Where something is to be done, the plan with what hubs and registries say; what was `said` is not asked."""
+        from deployer.engine.resolve import resolve
+        from deployer.planning.found import with_found
+        from deployer.planning.planner import plan
+        from deployer.workflow.images import looked_up
+
+        found, resolved, observed = first.plan, first.resolved, first.observed
+        if first.leaves_open and (found.steps or found.has_errors):
+            with speaking(self.report, lambda seconds: f"still asking hubs for models ({seconds:.0f} s)"):
+                listings = resolve(self.project, self.secrets, self.inputs.environment, said).listings
+            resolved = replace(resolved, listings=with_found(self.project, listings, observed.reachable))
+            found = plan(self.project, observed, resolved, chosen)
         asked = looked_up(self, found, resolved)
         if asked is not resolved:
             resolved, found = asked, plan(self.project, observed, asked, chosen)
-        self._said = resolved
-        refuse_unlocked_images(self, found)
-        if found.questions:
-            resolved = replace(resolved, setup=self._ask_setup(found))
-            found = plan(self.project, observed, resolved, chosen)
-        return Planned(self.project, observed, resolved, found)
+        return replace(first, resolved=resolved, plan=found)
 
     def _ask_setup(self, found: Plan) -> Mapping[str, Mapping[str, bool]]:
         from deployer.engine.context import ApplyContext

@@ -13,7 +13,7 @@ from labkit.hosts import Lab
 from labkit.project import HEAD, Project, codes, must_name
 from labkit.waiting import eventually
 
-from tests.support.hub import Hub
+from tests.support.hub import Hub, sha256
 
 NAME, FILE, HOST = "org/tiny-GGUF", "tiny-q4_k_m.gguf", "lab1"
 ROOT = "/var/lib/deployer/cache/hub/models--org--tiny-GGUF"
@@ -69,6 +69,43 @@ def test_a_model_must_be_fetched_once_and_served_from_the_cache(lab: Lab, projec
     assert (model["state"], model["users"]) == ("whole", sorted(lab.names(HOST)))
     assert project.run("cache", "prune", "-y", "--json").json()["removed"] == []
     hub.close()
+    project.must_be_settled()
+
+
+def test_a_copy_that_is_there_must_be_used_in_place_and_seen_to_change(lab: Lab, project: Project, hub: Hub) -> None:
+    commit, content = hub.repos[NAME].at("main"), models.tiny_gguf().read_bytes()
+    root = "/srv/hf/hub/models--org--tiny-GGUF"
+    blob = f"{root}/blobs/{sha256(content)}"
+    lab.sh(HOST, f"mkdir -p {root}/blobs {root}/refs {root}/snapshots/{commit}; printf {commit} >{root}/refs/main")
+    lab.put(HOST, blob, content)
+    lab.sh(HOST, f"ln -s ../../blobs/{sha256(content)} {root}/snapshots/{commit}/{FILE}")
+    write(project, hub, host="model_dirs: [/srv/hf]")
+    steps = [(step["host"], step["bytes"]) for step in project.plan()["steps"] if step["op"] == "check-copy"]
+    assert steps == [(HOST, len(content))]
+    project.apply()
+    must_answer(lab, project)
+    assert hub.served == {}
+    mounts = lab.inspect(HOST, lab.running(HOST)[0])["Mounts"]
+    assert [(m["Source"], m["RW"]) for m in mounts] == [(root, False)]
+    asked = len(hub.requests)
+    project.must_be_settled()
+    assert len(hub.requests) == asked, "what runs needs no hub"
+    (copy,) = project.run("cache", "ls", "--json").json()["hosts"][HOST]["copies"]
+    assert (copy["state"], copy["users"]) == ("whole", sorted(lab.names(HOST)))
+    lab.sh(
+        HOST, f"cp -p {blob} /run/old; printf x | dd of={blob} bs=1 seek=1000 conv=notrunc; touch -r /run/old {blob}"
+    )
+    project.must_be_settled()
+    must_name(project.run("cache", "verify", exit=1), HOST, FILE, "other content")
+    refused = project.plan()
+    assert {p["code"] for p in refused["problems"]} == {"copy-refused"}
+    assert [change["action"] for change in refused["changes"]] == ["replace", "replace"]
+    lab.sh(HOST, f"cat /run/old >{blob}")
+    project.destroy()
+    hub.close()
+    write(project, hub, host="model_dirs: [/srv/hf]")
+    assert "not checked against a hub" in project.apply().err
+    must_answer(lab, project)
     project.must_be_settled()
 
 

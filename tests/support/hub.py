@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -74,23 +75,27 @@ class Hub:
     """`served`: bytes of content that went out, by file name, looks at beginnings apart; `requests`: METHOD PATH of
     each."""
 
-    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0), tls: ssl.SSLContext | None = None) -> None:
         self.repos: dict[str, Repo] = {}
         self.faults = Faults()
         self.served: dict[str, int] = {}
         self.requests: list[str] = []
         self.tokens: list[tuple[str, str]] = []  # path, Authorization
+        self.proxied: set[str] = set()  # how it was asked as a proxy, which it is for whoever takes it for one
         self.store: str | None = None  # the URL that LFS files are at; None: the hub's own
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(address, type("OfThisHub", (Handler,), {"hub": self}))
         self.server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
         host, port = self.server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"{self._scheme}://{host!s}:{port}"
 
     def repo(self, name: str, files: dict[str, bytes], **about: Any) -> Repo:
         made = self.repos.setdefault(name, Repo(**about))
@@ -140,6 +145,8 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.requests.append(f"{self.command} {path}")
             if self.headers.get("Authorization"):
                 self.hub.tokens.append((path, self.headers["Authorization"]))
+            if self.headers.get("Proxy-Authorization"):
+                self.hub.proxied.add(self.headers["Proxy-Authorization"])
         if path.startswith("/api/v1/models/"):
             self._modelscope(path.removeprefix("/api/v1/models/"), parse_qs(parts.query))
         elif path.startswith("/api/models/"):

@@ -7,10 +7,28 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from deployer.values.plan import AwaitReady, EnsureSetup, FetchWeights, MakeDirectory, Operation, Probe, PullImage, Step
+from deployer.values.plan import (
+    AwaitReady,
+    CheckCopy,
+    EnsureSetup,
+    FetchWeights,
+    FillCache,
+    MakeDirectory,
+    Operation,
+    Probe,
+    PullImage,
+    Step,
+)
 from tests.support.world import StepFails, World
 
-BESIDE = (PullImage, FetchWeights, AwaitReady, EnsureSetup, Probe)  # all else is a change: one at a time on a host
+BESIDE = (
+    PullImage,
+    FetchWeights,
+    CheckCopy,
+    AwaitReady,
+    EnsureSetup,
+    Probe,
+)  # all else is a change: one at a time on a host
 
 
 @dataclass
@@ -64,7 +82,9 @@ class Walk:
             self._skip_dependents(step)
             return
         self.done.add(step.id)
-        changes = not isinstance(step.operation, (PullImage, FetchWeights, AwaitReady, Probe, MakeDirectory))
+        changes = not isinstance(
+            step.operation, (PullImage, FetchWeights, CheckCopy, FillCache, AwaitReady, Probe, MakeDirectory)
+        )
         if changes or self.changed.intersection(step.needs):
             self.changed.add(step.id)
             for other in self.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployer.values.canonical import digest
 from deployer.values.codec import from_data, to_data
@@ -25,9 +25,11 @@ from deployer.values.facts import (
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import (
     AwaitReady,
+    CheckCopy,
     CreateContainer,
     EnsureSetup,
     FetchWeights,
+    FillCache,
     GiveBack,
     LoadImage,
     MakeDirectory,
@@ -41,6 +43,8 @@ from deployer.values.plan import (
     TakeOver,
     UpdateContainer,
 )
+from deployer.values.presynced import Copy, ReadFile
+from deployer.values.weights import Manifest
 
 HOLDING = ("running", "restarting", "paused")
 IDENTITY = ("lab", "1")  # project and id
@@ -170,6 +174,17 @@ def never_fails(host: str, operation: Operation) -> str | None:
     return None
 
 
+def read_copy(copy: Copy, manifest: Manifest) -> Copy:
+    """As the reading of a copy leaves it that is what it should be."""
+    files = {file.path: file for file in manifest.files}
+    read = {
+        path: ReadFile(stamp, files[path].sha256 or "5" * 64, files[path].git or "")
+        for path, stamp in copy.files.items()
+        if path in files
+    }
+    return replace(copy, read={**copy.read, **read})
+
+
 @dataclass
 class World:
     """`gpus`: how many a host has. `foreign`: ports and GPU indexes others hold. `bad`: containers that never answer.
@@ -184,6 +199,7 @@ class World:
     boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
     weights: dict[str, dict[str, FetchWeights]] = field(default_factory=dict)  # by the ids of manifests
+    copies: dict[str, tuple[Copy, ...]] = field(default_factory=dict)  # of models, in folders that are not deployer's
     apply: int = 0
     is_undone: bool = True  # whatever had to be undone in this apply
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -229,6 +245,7 @@ class World:
             containers=tuple(b.observed(identity) for b in self.boxes[host].values()) + others,
             images=tuple(ImageFact("sha256:0", tags=(name,)) for name in sorted(self.images[host])),
             folders=self._folders(host),
+            copies=self.copies.get(host, ()),
         )  # fmt: skip
 
     def _folders(self, host: str) -> dict[str, dict[str, tuple[int, int]]]:
@@ -265,8 +282,11 @@ class World:
         match operation:
             case PullImage(image=image) | LoadImage(image=image):
                 self.images[host].add(image)
-            case MakeDirectory():
+            case MakeDirectory() | FillCache():
                 pass
+            case CheckCopy(folder=folder, manifest=manifest):
+                there = self.copies.get(host, ())
+                self.copies[host] = tuple(read_copy(c, manifest) if c.folder == folder else c for c in there)
             case FetchWeights(manifest=manifest):
                 self.weights.setdefault(host, {})[manifest.id] = operation
             case CreateContainer():
@@ -310,6 +330,7 @@ class World:
         if operation.spec.image not in self.images[host]:
             raise StepFails(f"image {operation.spec.image} is not there")
         roots = {f"{fetched.cache_dir}/{fetched.manifest.folder}" for fetched in self.weights.get(host, {}).values()}
+        roots |= {copy.root for copy in self.copies.get(host, ()) if copy.read and not copy.changed}
         for mount in operation.spec.mounts:
             if "/hub/models--" in mount.source and mount.source not in roots:
                 raise StepFails(f"the weights under {mount.source} are not there")

@@ -1,10 +1,13 @@
 """`hosts`, `groups` and inventories."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
+
+PROXY = re.compile(r"(?:https?|socks[45][ah]?)://[^\s/\"\\]+/?\Z", re.ASCII)
 
 
 class DockerEndpoint(Section):
@@ -31,9 +34,26 @@ class Reserve(Section):
 
 
 class Proxy(Section):
-    http: str | None = None
-    https: str | None = None
-    no_proxy: Texts = ()
+    """What a host fetches through. Images come through the proxy of its Docker daemon; containers are given none."""
+
+    http: str | None = Field(None, description="for http:// sources, as `http://10.0.0.1:3128`")
+    https: str | None = Field(None, description="for https:// sources")
+    no_proxy: Texts = Field((), description="fetched from directly: names, domains as `.lan`, addresses, networks, `*`")
+
+    @field_validator("http", "https", mode="after")
+    @classmethod
+    def address(cls, value: str | None) -> str | None:
+        if value is not None and (not PROXY.match(value) or not value.isprintable()):
+            raise ValueError("a proxy is written as `http://10.0.0.1:3128`")
+        return value
+
+    @field_validator("no_proxy", mode="after")
+    @classmethod
+    def plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not entry.isascii() or not entry.isprintable() or not entry or set(entry) & set(' ,"\\'):
+                raise ValueError(f"`{entry}` is no name, address or network")
+        return value
 
 
 class Host(Section):
@@ -55,19 +75,30 @@ class Host(Section):
     fetch: Literal["host", "controller"] = Field(
         "host", description="who gets weights from their sources: the host, or deployer, which brings them to it"
     )
-    model_dirs: Annotated[Texts, NotYet("name the path in the model's `source: file://...`")] = ()
+    model_dirs: Texts = Field(
+        (),
+        description="folders with models that are there already: used in place, read-only; ~ is the host user's home",
+    )
     reserve: Reserve | None = None
     ports: Annotated[str, Field(pattern=r"^\d{1,5}-\d{1,5}$", description="host ports deployer may pick")] = (
         "20000-31999"
     )
     state: Literal["active", "drain", "maintenance", "lost"] = "active"
-    proxy: Annotated[Proxy | None, NotYet("set the proxy in the host's Docker daemon")] = None
+    proxy: Proxy | None = None
 
     @field_validator("cache_dir", mode="after")
     @classmethod
     def absolute(cls, value: str) -> str:
         if not value.startswith("/"):
             raise ValueError(f"`{value}` is not absolute; write it as `/srv/hf`")
+        return value
+
+    @field_validator("model_dirs", mode="after")
+    @classmethod
+    def findable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not path.startswith(("/", "~/")) or not path.isprintable():
+                raise ValueError(f"`{path}` is not absolute; write it as `/data/models` or `~/.cache/huggingface/hub`")
         return value
 
     @field_validator("ports", mode="after")

@@ -152,3 +152,12 @@ def test_a_saved_plan_keeps_its_commit_and_asks_no_hub(folder: Path, hub: Hub) -
     fetches = [step.operation for step in steps if isinstance(step.operation, FetchWeights)]
     assert [fetch.manifest.commit for fetch in fetches] == [first]
     assert len(hub.requests) == asked
+
+
+def test_status_asks_no_hub(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["services"]["chat"]["desired"] == 1
+    assert (hub.requests, said.err) == ([], "")
+    assert run(["plan"]) == 0
+    assert hub.requests, "a plan that has something to fetch does"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import shutil
@@ -10,12 +11,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deployer.errors import OperationError
 from deployer.spec.language import Host
+from deployer.spec.language.hosts import Proxy
 from deployer.transport.local import LocalTransport
 from deployer.values.secrets import Secret
 from deployer.values.weights import Listing, Manifest
@@ -24,6 +27,7 @@ from deployer.weights.huggingface import list_huggingface
 from deployer.weights.script import Job, fetch_script
 from deployer.weights.transfer import fetch
 from tests.support.hub import PIECE, Hub, git_id, sha256
+from tests.support.hub import hub as running_hub
 
 BIG = bytes(random.Random(1).randbytes(600_000))
 FILES = {"config.json": b'{"a": 1}', "sub dir/it's.safetensors": BIG, "model.safetensors": BIG[::-1], "empty.json": b""}
@@ -42,9 +46,9 @@ def manifest_of(hub: Hub, name: str = "org/name", token: str | None = None) -> M
     return Manifest(found.source, found.revision, found.commit, found.files)
 
 
-def job(hub: Hub, cache: Path, token: str | None = None, **settings: int) -> Job:
-    values = {"stall": 2, "tries": 2, **settings}
-    return Job(str(cache), manifest_of(hub, token=token), {"hf": Secret(token)} if token else {}, **values)
+def job(hub: Hub, cache: Path, token: str | None = None, *, stall: int = 2, tries: int = 2) -> Job:
+    tokens = {"hf": Secret(token)} if token else {}
+    return Job(str(cache), manifest_of(hub, token=token), tokens, stall, tries)
 
 
 def silent(word: str, count: int) -> None:
@@ -231,3 +235,31 @@ def test_killed_at_any_moment_it_goes_on_from_there(hub: Hub, tmp_path: Path, mo
     is_whole(tmp_path, wanted.manifest)
     on_the_way = 3 * 3 * PIECE  # for each of the files at once, what was sent and not yet written
     assert hub.total <= sum(map(len, FILES.values())) + kills * on_the_way
+
+
+@pytest.fixture
+def proxy(hub: Hub) -> Iterator[Hub]:
+    """Gives what the hub has to whoever asks it for the hub's URLs."""
+    with running_hub() as made:
+        made.repos = hub.repos
+        yield made
+
+
+def test_a_host_fetches_through_its_proxy(hub: Hub, proxy: Hub, transport: LocalTransport, tmp_path: Path) -> None:
+    hub.repo("org/name", FILES)
+    way = Proxy(http=proxy.url.replace("://", "://me:word@"), no_proxy=(".lan", "10.0.0.0/8"))
+    wanted = replace(job(hub, tmp_path), proxy=way)
+    fetch(transport, wanted, silent)
+    is_whole(tmp_path, wanted.manifest)
+    assert (hub.served, proxy.total) == ({}, sum(map(len, FILES.values())))
+    assert proxy.proxied == {"Basic " + base64.b64encode(b"me:word").decode()}
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.0/8", "*"])
+def test_what_needs_no_proxy_is_fetched_directly(
+    hub: Hub, proxy: Hub, transport: LocalTransport, tmp_path: Path, entry: str
+) -> None:
+    hub.repo("org/name", FILES)
+    wanted = replace(job(hub, tmp_path), proxy=Proxy(http=proxy.url, no_proxy=(entry,)))
+    fetch(transport, wanted, silent)
+    assert (proxy.served, hub.total) == ({}, sum(map(len, FILES.values())))

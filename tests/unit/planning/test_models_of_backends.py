@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import AwaitReady, CreateContainer, Plan
+from deployer.values.plan import AwaitReady, CreateContainer, FillCache, MakeDirectory, Plan
+from deployer.values.secrets import SecretRef
 from tests.unit.planning.scene import Scene
 
 MODELS = {
@@ -152,3 +153,40 @@ def test_options_of_an_engine_are_those_of_the_release() -> None:
 )
 def test_words_of_models_that_are_refused(models: list[dict[str, Any]], code: str) -> None:
     assert problem_of(BOX | {"models": models})[0] == code
+
+
+PROFILE = "ac34857f" * 8
+
+
+def fills(service: dict[str, Any]) -> list[tuple[str, ...]]:
+    steps = plan_of(service).steps
+    found = [step for step in steps if isinstance(step.operation, FillCache)]
+    for step in found:
+        made = {s.id for s in steps if isinstance(s.operation, MakeDirectory)}
+        assert made <= set(step.needs), "its cache is there"
+        assert all(step.id in s.needs for s in steps if isinstance(s.operation, CreateContainer))
+    return [step.operation.spec.command for step in found if isinstance(step.operation, FillCache)]
+
+
+def test_a_model_of_ngc_is_fetched_ahead_by_its_own_image() -> None:
+    service = NIM | {"nim": {"profile": PROFILE}, "replicas": 2}
+    assert fills(service) == [("download-to-cache", "-p", PROFILE)]
+    (operation,) = [s.operation for s in plan_of(service).steps if isinstance(s.operation, FillCache)]
+    assert (operation.spec.gpus, operation.spec.ports, operation.spec.restart) == ((), (), "no")
+    assert operation.spec.mounts == created(service | {"replicas": 1}).spec.mounts
+    assert operation.spec.env["NGC_API_KEY"] == SecretRef("key")
+    assert operation.labels["deployer.role"] == "task"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nim": {"profile": "auto"}},
+        {"nim": {"profile": "vllm-bf16-tp1-pp1"}},
+        {"env": {}},
+        {"version": "2.0.1"},
+        {"model": "own", "version": None, "image": "nvcr.io/nim/meta/llama-3.1-8b-instruct:1.8.4"},
+    ],
+)
+def test_what_cannot_be_fetched_ahead_is_fetched_at_the_start(change: dict[str, Any]) -> None:
+    assert fills(NIM | {"nim": {"profile": PROFILE}} | change) == []

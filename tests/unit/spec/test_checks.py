@@ -162,9 +162,7 @@ def test_keys_that_are_not_built_yet(line, key, hint):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("model_dirs", "[/m]"),
         ("reserve", "{memory: 1g}"),
-        ("proxy", "{http: x}"),
         ("gpus", "{expect: {count: 2}}"),
     ],
 )

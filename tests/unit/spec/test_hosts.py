@@ -1,7 +1,11 @@
 """Hosts of inventories, groups and the spec itself."""
 
-import pytest
+import re
 
+import pytest
+from pydantic import ValidationError
+
+from deployer.spec.language import Host
 from tests.unit.spec.texts import BASE, codes, load_text, only_problem, problems
 
 PLAIN = BASE + "services: {}\n"
@@ -84,3 +88,28 @@ def test_home_and_relative_paths():
     files = {"/home/u/inv.yaml": "hosts: {a: {}}\n", "sub/inv.yaml": "hosts: {b: {}}\n"}
     text = PLAIN + "inventory: [~/inv.yaml, ./sub/../sub/inv.yaml]\n"
     assert set(load_text(text, files=files, user_home="/home/u").spec.hosts) == {"here", "a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"model_dirs": ["models"]}, "`models` is not absolute"),
+        ({"proxy": {"https": "10.0.0.1:3128"}}, "a proxy is written as"),
+        ({"proxy": {"https": 'http://10.0.0.1:3128"\nurl = "http://evil'}}, "a proxy is written as"),
+        ({"proxy": {"no_proxy": ["a,b"]}}, "`a,b` is no name"),
+    ],
+)
+def test_folders_and_proxies_that_cannot_be(keys: dict[str, object], what: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(what)):
+        Host.model_validate(keys)
+
+
+def test_folders_and_proxies() -> None:
+    host = Host.model_validate(
+        {
+            "model_dirs": ["/data/models", "~/.cache/huggingface/hub"],
+            "proxy": {"https": "http://me:word@10.0.0.1:3128", "no_proxy": [".lan", "10.0.0.0/8", "*"]},
+        }
+    )
+    assert host.proxy is not None
+    assert host.proxy.no_proxy == (".lan", "10.0.0.0/8", "*")
