@@ -144,6 +144,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         tools=probed.tools,
         clock_skew=probed.clock_skew,
         folders=probed.folders,
+        late_mounts=probed.late_mounts,
     )
 
 

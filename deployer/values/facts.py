@@ -236,6 +236,7 @@ class HostFacts:
     folders: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)  # name: size, time
     image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
     nim_profiles: tuple[ImageProfiles, ...] = ()  # of images of the spec, as `nim-profiles` asked them
+    late_mounts: tuple[str, ...] = ()  # mount points of fstab that Docker's service may start before
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
