@@ -27,7 +27,14 @@ def answers(lab: Lab, port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("ends", ["stop-docker", "kill-docker", "power-off"])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "power-off",
+        pytest.param("stop-docker", marks=pytest.mark.heavy),
+        pytest.param("kill-docker", marks=pytest.mark.heavy),
+    ],
+)
 def test_every_model_must_come_back_with_no_controller_near(lab: Lab, project: Project, ends: str) -> None:
     project.write(SERVICES, hosts="{lab1: {}}")
     project.apply()
@@ -52,6 +59,7 @@ def late(project: Project) -> None:
     project.write_whole(f"{head}hosts: {{lab1: {{}}}}\nservices:\n{services}")
 
 
+@pytest.mark.heavy
 def test_a_late_mount_must_not_be_served_empty(lab: Lab, project: Project) -> None:
     """Docker refuses to start a container whose source is missing, and does not try again; an apply does."""
     lab.sh(

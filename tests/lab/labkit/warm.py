@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
@@ -185,6 +186,8 @@ def become(request: dict[str, object], reply: int, out: int, err: int) -> NoRetu
         os.close(reply)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)  # the ones there know how to seek, if this began with files
+        sys.stderr = os.fdopen(2, "w", closefd=False)
         os.closerange(3, max(out, err) + 1)
         os.chdir(str(request["folder"]))
         os.environ.clear()
@@ -196,6 +199,8 @@ def become(request: dict[str, object], reply: int, out: int, err: int) -> NoRetu
         main()
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else 1)
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(70)
 
