@@ -56,3 +56,5 @@ def test_random_kills_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
     for number, blow in enumerate(islice(at_random(SEED, lines), KILLS), 1):
         print(f"{number}/{KILLS} ", end="")
         struck(soak, blow)
+        if number % 10 == 0:
+            soak.project.must_be_settled()
