@@ -10,7 +10,7 @@ from itertools import islice
 import pytest
 from labkit.hosts import Lab
 from labkit.project import Project
-from labkit.soak import FAULTS, Blow, Soak, at_random, every_boundary
+from labkit.soak import EDITS, FAULTS, Blow, Soak, at_random, every_boundary
 
 KILLS = int(os.environ.get("SOAK_KILLS", "200"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -51,8 +51,8 @@ def test_each_fault_in_the_middle_must_be_set_right_by_one_more_apply(soak: Soak
 
 @pytest.mark.heavy
 def test_random_kills_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
-    lines = soak.lines_of("all")
-    print(f"SOAK_SEED={SEED} SOAK_KILLS={KILLS}, an apply says {lines} lines", flush=True)
+    lines = {edit: soak.lines_of(edit) for edit in EDITS}
+    print(f"SOAK_SEED={SEED} SOAK_KILLS={KILLS}, an apply says so many lines: {lines}", flush=True)
     for number, blow in enumerate(islice(at_random(SEED, lines), KILLS), 1):
         print(f"{number}/{KILLS} ", end="")
         struck(soak, blow)

@@ -10,7 +10,7 @@ import http.client
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -238,11 +238,10 @@ def every_boundary(lines: int, edit: str) -> Iterator[Blow]:
         yield Blow(edit, "kill", HOSTS[0], line)
 
 
-def at_random(seed: int, lines: int) -> Iterator[Blow]:
+def at_random(seed: int, lines: Mapping[str, int]) -> Iterator[Blow]:
+    """`lines`: how many an undisturbed apply of each edit says."""
     chance = random.Random(seed)
     while True:
-        fault = chance.choice(FAULTS)
-        yield Blow(
-            chance.choice(EDITS), fault, chance.choice(HOSTS), chance.randint(BEGUN, lines), chance.uniform(0, 0.6),
-            0.0 if fault == "kill" else chance.uniform(0.2, 4.0),
-        )  # fmt: skip
+        edit, fault, host = chance.choice(EDITS), chance.choice(FAULTS), chance.choice(HOSTS)
+        heals = 0.0 if fault == "kill" else chance.uniform(0.2, 4.0)
+        yield Blow(edit, fault, host, chance.randint(BEGUN, lines[edit] - 2), chance.uniform(0, 0.6), heals)
