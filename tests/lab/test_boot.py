@@ -7,6 +7,7 @@ from labkit.hosts import Lab, LabError
 from labkit.project import HEAD, Project
 from labkit.waiting import eventually
 
+pytestmark = pytest.mark.heavy
 HOST = "lab1"
 PORTS = (8141, 8142, 8143)
 SERVICES = """
@@ -27,14 +28,7 @@ def answers(lab: Lab, port: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    "ends",
-    [
-        "power-off",
-        pytest.param("stop-docker", marks=pytest.mark.heavy),
-        pytest.param("kill-docker", marks=pytest.mark.heavy),
-    ],
-)
+@pytest.mark.parametrize("ends", ["power-off", "stop-docker", "kill-docker"])
 def test_every_model_must_come_back_with_no_controller_near(lab: Lab, project: Project, ends: str) -> None:
     project.write(SERVICES, hosts="{lab1: {}}")
     project.apply()
@@ -59,7 +53,6 @@ def late(project: Project) -> None:
     project.write_whole(f"{head}hosts: {{lab1: {{}}}}\nservices:\n{services}")
 
 
-@pytest.mark.heavy
 def test_a_late_mount_must_not_be_served_empty(lab: Lab, project: Project) -> None:
     """Docker refuses to start a container whose source is missing, and does not try again; an apply does."""
     lab.sh(
