@@ -1,6 +1,6 @@
 # make demo   sets up all it needs and serves a real small model on this machine (Debian, Ubuntu; root or sudo)
 # make test   all tests: static checks, unit tests, and the lab of real hosts (root; about 15 minutes the first time)
-.PHONY: help demo test deps check unit lab storm heavy bench golden clean
+.PHONY: help demo test deps check unit lab storm soak heavy bench golden clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -10,7 +10,8 @@ FAST   := tests/unit tests/properties tests/contract tests/golden
 
 help:
 	@sed -n '1,2s/^# //p' $(firstword $(MAKEFILE_LIST))
-	@echo 'parts of make test: deps (Debian packages for the lab), check, unit, lab; besides: storm, heavy, bench, golden, clean'
+	@echo 'parts of make test: deps (Debian packages for the lab), check, unit, lab; besides: storm, soak, heavy, bench, golden, clean'
+	@echo 'make soak   kills applies and hosts at every step and 200 times at random (SOAK_KILLS, SOAK_SEED); each time one more apply must set all right'
 
 demo:
 	@bash specs/demo.sh
@@ -38,6 +39,9 @@ lab: $(VENV)/.installed
 
 storm: $(VENV)/.installed # a container on each of 100 hosts; about 6 GB of memory
 	$(BIN)/python -m pytest tests/lab/test_storms.py
+
+soak: $(VENV)/.installed # half an hour and more; SOAK_SEED tells a run again
+	$(BIN)/python -m pytest -s -p no:randomly tests/lab/test_soak.py
 
 heavy: $(VENV)/.installed
 	$(BIN)/python -m pytest -m heavy tests/lab

@@ -27,7 +27,7 @@ def create_container(operation: CreateContainer, site: Site) -> str:
     body = _body(operation, site, _local_image(operation, site), secrets)
     try:
         with engine_calls(site.host):
-            created = site.transport.docker().create_container_from_config(body, name=operation.name)
+            created = site.changing().create_container_from_config(body, name=operation.name)
     except Refusal as refusal:
         raise site.refused(refusal, "create", operation.name, operation.spec.image) from None
     _put_files(operation, site, str(created["Id"]), secrets)
@@ -86,7 +86,7 @@ def _put_files(operation: CreateContainer, site: Site, id: str, secrets: dict[st
         data = archive(operation.spec, secrets)
         if data:
             with engine_calls(site.host):
-                site.transport.docker().put_archive(id, "/", data)
+                site.changing().put_archive(id, "/", data)
     except Refusal as refusal:
         _remove_again(site, id)
         raise site.refused(refusal, "put files into", operation.name) from None
@@ -98,6 +98,6 @@ def _put_files(operation: CreateContainer, site: Site, id: str, secrets: dict[st
 def _remove_again(site: Site, id: str) -> None:
     try:
         with engine_calls(site.host):
-            site.transport.docker().remove_container(id, v=False, force=True)
+            site.changing().remove_container(id, v=False, force=True)
     except (Refusal, DeployerError):
         pass  # the connection is lost: the next apply removes what was created and never started

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal
 from deployer.docker.failures import container_failure
+from deployer.engine.guard import Guard, digest_of
 from deployer.engine.redaction import Redactor
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
@@ -20,6 +21,8 @@ from deployer.values.facts import Gpu, ObservedContainer
 from deployer.values.names import STATE_DIR
 
 if TYPE_CHECKING:
+    import docker
+
     from deployer.engine.registries import Registries
 
 MAX_WORDS = 1500  # characters of Docker's own words that are looked at
@@ -37,7 +40,8 @@ def no_fence(host: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ApplyContext:
-    """`apply`: this apply's own id. `fence` is asked before a host is changed, and raises when its lock was lost."""
+    """`apply`: this apply's own id. `fence` is asked before a host is changed, and raises when its lock was lost.
+    `is_locked`: the hosts themselves hold each change of a container against the lock, see `guard`."""
 
     project: str
     id: str | None
@@ -45,6 +49,7 @@ class ApplyContext:
     secrets: SecretStore
     registries: Mapping[str, Registry] = field(default_factory=dict)
     fence: Callable[[str], None] = no_fence
+    is_locked: bool = False
     hubs: Hubs = Hubs.usual()
     images: Registries | None = None  # what the controller itself may ask for images
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
@@ -65,15 +70,25 @@ class ApplyContext:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One operation's place: the apply it belongs to, its host, and its watch."""
+    """One operation's place: the apply it belongs to, its host, and its watch. `running`: the containers that a change
+    was decided by; it is made only while these run, and no others."""
 
     context: ApplyContext
     transport: Transport
     watch: Watch
+    running: frozenset[str] | None = None
 
     @property
     def host(self) -> str:
         return self.transport.name
+
+    def changing(self) -> docker.APIClient:
+        """The Docker engine, for changes: made while the lock is ours, where this apply has one."""
+        context = self.context
+        if not context.is_locked:
+            return self.transport.docker()
+        running = "" if self.running is None else digest_of(self.running)
+        return Guard(self.transport, f"{context.state_dir}/{context.project}", context.apply, running).client()
 
     def words(self, raw: str | bytes) -> str:
         """What a host said, fit for evidence."""

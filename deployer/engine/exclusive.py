@@ -1,26 +1,48 @@
 """A GPU is one container's: looked at again around every start, since of GPUs and ports Docker refuses only ports.
 
-First started, then looked: of two projects that start on one GPU at the same moment each sees the other, and the one
-whose container started later gives way. No lock is needed, and none can be left behind.
+An apply decides by the containers that run, and its host starts the new one only while it is still these that run: one
+start at a time, of all projects (see `guard`). Whoever starts containers without that is seen afterwards: of two on one
+GPU the one that started later gives way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.shapes import text_of
 from deployer.engine.context import Site, failed
+from deployer.engine.guard import RunningMoved
 from deployer.engine.ownership import look
 from deployer.errors import OperationError
 from deployer.values.facts import ObservedContainer
 
 MOST_CONTAINERS = 1000
+TRIES = 10  # to start between what comes and goes on a busy host
 
 
 def refuse_taken_gpus(site: Site, state: ObservedContainer, beside: Collection[str]) -> None:
     """Before the start: raises `gpu-taken` where a running container has one of its GPUs that is not `beside` it."""
-    for other in _others_on_gpus(site, state, beside):
+    if state.gpus:
+        _refuse(site, state, beside, _running(site))
+
+
+def start_alone(site: Site, state: ObservedContainer, beside: Collection[str], start: Callable[[Site], object]) -> None:
+    """Starts it while nobody else has one of its GPUs. Where containers come and go all the time it is started at last
+    whatever runs, and `lost_race` decides."""
+    for _ in range(TRIES if state.gpus else 0):
+        running = _running(site)
+        _refuse(site, state, beside, running)
+        with contextlib.suppress(RunningMoved):
+            start(replace(site, running=frozenset(running)))
+            return
+    start(site)
+
+
+def _refuse(site: Site, state: ObservedContainer, beside: Collection[str], running: Collection[str]) -> None:
+    for other in _others_on_gpus(site, state, beside, running):
         raise _taken(site, state, other)
 
 
@@ -30,14 +52,15 @@ def lost_race(site: Site, state: ObservedContainer, beside: Collection[str]) -> 
     if started is None:
         return None
     mine = _moment(started)
-    winner = next((other for other in _others_on_gpus(site, state, beside) if _moment(other) < mine), None)
+    others = _others_on_gpus(site, state, beside, _running(site))
+    winner = next((other for other in others if _moment(other) < mine), None)
     return _taken(site, state, winner) if winner is not None else None
 
 
-def _others_on_gpus(site: Site, state: ObservedContainer, beside: Collection[str]) -> list[ObservedContainer]:
-    if not state.gpus:
-        return []
-    found = (_seen(site, id_) for id_ in _running(site) if id_ != state.id and id_ not in beside)
+def _others_on_gpus(
+    site: Site, state: ObservedContainer, beside: Collection[str], running: Collection[str]
+) -> list[ObservedContainer]:
+    found = (_seen(site, id_) for id_ in running if id_ != state.id and id_ not in beside)
     return [c for c in found if c is not None and c.status in ("running", "paused") and _shared(state, c)]
 
 

@@ -12,8 +12,9 @@ from types import TracebackType
 from deployer.dataclass import dataclass
 from deployer.engine.context import Transports
 from deployer.engine.fanout import Crew, on_each
+from deployer.engine.guard import lock_lost
 from deployer.engine.lock import LEASE, Held, Holder, HostLock
-from deployer.errors import DeployerError, Diagnostic, OperationError, RefusedError, Severity
+from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
 from deployer.values.events import Note
 from deployer.values.names import STATE_DIR
 
@@ -55,10 +56,7 @@ class Leases:
         if host in self._renewed and host not in self._lost and self._age(host) > LEASE:
             self._renew(host)
         if host in self._lost or self._age(host) > LEASE:
-            why = self._lost.get(host) or "it could not be renewed in time"
-            raise OperationError(
-                Diagnostic("lock-lost", f"host `{host}`: the lock was lost: {why}", hint="apply again", host=host)
-            )
+            raise lock_lost(host, self._lost.get(host) or "it could not be renewed in time")
 
     def _age(self, host: str) -> float:
         return self._wait.clock() - self._renewed.get(host, float("-inf"))

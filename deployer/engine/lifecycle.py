@@ -9,7 +9,7 @@ from typing import Any
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.failures import taken_port
 from deployer.engine.context import Site, failed
-from deployer.engine.exclusive import lost_race, refuse_taken_gpus
+from deployer.engine.exclusive import lost_race, refuse_taken_gpus, start_alone
 from deployer.engine.ownership import find, look
 from deployer.engine.port_owner import port_owner
 from deployer.errors import Diagnostic, OperationError
@@ -40,7 +40,12 @@ def _start(site: Site, state: ObservedContainer, operation: StartContainer) -> N
     if state.status == "restarting":
         stop(site, state, 0.0)
     try:
-        call(site, state, "unpause" if state.status == "paused" else "start", state.id)
+        if state.status == "paused":
+            call(site, state, "unpause", state.id)
+        elif operation.returns:
+            call(site, state, "start", state.id)
+        else:
+            start_alone(site, state, operation.beside, lambda at: call(at, state, "start", state.id))
     except OperationError as error:
         raise _with_port_owner(site, error) from None
     if not operation.returns and (lost := lost_race(site, state, operation.beside)) is not None:
@@ -97,7 +102,7 @@ def remove(site: Site, state: ObservedContainer) -> None:
     """Removes a container that does not run; its named volumes stay."""
     try:
         with engine_calls(site.host):
-            site.transport.docker().remove_container(state.id, v=False, force=False)
+            site.changing().remove_container(state.id, v=False, force=False)
     except Refusal as refusal:
         if refusal.status != 404 and "already in progress" not in refusal.text:
             raise site.refused(refusal, "remove", state.name) from None
@@ -149,7 +154,7 @@ def call(site: Site, state: ObservedContainer, method: str, *args: Any, **kwargs
     verb = {"update_container": "update"}.get(method, method)
     try:
         with engine_calls(site.host):
-            getattr(site.transport.docker(), method)(*args, **kwargs)
+            getattr(site.changing(), method)(*args, **kwargs)
     except Refusal as refusal:
         raise site.refused(refusal, verb, state.name) from None
 

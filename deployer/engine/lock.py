@@ -1,12 +1,14 @@
 """The lease of one project on one host: taken, renewed and released by one atomic script there.
 
-Nobody's lease is for ever: it ends when it says so by the host's own clock, and whatever else stands in its place
-(garbage, a directory, a time in the future) counts for as long as one lease after it was last touched.
+Nobody's lease is for ever: it ends when it says so by the host's uptime, which no clock that is set moves, and of a
+time before the host's last start it counts for one lease from that start. Whatever else stands in its place (garbage, a
+directory, a lock of an earlier version) counts for as long as one lease after it was last touched.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -20,7 +22,7 @@ from deployer.values.names import STATE_DIR
 
 LEASE = 60  # seconds
 LONGEST_LEASE = 600  # seconds that a lease of another version may promise
-RUN_TIMEOUT = 20.0
+RUN_TIMEOUT = 30.0
 MAX_LOCK = 4096
 Verb = Literal["take", "renew", "release", "look", "seize"]
 
@@ -36,7 +38,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Somebody else's lock. `remains`: seconds until it may be taken over, by the host's clock."""
+    """Somebody else's lock. `remains`: seconds until it may be taken over, by the host's uptime."""
 
     who: str
     since: str
@@ -91,22 +93,52 @@ def script() -> str:
     return resources.files("deployer.engine").joinpath("lock_script.sh").read_text("utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class HostTime:
+    """The host's date when it was asked, when the lock was last touched, and how long the host has been up."""
+
+    now: int
+    touched: int
+    up: int | None
+    boot: str
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> HostTime:
+        """Of what follows `held`: NOW TOUCHED CHECKSUM UP BOOT."""
+        padded = (*words, *[""] * 5)
+        return cls(_number(padded[0]) or 0, _number(padded[1]) or 0, _number(padded[3]), padded[4])
+
+
 def parse_held(answer: bytes) -> Held:
-    """Of `held NOW TOUCHED CHECKSUM` and the lock's own text, which anybody may have written."""
+    """Of `held NOW TOUCHED CHECKSUM UP BOOT` and the lock's own text, which anybody may have written."""
     head, _, content = answer.partition(b"\n")
-    words = head.decode("ascii", "replace").split()
-    now, touched = (int(word) if word.isdigit() else 0 for word in (*words[1:3], "", "")[:2])
-    checksum = words[3] if len(words) > 3 else ""
+    words = head.decode("ascii", "replace").split()[1:]
     found = _fields(content[:MAX_LOCK])
-    remains = _remains(now, touched, _epoch(found.get("expires", "")))
-    return Held(found.get("holder") or "somebody", found.get("since", ""), remains, checksum)
+    checksum = words[2] if len(words) > 2 else ""
+    return Held(
+        found.get("holder") or "somebody", found.get("since", ""), _remains(HostTime.of(words), found), checksum
+    )
 
 
-def _remains(now: int, touched: int, expires: float | None) -> float:
-    if touched > now + LEASE:
+def _remains(time: HostTime, found: Mapping[str, str]) -> float:
+    until = _number(found.get("until", ""))
+    if until is None or time.up is None or not found.get("boot"):
+        return _remains_by_date(time, _epoch(found.get("expires", "")))
+    if found["boot"] != time.boot:
+        return max(0.0, LEASE - time.up)  # whoever lives has renewed it by then
+    left = until - time.up
+    return float(left) if 0 < left <= LONGEST_LEASE else 0.0  # no honest holder promises more
+
+
+def _remains_by_date(time: HostTime, expires: float | None) -> float:
+    if time.touched > time.now + LEASE:
         return 0.0  # no honest holder writes in the future
-    ends = touched + LEASE if expires is None else min(expires, touched + LONGEST_LEASE)
-    return max(0.0, ends - now)
+    ends = time.touched + LEASE if expires is None else min(expires, time.touched + LONGEST_LEASE)
+    return max(0.0, ends - time.now)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if len(text) < 16 and text.isdecimal() and text.isascii() else None
 
 
 def _fields(content: bytes) -> dict[str, str]:
@@ -134,7 +166,8 @@ def _failure(transport: Transport, directory: str, word: bytes, stderr: bytes) -
     code, message, hint = {
         b"full": ("disk-full", f"no space left for the lock, in `{directory}`", f"free space under {STATE_DIR}"),
         b"no-flock": ("flock-missing", "there is no `flock`", "install util-linux on the host"),
-        b"busy": ("lock-busy", "another process holds the lock's directory", "apply again"),
+        b"busy": ("lock-busy", "a change that an earlier apply began there still goes on", "apply again in a moment"),
+        b"no-proc": ("proc-missing", "there is no `/proc/uptime`", "mount /proc on the host"),
         b"no-write": ("lock-failed", f"`{directory}/lock` cannot be written", f"see that {STATE_DIR} can be written"),
     }.get(word, ("state-dir-denied", f"`{directory}` cannot be used", state_dir_remedy(transport)))
     return HostError(Diagnostic(code, f"host `{name}`: {message}", evidence=evidence, hint=hint, host=name))

@@ -147,6 +147,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         clock_skew=probed.clock_skew,
         folders=probed.folders,
         copies=probed.copies,
+        late_mounts=probed.late_mounts,
     )
 
 

@@ -75,6 +75,7 @@ class Probed:
     image_flags: tuple[ImageFlags, ...] = ()
     nim_profiles: tuple[ImageProfiles, ...] = ()
     copies: tuple[Copy, ...] = ()
+    late_mounts: tuple[str, ...] = ()
 
 
 def asked_paths(paths: Sequence[str]) -> tuple[str, ...]:
@@ -179,6 +180,7 @@ def parse_probe(
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),
         folders=parse_folders(text("folders"), folders),
+        late_mounts=linux.parse_late_mounts(text("fstab"), text("docker-waits")),
         image_flags=tuple(known for s in sections.get("flags", ()) if (known := parse_flag_file(s.words, s.body))),
         nim_profiles=tuple(
             listed for s in sections.get("profiles", ()) if (listed := parse_profile_file(s.words, s.body))

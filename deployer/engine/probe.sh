@@ -44,6 +44,10 @@ host() {
     first_lines 6 /proc/meminfo
     section time
     date -u +%Y-%m-%dT%H:%M:%SZ
+    section fstab
+    first_lines 200 /etc/fstab
+    section docker-waits
+    grep -his '^RequiresMountsFor' /etc/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service
     section ephemeral
     first_lines 1 /proc/sys/net/ipv4/ip_local_port_range
     section tools

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployer.engine.fanout import on_each
+from deployer.engine.lock import Holder
 from deployer.engine.redaction import clean
 from deployer.errors import DeployerError, Diagnostic, HostError, Severity
 from deployer.formats.text import one_line
@@ -25,6 +26,10 @@ FORMAT = 1
 MAX_RECORD = 256 << 10  # bytes; some 5000 hosts
 MAX_HOSTS, MAX_NAMES = 10_000, 1000
 RUN_TIMEOUT = 20.0
+OURS = """
+{ true <"$1/lock.changes"; } 2>/dev/null && exec 8<"$1/lock.changes" && flock -s -w 10 8 && [ ! -L "$1/lock" ] &&
+    head -c 4096 -- "$1/lock" 2>/dev/null | grep -qF "\\"apply\\":\\"$2\\"" || { echo "the lock was lost" >&2; exit 1; }
+"""
 WRITE = """
 umask 022
 new=$1/hosts.new.$$
@@ -36,15 +41,16 @@ REMOVE = 'rm -f -- "$1/hosts"'
 
 
 def write_records(
-    transports: Transports, project: str, wanted: Mapping[str, ProjectRecord | None], state_dir: str = STATE_DIR
+    transports: Transports, holder: Holder, wanted: Mapping[str, ProjectRecord | None], state_dir: str = STATE_DIR
 ) -> tuple[Diagnostic, ...]:
-    """Makes each host's record the wanted one (None: there is none); a warning for each host that did not take it."""
-    directory = f"{state_dir}/{project}"
+    """Makes each host's record the wanted one (None: there is none), while the lock there is the holder's; a warning
+    for each host that did not take it."""
+    directory = f"{state_dir}/{holder.project}"
 
     def write(host: str) -> None:
         record = wanted[host]
         script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
-        argv = ["sh", "-c", script, "deployer-record", directory]
+        argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply]
         done = transports[host].run(argv, stdin=text, timeout=RUN_TIMEOUT)
         if done.exit_code != 0:
             words = clean(done.stderr[-500:].decode("utf-8", "replace"))

@@ -110,9 +110,9 @@ class Doing:
     def run(self, call: ExecCall) -> None:
         """The program's words go wherever the program sends them; only its exit code comes back."""
         site, name, timeout = self.site, self.operation.name, self.operation.task.timeout
-        docker = site.transport.docker()
         try:
             with engine_calls(site.host):
+                docker = site.changing()
                 id_ = docker.exec_create(self.before.id, list(call.argv), stdout=False, stderr=False)["Id"]
                 docker.exec_start(id_, detach=True)
         except Refusal as refusal:

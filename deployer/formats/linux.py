@@ -15,6 +15,10 @@ FILESYSTEM = re.compile(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:(.*)\Z")
 CPU_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+LATE_OPTIONS = frozenset({"nofail", "_netdev", "noauto", "x-systemd.automount"})
+NETWORK_FILESYSTEMS = (
+    "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "beegfs", "9p", "fuse.sshfs", "fuse.glusterfs",
+)  # fmt: skip
 SSHD_SETTINGS = (
     "maxsessions", "maxstartups", "allowtcpforwarding", "allowstreamlocalforwarding", "disableforwarding",
 )  # fmt: skip
@@ -137,6 +141,22 @@ def parse_sshd(text: str) -> dict[str, str]:
         if name.lower() in SSHD_SETTINGS and value.strip():
             found.setdefault(name.lower(), one_line(value.strip().strip('"')))
     return found
+
+
+def parse_late_mounts(fstab: str, waits: str) -> tuple[str, ...]:
+    """Mount points of /etc/fstab that are not sure to be there when Docker starts: `nofail` and network filesystems are
+    not ordered before it (systemd.mount(5)), unless `waits`, its RequiresMountsFor settings, names a path on them."""
+    paths = [path for line in lines(waits, 200) for path in line.partition("=")[2].split()]
+    found = []
+    for line in lines(fstab, 200):
+        words = line.split()
+        if len(words) < 4 or words[0].startswith("#") or not words[1].startswith("/") or words[1] == "/":
+            continue
+        mount, kind, options = words[1].replace("\\040", " ").rstrip("/"), words[2], words[3].split(",")
+        is_late = kind in NETWORK_FILESYSTEMS or not LATE_OPTIONS.isdisjoint(options)
+        if is_late and not any(path == mount or path.startswith(f"{mount}/") for path in paths):
+            found.append(one_line(mount))
+    return tuple(found)
 
 
 def container_ids(text: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ def host_checks(host: Host, facts: HostFacts) -> Iterator[Check]:
     yield _state_dir(facts)
     yield _cache_dir(host, facts)
     yield _space(host, facts)
+    yield from _late_mounts(facts)
     yield from _clock(facts)
     if host.connection != "local":
         yield sshd_check(host, facts)
@@ -47,6 +48,21 @@ def _tools(facts: HostFacts) -> Iterator[Check]:
         yield warned("tools", f"missing: {', '.join(liked)}", install_tools(facts, liked), evidence)
     elif facts.tools:
         yield passed("tools", "a shell with all that is needed, curl and sha256sum")
+
+
+def _late_mounts(facts: HostFacts) -> Iterator[Check]:
+    """Docker starts no container whose files are missing, and does not try again once they are there."""
+    late = sorted({disk.mount for disk in facts.disks} & {*facts.late_mounts})
+    if not late:
+        return
+    folder, names = "/etc/systemd/system/docker.service.d", " ".join(late)
+    setting = shlex.quote(f"[Unit]\\nRequiresMountsFor={names}\\n")
+    script = f"mkdir -p {folder} && printf {setting} >{folder}/mounts.conf && systemctl daemon-reload"
+    yield warned(
+        "boot",
+        f"after a reboot Docker may start before `{names}` is mounted, and then leaves the models there stopped",
+        f"run on the host: `{as_root(facts, f'sh -c {shlex.quote(script)}')}`",
+    )
 
 
 def _state_dir(facts: HostFacts) -> Check:

@@ -59,7 +59,9 @@ def _hint(refusals: Mapping[str, str], tried: str) -> str:
         return "add a host to `hosts`"
     leftover = LEFTOVER.search(reasons)
     if leftover is not None:
-        return f"its container is gone: `kill {leftover[1]}` on the host as root, which frees the port, then plan again"
+        # moby: a daemon killed in the middle of a start keeps the port of what it never started until it is restarted
+        kill = f"`kill {leftover[1]}` on the host as root"
+        return f"its container is gone: {kill}, and restart Docker if it is the one that started it, then plan again"
     if "port " in reasons:
         return f"stop what holds the port, choose another `port`, or {tried or 'add a host'}"
     if "not there" in reasons or "not on host" in reasons:

@@ -238,6 +238,7 @@ class HostFacts:
     image_flags: tuple[ImageFlags, ...] = ()  # of images of the spec, as `doctor` asked them
     nim_profiles: tuple[ImageProfiles, ...] = ()  # of images of the spec, as `nim-profiles` asked them
     copies: tuple[Copy, ...] = ()  # of the spec's models, in the host's `model_dirs`
+    late_mounts: tuple[str, ...] = ()  # mount points of fstab that Docker's service may start before
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

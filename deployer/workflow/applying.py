@@ -41,7 +41,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         refuse_moved(planned.plan, again.plan)
         closing = Closing(session, planned, again.plan, holder, leases)
         try:
-            result = _perform(session, again, orders, leases, holder.apply)
+            result = _perform(session, again, orders, leases, holder)
         except (InterruptedByUser, KeyboardInterrupt):
             closing.stop(orders.report)
             raise
@@ -58,7 +58,7 @@ def _locked(session: Session, planned: Planned, holder: Holder, orders: Orders) 
         return acquire(session.fleet, planned.observed.reachable, holder, wait)
 
 
-def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases, apply_id: str) -> ApplyResult:
+def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases, holder: Holder) -> ApplyResult:
     """The steps, and where all were done a last look at their hosts."""
     spec = session.project.spec
     not_undone: list[StepUndone] = []
@@ -72,23 +72,24 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
     context = ApplyContext(
         spec.project,
         spec.id,
-        apply_id,
+        holder.apply,
         session.secrets,
         spec.registries,
         leases.fence,
+        is_locked=True,
         hubs=spec.hubs,
         images=registries_of(session),
         gpus=known,
         built_in=built_in_backends(spec),
     )
     outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
-    result = ApplyResult(apply_id, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
+    result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:
         return result
     orders.report(Note("looking at the hosts once more"))
     after = session.plan(destroy=planned.destroy, known=untouched(planned))
     found = mismatches(after.plan)
-    return replace(result, problems=found or _remember(session, after, apply_id, context.completing))
+    return replace(result, problems=found or _remember(session, after, holder, context.completing))
 
 
 def untouched(planned: Planned) -> ObservedState:
@@ -107,7 +108,7 @@ def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
         return ()
     try:
         with acquire(session.fleet, planned.observed.reachable, holder):
-            return _remember(session, planned, holder.apply)
+            return _remember(session, planned, holder)
     except RefusedError:
         return ()
     except DeployerError as error:
@@ -115,11 +116,13 @@ def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
 
 
 def _remember(
-    session: Session, after: Planned, apply: str, completing: Set[tuple[str, str]] = frozenset()
+    session: Session, after: Planned, holder: Holder, completing: Set[tuple[str, str]] = frozenset()
 ) -> tuple[Diagnostic, ...]:
     """Writes down on each host where the project runs now, and what was found out; returns warnings."""
-    wanted = records_to_write(session.project, after.observed, apply, destroy=after.destroy, completing=completing)
-    return write_records(session.fleet, session.project.spec.project, wanted)
+    wanted = records_to_write(
+        session.project, after.observed, holder.apply, destroy=after.destroy, completing=completing
+    )
+    return write_records(session.fleet, holder, wanted)
 
 
 def new_apply_id() -> str:

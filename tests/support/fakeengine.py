@@ -430,9 +430,10 @@ class FakeEngine:
                 "NetworkSettings": {"Ports": c.host_config.get("PortBindings") if c.is_live else {}},
             }
 
-    def listing(self, port: str | None) -> list[dict[str, Any]]:
+    def listing(self, port: str | None, everything: bool) -> list[dict[str, Any]]:
         return [
             {"Id": c.id, "Names": [f"/{c.name}"], "Image": c.body["Image"], "ImageID": c.image.id, "Labels": c.labels}
             for c in list(self.containers.values())
-            if port is None or (c.is_live and c.binding is not None and str(c.binding[1]) == port)
+            if (everything or c.is_live)
+            and (port is None or (c.is_live and c.binding is not None and str(c.binding[1]) == port))
         ]

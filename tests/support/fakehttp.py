@@ -84,7 +84,7 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
     # --- answers ---------------------------------------------------------------------
 
     def send(self, status: int, data: Any = None, raw: bytes | None = None, **headers: str) -> None:
-        body = raw if raw is not None else b"" if data is None else json.dumps(data).encode()
+        body = raw if raw is not None else b"" if data is None else json.dumps(data, separators=(",", ":")).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -168,7 +168,7 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
 
     def containers(self, _: str) -> None:
         filters = json.loads(self.query.get("filters", "{}"))
-        self.send(200, self.server.engine.listing((filters.get("publish") or [None])[0]))
+        self.send(200, self.server.engine.listing((filters.get("publish") or [None])[0], self.query.get("all") == "1"))
 
     def create(self, _: str) -> None:
         container = self.server.engine.create(self.query["name"], json.loads(self.body))

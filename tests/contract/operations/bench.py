@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.engine.context import ApplyContext
+from deployer.engine.lock import Holder, HostLock
 from deployer.engine.perform import Performer
 from deployer.engine.registries import Registries
 from deployer.engine.secret_sources import SourceReader
@@ -70,6 +71,7 @@ class Bench:
         self.secrets = SecretStore(sources, SourceReader(self.directory, environ), {})
         self.registries: dict[str, Registry] = {}
         self.images: Registries | None = None
+        self._locked_by = ""
 
     @property
     def docker(self) -> Any:
@@ -79,10 +81,15 @@ class Bench:
 
     @property
     def context(self) -> ApplyContext:
+        """Of an apply that holds the lock."""
         state = str(self.directory / "state")
-        images = self.images
+        if self._locked_by != self.apply:
+            lock = HostLock(self.transport, Holder(PROJECT, self.apply, "suite"), state)
+            assert lock.take(lock.look()) is None
+            self._locked_by = self.apply
+        known, images = self.registries, self.images
         return ApplyContext(
-            PROJECT, IDENTITY, self.apply, self.secrets, self.registries, images=images, state_dir=state
+            PROJECT, IDENTITY, self.apply, self.secrets, known, is_locked=True, images=images, state_dir=state
         )
 
     def perform(self, operation: Operation, watch: Watch | None = None) -> str:

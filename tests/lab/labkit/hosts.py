@@ -20,6 +20,12 @@ PRIVATE_LLAMA = "registry.lab:5001/ggml-org/llama.cpp:server"
 STAND_IN = "registry.lab:5000/lab/stand-in:1"
 LABELLED = "registry.lab:5000/lab/labelled:1"
 BUSYBOX = "busybox:1"
+REMEDIES = {
+    "kill-docker": "start-docker",
+    "stop-docker": "start-docker",
+    "kill-ssh": "start-ssh",
+    "power-off": "power-on",
+}
 RESET = """
 docker ps -aq --no-trunc | xargs -r docker rm -f -v >/dev/null 2>&1
 docker network ls -q --filter type=custom | xargs -r docker network rm >/dev/null 2>&1
@@ -157,7 +163,7 @@ class Lab:
         try:
             yield
         finally:
-            self.fault({"kill-docker": "start-docker", "kill-ssh": "start-ssh"}.get(fault, "heal"), host)
+            self.fault(REMEDIES.get(fault, "heal"), host)
             self.up()
 
     def reset(self) -> None:

@@ -5,6 +5,7 @@ What runs is the same program in a process of its own; most of a run's CPU time 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -17,12 +18,56 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 LARGEST = 1 << 17  # bytes of a request
 NOT_SHARED = ("PYTHON", "LC_", "LANG")  # read when an interpreter starts
+
+
+class Running:
+    """A run that goes on, and what it has said so far. `pid` is its own, to be killed by."""
+
+    def __init__(self, pid: int, reply: socket.socket, out: int, err: IO[bytes]) -> None:
+        self.pid, self._reply, self._err = pid, reply, err
+        self.lines: list[str] = []
+        self._said = threading.Condition()
+        self._is_over = False
+        self._reader = threading.Thread(target=self._read, args=(out,), daemon=True)
+        self._reader.start()
+
+    def _read(self, out: int) -> None:
+        with os.fdopen(out) as pipe:
+            for line in pipe:
+                with self._said:
+                    self.lines.append(line)
+                    self._said.notify_all()
+        with self._said:
+            self._is_over = True
+            self._said.notify_all()
+
+    def has_said(self, lines: int, timeout: float) -> bool:
+        """Waits for so many lines; False where it ends before."""
+        with self._said:
+            self._said.wait_for(lambda: self._is_over or len(self.lines) >= lines, timeout)
+            return len(self.lines) >= lines
+
+    def is_over_within(self, seconds: float) -> bool:
+        with self._said:
+            return self._said.wait_for(lambda: self._is_over, seconds)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def finish(self, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        with self._reply, self._err:
+            self._reply.settimeout(timeout)
+            code = int(self._reply.makefile("r").readline())
+            self._reader.join(timeout)
+            return subprocess.CompletedProcess(list(arguments), code, "".join(self.lines), text_of(self._err.fileno()))
 
 
 class Warm:
@@ -45,6 +90,19 @@ class Warm:
             code = ended(ours, arguments, timeout)
             said = [text_of(out.fileno()), text_of(err.fileno())]
         return subprocess.CompletedProcess(list(arguments), code, *said)
+
+    def start(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Running:
+        request = json.dumps({"argv": list(arguments), "folder": str(folder), "environment": dict(environment)})
+        ours, theirs = socket.socketpair()
+        out, into = os.pipe()
+        err = tempfile.TemporaryFile()  # noqa: SIM115
+        with theirs, self._lock:
+            socket.send_fds(self._started(), [request.encode()], [theirs.fileno(), into, err.fileno()])
+        os.close(into)
+        pid = b""
+        while not pid.endswith(b"\n"):
+            pid += ours.recv(1)
+        return Running(int(pid), ours, out, err)
 
     def _started(self) -> socket.socket:
         if self._control is None:
@@ -128,6 +186,8 @@ def become(request: dict[str, object], reply: int, out: int, err: int) -> NoRetu
         os.close(reply)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)  # the ones there know how to seek, if this began with files
+        sys.stderr = os.fdopen(2, "w", closefd=False)
         os.closerange(3, max(out, err) + 1)
         os.chdir(str(request["folder"]))
         os.environ.clear()
@@ -139,6 +199,8 @@ def become(request: dict[str, object], reply: int, out: int, err: int) -> NoRetu
         main()
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else 1)
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(70)
 

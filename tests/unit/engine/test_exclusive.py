@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.engine.context import ApplyContext
+from deployer.engine.lock import Holder, HostLock
 from deployer.engine.perform import Performer
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
@@ -36,10 +37,10 @@ def host() -> Iterator[FakeHost]:
     found.close()
 
 
-def perform(host: FakeHost, project: str, operation: Operation) -> str:
+def perform(host: FakeHost, project: str, operation: Operation, *, is_locked: bool = False) -> str:
     secrets = SecretStore({}, SourceReader(Path("/"), {}), {})
     cards = tuple(Gpu(index, uuid, "NVIDIA H100", 80 << 30) for index, uuid in enumerate(GPUS))
-    context = ApplyContext(project, "7f3a", "a1", secrets, gpus={"here": cards})
+    context = ApplyContext(project, "7f3a", "a1", secrets, is_locked=is_locked, gpus={"here": cards})
     return Performer(context, {"here": host})("here", operation, Watch("s", "here", "x", lambda event: None))
 
 
@@ -52,10 +53,10 @@ def created(host: FakeHost, project: str, gpu: str) -> str:
     return name
 
 
-def start(host: FakeHost, project: str, name: str) -> str:
+def start(host: FakeHost, project: str, name: str, *, is_locked: bool = False) -> str:
     """What came of it: `started`, or the code of the failure."""
     try:
-        perform(host, project, StartContainer(name, None, "no"))
+        perform(host, project, StartContainer(name, None, "no"), is_locked=is_locked)
     except OperationError as error:
         return error.diagnostics[0].code
     return "started"
@@ -89,19 +90,51 @@ def test_also_one_that_names_it_otherwise(host: FakeHost, asked: dict[str, objec
 @pytest.mark.parametrize("attempt", range(8))
 def test_of_two_that_start_at_the_same_moment_one_goes_on(host: FakeHost, attempt: int) -> None:
     names = {project: created(host, project, "GPU-aaaa") for project in ("a", "b", "c")}
-    gate, came = threading.Barrier(len(names)), {}
+    assert sorted(raced(host, names)) == ["gpu-taken", "gpu-taken", "started"]
+    assert len(running(host)) == 1
+
+
+def raced(host: FakeHost, names: dict[str, str], *, is_locked: bool = False) -> list[str]:
+    """What comes of starting these containers of projects at the same moment."""
+    gate, came = threading.Barrier(len(names)), list[str]()
 
     def run(project: str) -> None:
         gate.wait(10)
-        came[project] = start(host, project, names[project])
+        came.append(start(host, project, names[project], is_locked=is_locked))
 
     threads = [threading.Thread(target=run, args=(project,)) for project in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(came.values()) == ["gpu-taken", "gpu-taken", "started"]
-    assert len(running(host)) == 1
+    return came
+
+
+def test_of_applies_that_hold_their_locks_only_one_even_starts(host: FakeHost) -> None:
+    names = {project: created(host, project, "GPU-aaaa") for project in ("a", "b", "c")}
+    for project in names:
+        assert HostLock(host, Holder(project, "a1", "ops")).take() is None
+    assert sorted(raced(host, names, is_locked=True)) == ["gpu-taken", "gpu-taken", "started"]
+    assert len([request for request in host.engine_state.requests if request.endswith("/start")]) == 1
+
+
+def test_beside_one_that_comes_and_goes_it_is_started_all_the_same(host: FakeHost) -> None:
+    assert HostLock(host, Holder("a", "a1", "ops")).take() is None
+    other = host.docker().create_container_from_config({"Image": IMAGE}, name="restless")["Id"]
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            host.docker().start(other)
+            host.docker().stop(other, timeout=0)
+
+    restless = threading.Thread(target=come_and_go)
+    restless.start()
+    try:
+        assert start(host, "a", created(host, "a", "GPU-aaaa"), is_locked=True) == "started"
+    finally:
+        over.set()
+        restless.join(30)
 
 
 def test_what_shares_the_gpu_by_plan_and_what_returns_to_it_are_no_reason(host: FakeHost) -> None:

@@ -47,7 +47,7 @@ def test_a_lock_is_taken_once(tmp_path: Path) -> None:
     assert held.since.endswith("Z")
     assert LEASE - 5 < held.remains <= LEASE
     assert lock(tmp_path).take() is None, "ours may be taken again"
-    assert set(json.loads(file(tmp_path).read_text())) == {"holder", "apply", "since", "expires"}
+    assert set(json.loads(file(tmp_path).read_text())) == {"holder", "apply", "since", "expires", "boot", "until"}
 
 
 def test_many_take_it_and_one_gets_it(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_many_take_it_and_one_gets_it(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert results.count(None) == 1
-    assert [path.name for path in (tmp_path / "lab").iterdir()] == ["lock"]
+    assert not list(tmp_path.rglob("*.new.*"))
 
 
 def test_renewing_and_releasing_is_for_the_holder(tmp_path: Path) -> None:
@@ -79,7 +79,8 @@ def test_a_lock_that_was_given_back_leaves_room_for_the_next(tmp_path: Path) -> 
     lock(tmp_path).take()
     inode = file(tmp_path).stat().st_ino
     lock(tmp_path).release()
-    (spare,) = (tmp_path / "lab").iterdir()
+    spare = tmp_path / "lab" / "lock.spare"
+    assert not file(tmp_path).exists()
     assert (spare.name, spare.stat().st_ino, spare.stat().st_size) == ("lock.spare", inode, 1024)
 
 
@@ -106,7 +107,8 @@ def test_a_full_disk_is_named_to_who_comes_first(tmp_path: Path) -> None:
         with pytest.raises(HostError) as caught:
             lock(tmp_path).take()
         assert caught.value.diagnostic.code == "disk-full"
-        assert [path.name for path in (tmp_path / "lab").iterdir()] == []
+        assert not file(tmp_path).exists()
+        assert not list(tmp_path.rglob("*.new.*"))
 
 
 @contextmanager
@@ -126,8 +128,7 @@ def fill(directory: Path) -> None:
 
 def test_a_lease_that_ran_out_is_taken_over_by_one(tmp_path: Path) -> None:
     lock(tmp_path).take()
-    text = json.loads(file(tmp_path).read_text())
-    file(tmp_path).write_text(json.dumps(text | {"expires": "2020-01-01T00:00:00Z"}))
+    edit(tmp_path, until=str(uptime()))
     seen = [lock(tmp_path, f"b{n}").take() for n in range(3)]
     assert all(held is not None and held.remains == 0 for held in seen)
     assert lock(tmp_path, "b0").take(seen[0]) is None
@@ -160,8 +161,94 @@ def test_what_was_planted_is_no_denial(tmp_path: Path, plant: Callable[[Path], o
     assert lock(tmp_path).renew()
 
 
+def edit(directory: Path, **fields: str | None) -> None:
+    """The lock that stands there, with these fields (None: without them)."""
+    text = json.loads(file(directory).read_text()) | fields
+    kept = {key: value for key, value in text.items() if value is not None}
+    file(directory).write_text(json.dumps(kept, separators=(",", ":")))
+
+
+def uptime() -> int:
+    return int(float(Path("/proc/uptime").read_text().split()[0]))
+
+
+class OtherDate(LocalTransport):
+    """A host whose clock was set by so many seconds since."""
+
+    def __init__(self, directory: Path, seconds: int) -> None:
+        super().__init__("here", Host.model_validate({"connection": "local"}))
+        program = directory / "bin" / "date"
+        program.parent.mkdir()
+        stepped = f'[ "$*" = +%s ] && exec /bin/date -d "{seconds} seconds" +%s'
+        program.write_text(f'#!/bin/sh\n{stepped}\nexec /bin/date "$@"\n')
+        program.chmod(0o755)
+        self.path = f"{program.parent}:{os.environ['PATH']}"
+
+    def run(self, argv, *, stdin=b"", timeout=60.0):  # type: ignore[no-untyped-def]
+        return super().run(["env", f"PATH={self.path}", *argv], stdin=stdin, timeout=timeout)
+
+
+@pytest.mark.parametrize("seconds", [-4_000_000, -90, 90, 4_000_000])
+def test_a_clock_that_was_set_frees_no_lease_and_makes_none_eternal(tmp_path: Path, seconds: int) -> None:
+    lock(tmp_path).take()
+    later = HostLock(OtherDate(tmp_path, seconds), holder("a2"), str(tmp_path))
+    held = later.take()
+    assert held is not None
+    assert LEASE - 10 < held.remains <= LEASE
+    edit(tmp_path, until=str(uptime()))
+    over = later.take()
+    assert over is not None
+    assert over.remains == 0
+
+
+@pytest.mark.parametrize("until", ["99999999999", "999999999999999999999", str(1 << 40)])
+def test_a_lease_that_was_planted_for_ever_counts_for_nothing(tmp_path: Path, until: str) -> None:
+    lock(tmp_path).take()
+    edit(tmp_path, until=until, expires="9999-12-31T23:59:59Z")
+    os.utime(file(tmp_path), (1, 1))
+    held = lock(tmp_path, "a2").take()
+    assert held is not None
+    assert held.remains == 0
+
+
+@pytest.mark.parametrize(("up", "remains"), [(5, LEASE - 5), (LEASE, 0), (100_000, 0)])
+def test_a_lease_of_before_the_last_start_counts_for_one_lease_from_there(up: int, remains: int) -> None:
+    content = b'{"apply":"a1","boot":"before","until":"90000","expires":"9999-12-31T23:59:59Z"}'
+    assert parse_held(b"held 4000000000 4000000000 c1 %d now\n%s" % (up, content)).remains == remains
+
+
+def test_a_lease_of_an_earlier_version_ends_by_date(tmp_path: Path) -> None:
+    lock(tmp_path).take()
+    edit(tmp_path, boot=None, until=None)
+    held = lock(tmp_path, "a2").take()
+    assert held is not None
+    assert LEASE - 10 < held.remains <= LEASE
+    edit(tmp_path, expires="2020-01-01T00:00:00Z")
+    over = lock(tmp_path, "a2").take()
+    assert over is not None
+    assert over.remains == 0
+
+
+def test_what_a_dead_writer_left_half_goes(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    for name in ("lock.new.1", "hosts.new.7"):
+        (tmp_path / "lab" / name).write_text("hal")
+    lock(tmp_path).take()
+    assert not list(tmp_path.rglob("*.new.*"))
+
+
+@pytest.mark.parametrize("name", ["lock.turn", "lock.changes"])
+@pytest.mark.parametrize("plant", [lambda p: p.mkdir(), lambda p: os.mkfifo(p), lambda p: p.symlink_to("/nowhere")])
+def test_what_was_planted_beside_it_is_no_denial(tmp_path: Path, name: str, plant: Callable[[Path], object]) -> None:
+    (tmp_path / "lab").mkdir()
+    plant(tmp_path / "lab" / name)
+    assert lock(tmp_path).take() is None
+    assert (tmp_path / "lab" / name).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_lock_from_the_future_counts_for_nothing(tmp_path: Path) -> None:
     lock(tmp_path).take()
+    edit(tmp_path, boot=None, until=None)
     os.utime(file(tmp_path), (4e9, 4e9))
     held = lock(tmp_path, "a2").take()
     assert held is not None

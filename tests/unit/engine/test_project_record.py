@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.engine.lock import Holder, HostLock
 from deployer.engine.project_record import MAX_HOSTS, parse_record, render_record, write_records
+from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
 from deployer.values.facts import ProjectRecord
@@ -21,19 +24,35 @@ def here() -> dict[str, LocalTransport]:
     return {"here": LocalTransport("here", Host.model_validate({"connection": "local"}))}
 
 
+def locked(state_dir: Path, apply: str = "a1") -> Holder:
+    """Of a lock that is there, if it can be."""
+    holder = Holder("lab", apply, "ops")
+    with contextlib.suppress(HostError):
+        HostLock(here()["here"], holder, str(state_dir)).take()
+    return holder
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     for _ in range(2):
-        assert write_records(here(), "lab", {"here": RECORD}, str(tmp_path)) == ()
+        assert write_records(here(), locked(tmp_path), {"here": RECORD}, str(tmp_path)) == ()
     file = tmp_path / "lab" / "hosts"
     assert parse_record(file.read_bytes()) == RECORD
-    assert [path.name for path in (tmp_path / "lab").iterdir()] == ["hosts"]
+    assert not list(tmp_path.rglob("*.new.*"))
     assert file.stat().st_mode & 0o777 == 0o644
 
 
+def test_who_lost_the_lock_writes_nothing(tmp_path: Path) -> None:
+    locked(tmp_path, "a2")
+    for wanted in (RECORD, None):
+        (found,) = write_records(here(), Holder("lab", "a1", "ops"), {"here": wanted}, str(tmp_path))
+        assert found.evidence == ("the lock was lost",)
+    assert not (tmp_path / "lab" / "hosts").exists()
+
+
 def test_it_is_removed_and_that_twice(tmp_path: Path) -> None:
-    write_records(here(), "lab", {"here": RECORD}, str(tmp_path))
+    write_records(here(), locked(tmp_path), {"here": RECORD}, str(tmp_path))
     for _ in range(2):
-        assert write_records(here(), "lab", {"here": None}, str(tmp_path)) == ()
+        assert write_records(here(), locked(tmp_path), {"here": None}, str(tmp_path)) == ()
     assert not (tmp_path / "lab" / "hosts").exists()
 
 
@@ -41,7 +60,7 @@ def test_it_is_removed_and_that_twice(tmp_path: Path) -> None:
 def test_one_that_cannot_be_written_is_a_warning(tmp_path: Path, in_the_way: str) -> None:
     (tmp_path / in_the_way).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / in_the_way).write_text("")
-    (found,) = write_records(here(), "lab", {"here": RECORD}, str(tmp_path))
+    (found,) = write_records(here(), locked(tmp_path), {"here": RECORD}, str(tmp_path))
     assert (found.code, found.severity, found.host) == ("record-failed", "warning", "here")
     assert not list(tmp_path.rglob("*.new.*"))
 

@@ -167,3 +167,32 @@ def test_whole_numbers(said: str, number: int | None) -> None:
 )
 def test_cpus(text: str, cpus: int) -> None:
     assert linux.parse_cpus(text) == cpus
+
+
+FSTAB = """
+# a comment
+/dev/sda1 / ext4 defaults,nofail 0 1
+/dev/nvme0n1 /data ext4 defaults 0 2
+/dev/nvme1n1 /srv/models/ xfs defaults,nofail 0 2
+nas:/models /mnt/nas nfs4 rw,vers=4.2 0 0
+nas:/other /mnt/with\\040space nfs ro 0 0
+UUID=7 none swap sw 0 0
+short line
+"""
+
+
+@pytest.mark.parametrize(
+    ("waits", "late"),
+    [
+        ("", ("/srv/models", "/mnt/nas", "/mnt/with space")),
+        ("RequiresMountsFor=/srv/models/qwen /data\nrequiresmountsfor=/mnt/nas", ("/mnt/with space",)),
+        ("RequiresMountsFor=/srv/models2 /mnt", ("/srv/models", "/mnt/nas", "/mnt/with space")),
+    ],
+)
+def test_mounts_that_may_come_after_docker(waits: str, late: tuple[str, ...]) -> None:
+    assert linux.parse_late_mounts(FSTAB, waits) == late
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_an_fstab_may_hold_anything(fstab: str, waits: str) -> None:
+    assert all("\n" not in mount for mount in linux.parse_late_mounts(fstab, waits))

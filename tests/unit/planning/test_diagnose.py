@@ -306,3 +306,15 @@ def test_a_host_that_left_the_inventory_is_a_problem_of_the_project() -> None:
     record = ProjectRecord("lab", "7f3a", "20260101T000000Z00000000", {"gpu-a": "", "gpu-b": "10.0.0.2"})
     (problem,) = doctor(replace(GOOD, records=(record,))).problems
     assert (problem.code, "`gpu-b` (10.0.0.2)" in problem.message) == ("host-dropped", True)
+
+
+def test_a_mount_that_may_come_after_docker() -> None:
+    assert "boot" not in checks(replace(GOOD, late_mounts=("/elsewhere",)))
+    disk = Disk("/srv/late/tiny.gguf", "/srv/late", 100 * GIB, 50 * GIB)
+    late = replace(GOOD, disks=(*GOOD.disks, disk), late_mounts=("/srv/late", "/elsewhere"), uid=1000)
+    check = the_only(Verdict.WARN, late)
+    assert check.name == "boot"
+    assert "`/srv/late`" in check.message
+    assert check.remedy is not None
+    assert check.remedy.startswith("run on the host: `sudo sh -c ")
+    assert "RequiresMountsFor=/srv/late" in check.remedy

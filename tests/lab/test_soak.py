@@ -1,0 +1,59 @@
+"""Whatever dies, whenever: one more apply finishes the job, and what served before serves on."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from itertools import islice
+
+import pytest
+from labkit.hosts import Lab
+from labkit.project import Project
+from labkit.soak import EDITS, FAULTS, Blow, Soak, at_random, every_boundary
+
+KILLS = int(os.environ.get("SOAK_KILLS", "200"))
+SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+
+
+@pytest.fixture
+def soak(lab: Lab, project: Project) -> Soak:
+    soak = Soak(lab, project)
+    soak.begin()
+    return soak
+
+
+def struck(soak: Soak, blow: Blow) -> None:
+    began = time.monotonic()
+    run = soak.strike(blow)
+    soak.recover(run)
+    print(f"{blow}: exit {run.code}, whole after {time.monotonic() - began:.1f} s", flush=True)
+
+
+def test_a_kill_in_the_middle_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
+    struck(soak, Blow("chat", "kill", "lab1", 10))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("edit", ["all", "guest"])
+def test_a_kill_at_every_step_must_be_set_right_by_one_more_apply(soak: Soak, edit: str) -> None:
+    for blow in every_boundary(soak.lines_of(edit), edit):
+        struck(soak, blow)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("fault", sorted(set(FAULTS)))
+def test_each_fault_in_the_middle_must_be_set_right_by_one_more_apply(soak: Soak, fault: str) -> None:
+    for lines in (4, 8, 12):
+        struck(soak, Blow("all", fault, "lab1", lines, heals=2.0))
+
+
+@pytest.mark.heavy
+def test_random_kills_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
+    lines = {edit: soak.lines_of(edit) for edit in EDITS}
+    print(f"SOAK_SEED={SEED} SOAK_KILLS={KILLS}, an apply says so many lines: {lines}", flush=True)
+    for number, blow in enumerate(islice(at_random(SEED, lines), KILLS), 1):
+        print(f"{number}/{KILLS} ", end="")
+        struck(soak, blow)
+        if number % 10 == 0:
+            soak.project.must_be_settled()
