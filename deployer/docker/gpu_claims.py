@@ -57,9 +57,10 @@ def _nodes(devices: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _resolved(name: str, gpus: Sequence[Gpu]) -> str:
-    """The UUID of a GPU named by index, UUID, the start of one, or `INDEX:SLICE`."""
-    index = name.partition(":")[0]
-    for gpu in gpus:
-        if str(gpu.index) == index or (len(name) > 4 and gpu.uuid.startswith(name)):
-            return gpu.uuid
+    """The UUID of a GPU named by index, UUID, the start of one, or `INDEX:SLICE`; where that slice is not known, of
+    the GPU that it is of."""
+    for wanted in (name, name.partition(":")[0]):
+        for gpu in gpus:
+            if gpu.label == wanted or (len(wanted) > 4 and gpu.uuid.startswith(wanted)):
+                return gpu.uuid
     return name

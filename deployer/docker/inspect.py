@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from deployer.dataclass import dataclass
 from deployer.docker.gpu_claims import claimed_gpus
-from deployer.docker.ownership import Identity, recorded_of
+from deployer.docker.ownership import Identity, gpu_share, recorded_of
 from deployer.docker.shapes import labels_of, map_of, maps_of, number_of, text_of, texts_of
 from deployer.formats.text import one_line, whole_number
 from deployer.values.facts import ContainerStatus, DockerFacts, Gpu, ImageFact, ObservedContainer
@@ -62,6 +62,7 @@ def parse_container(inspected: object, around: Surroundings) -> ObservedContaine
         auto_remove=host_config.get("AutoRemove") is True,
         ports=published_ports(data),
         gpus=claimed_gpus(data, around.gpus),
+        gpu_share=gpu_share(own) if LABEL_PROJECT in own else None,
         network=_network(text_of(host_config, "NetworkMode")),
         labelled_project=_label(own, LABEL_PROJECT),
         labelled_id=_label(own, LABEL_ID),

@@ -15,6 +15,7 @@ from deployer.values.container import ContainerSpec
 from deployer.values.facts import Recorded
 from deployer.values.names import (
     CONTAINER,
+    GPU_SHARE,
     LABEL_APPLY,
     LABEL_DECISIONS,
     LABEL_ID,
@@ -37,6 +38,7 @@ NAMING = (LABEL_PROJECT, LABEL_ID, LABEL_SERVICE, LABEL_REPLICA, LABEL_REVISION)
 ROLES = ("replica", "task")
 MAX_SPEC = 8 << 20  # characters; a spec holds the files it ships
 MAX_SMALL = 1 << 20
+MAX_SHARE = 1 << 50  # bytes that are still believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,12 @@ def parse_recorded(labels: Labels) -> Recorded | None:
         version=labels.get(LABEL_VERSION, ""),
         apply=labels.get(LABEL_APPLY, ""),
     )
+
+
+def gpu_share(labels: Labels) -> int | None:
+    """How much of each of its GPUs a container of any project of deployer takes at most, in bytes."""
+    share = _map(labels.get(LABEL_DECISIONS, "")).get(GPU_SHARE)
+    return share if isinstance(share, int) and not isinstance(share, bool) and 0 < share <= MAX_SHARE else None
 
 
 def _is_small_number(text: str) -> bool:

@@ -1,4 +1,5 @@
-"""A GPU is one container's: looked at again around every start, since of GPUs and ports Docker refuses only ports.
+"""A GPU is one container's, or several share it that say how much they take: looked at again around every start, since
+of GPUs and ports Docker refuses only ports.
 
 An apply decides by the containers that run, and its host starts the new one only while it is still these that run: one
 start at a time, of all projects (see `guard`). Whoever starts containers without that is seen afterwards: of two on one
@@ -60,8 +61,19 @@ def lost_race(site: Site, state: ObservedContainer, beside: Collection[str]) -> 
 def _others_on_gpus(
     site: Site, state: ObservedContainer, beside: Collection[str], running: Collection[str]
 ) -> list[ObservedContainer]:
-    found = (_seen(site, id_) for id_ in running if id_ != state.id and id_ not in beside)
-    return [c for c in found if c is not None and c.status in ("running", "paused") and _shared(state, c)]
+    if not state.gpus:
+        return []
+    seen = (_seen(site, id_) for id_ in running if id_ != state.id and id_ not in beside)
+    found = [c for c in seen if c is not None and c.status in ("running", "paused") and _shared(state, c)]
+    return [c for c in found if c.gpu_share is None] if _has_room(site, state, found) else found
+
+
+def _has_room(site: Site, state: ObservedContainer, others: list[ObservedContainer]) -> bool:
+    """Beside those that share its GPUs too."""
+    sharing = [(uuid, c.gpu_share) for c in (state, *others) for uuid in c.gpus if c.gpu_share is not None]
+    sizes = {gpu.uuid: gpu.memory_total or 0 for gpu in site.context.gpus.get(site.host, ())}
+    taken = {uuid: sum(share for name, share in sharing if name == uuid) for uuid in state.gpus}
+    return state.gpu_share is not None and all(taken[uuid] <= sizes.get(uuid, 0) for uuid in state.gpus)
 
 
 def _seen(site: Site, id_: str) -> ObservedContainer | None:

@@ -110,7 +110,7 @@ def _gpus(site: Site, container: ObservedContainer) -> Iterator[str]:
     for gpu in site.context.gpus.get(site.host, ()):
         if gpu.uuid in container.gpus and gpu.memory_total is not None:
             used = f", {_gib(gpu.memory_used)} of it in use before" if gpu.memory_used else ""
-            yield f"GPU {gpu.index}: {gpu.name} with {_gib(gpu.memory_total)}{used}"
+            yield f"GPU {gpu.label}: {gpu.name} with {_gib(gpu.memory_total)}{used}"
 
 
 def _gib(size: int) -> str:

@@ -338,6 +338,14 @@ topology() {
     if [ $# != 2 ] || [ ! -e "$2" ]; then within 15 "$1" topo -m; fi # not for a single GPU
 }
 
+# Of GPUs in MIG mode.
+slices() {
+    section slices
+    within 30 "$1" -L
+    section xml
+    within 30 "$1" -q -x | head -c 4000000
+}
+
 # All questions at once, each in a pipe of its own: without persistence mode every call alone wakes the GPUs up.
 nvidia() {
     query_all "$1" | {
@@ -350,11 +358,13 @@ nvidia() {
                 topology "$1" </dev/null
                 section header
                 cat <&5
-                cat <&3
+                gpus=$(cat <&3)
+                printf '%s\n' "$gpus"
+                case $gpus in *', Enabled, '*) slices "$1" </dev/null ;; esac
                 section apps
                 apps=$(cat <&4)
                 printf '%s\n' "$apps"
-                containers "$(printf '%s\n' "$apps" | sed -n 's/^GPU-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
+                containers "$(printf '%s\n' "$apps" | sed -n 's/^[GM][PI][UG]-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
             }
         }
     }
@@ -405,6 +415,8 @@ gpus() {
         done
     fi
     if smi=$(command -v nvidia-smi); then
+        section xids
+        dmesg | grep -F 'NVRM: Xid' | tail -n 200
         timed=no
         ! timeout 5 true || timed=yes
         nvidia "$smi"

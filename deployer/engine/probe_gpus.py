@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from deployer.formats.nvidia_mig import parse_slices
 from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus
 from deployer.formats.nvidia_topology import parse_topology
+from deployer.formats.nvidia_xid import parse_xids
 from deployer.formats.text import lines, one_line, whole_number
-from deployer.values.facts import Gpu, GpuFacts
+from deployer.values.facts import Gpu, GpuFacts, in_order
 
 Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
 MODULE = re.compile(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
@@ -35,14 +37,16 @@ def gpu_facts(answers: Answers) -> GpuFacts:
         driver = rows.driver or driver
         problems.append(failure(text, whole_number(code, 255) or 0) or "")
     shown = tuple(sorted(gpus.values(), key=lambda g: (g.index, g.uuid)))
+    slices = parse_slices(_text(answers, "slices"), _text(answers, "xml"), shown)
     return GpuFacts(
         driver=driver,
         cuda=parse_cuda_version(_text(answers, "header")),
-        gpus=shown,
+        gpus=in_order((*shown, *slices)),
         processes=parse_compute_apps(_text(answers, "apps")),
         topology=parse_topology(_text(answers, "topology"), {gpu.index: gpu.uuid for gpu in shown}),
         problem="; ".join(dict.fromkeys(filter(None, problems))) or None,
         source="nvidia-smi",
+        xids=parse_xids(_text(answers, "xids")),
     )
 
 

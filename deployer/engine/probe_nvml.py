@@ -6,17 +6,20 @@ Whatever NVML cannot say about the essentials is an error here: nvidia-smi then 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from deployer.formats.nvidia_mig import slice_of
 from deployer.formats.nvidia_smi import recovery_problem
 from deployer.formats.text import one_line
-from deployer.values.facts import Gpu, GpuFacts, GpuProcess
+from deployer.values.facts import Gpu, GpuFacts, GpuProcess, in_order
 
 MIB = 1 << 20
 ANCESTORS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel_t
 ACTIONS = {0: "None", 1: "Reset", 2: "Reboot", 3: "Drain P2P", 4: "Drain and Reset"}  # as nvidia-smi words them
+UNCORRECTED, VOLATILE = 1, 0  # nvmlMemoryErrorType_t, nvmlEccCounterType_t
 MAX_LINKS = 18  # NVML_NVLINK_MAX_LINKS
 SWITCH = 2  # NVML_NVLINK_DEVICE_TYPE_SWITCH
 
@@ -29,11 +32,12 @@ def read_gpus(nvml: Any, containers: Containers) -> GpuFacts:
     try:
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
         gpus = [_gpu(nvml, index, handle) for index, handle in enumerate(handles)]
+        slices = [part for gpu, handle in zip(gpus, handles, strict=True) for part in _slices(nvml, gpu, handle)]
         processes = [p for gpu, h in zip(gpus, handles, strict=True) for p in _processes(nvml, gpu, h, containers)]
         return GpuFacts(
             driver=_text(nvml.nvmlSystemGetDriverVersion()),
             cuda=_cuda(_ask(nvml, "nvmlSystemGetCudaDriverVersion_v2")),
-            gpus=tuple(gpus),
+            gpus=in_order((*gpus, *slices)),
             processes=tuple(sorted(processes, key=lambda p: (p.gpu, p.pid))),
             topology=_topology(nvml, gpus, handles),
             problem=None if gpus else "No devices were found",
@@ -70,6 +74,7 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
     capability = _ask(nvml, "nvmlDeviceGetCudaComputeCapability", handle)
     mig = _ask(nvml, "nvmlDeviceGetMigMode", handle)
     pci = _ask(nvml, "nvmlDeviceGetPciInfo", handle)
+    pending = _ask(nvml, "nvmlDeviceGetRetiredPagesPendingStatus", handle)
     return Gpu(
         index=index,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
@@ -81,7 +86,22 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         bus_id=_text(pci.busId) if pci is not None else None,
         mig_mode=bool(mig[0]) if mig else None,
         problem=_problem(nvml, handle),
+        ecc_errors=_ask(nvml, "nvmlDeviceGetTotalEccErrors", handle, UNCORRECTED, VOLATILE),
+        pages_pending=None if pending is None else bool(pending),
     )
+
+
+def _slices(nvml: Any, gpu: Gpu, handle: Any) -> Iterator[Gpu]:
+    """Of a GPU in MIG mode; numbers may be missing in between."""
+    for number in range(_ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0) if gpu.mig_mode else ():
+        part = _ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
+        if part is None:
+            continue
+        profile = _text(nvml.nvmlDeviceGetName(part)).rpartition(" MIG ")[2]
+        memory = _ask(nvml, "nvmlDeviceGetMemoryInfo", part)
+        made = slice_of(gpu, number, _text(nvml.nvmlDeviceGetUUID(part)), profile)
+        total, used = _mib(getattr(memory, "total", None)), _mib(getattr(memory, "used", None))
+        yield replace(made, memory_total=total or made.memory_total, memory_used=used)
 
 
 def _problem(nvml: Any, handle: Any) -> str | None:

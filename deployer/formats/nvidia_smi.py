@@ -12,9 +12,11 @@ from deployer.formats.text import lines, one_line, whole_number
 from deployer.values.facts import Gpu, GpuProcess
 
 BASE = ("index", "uuid", "driver_version", "pci.bus_id", "memory.total", "memory.used")
+HEALTH = ("ecc.errors.uncorrected.volatile.total", "retired_pages.pending")
 QUERIES: tuple[tuple[str, ...], ...] = (  # an unknown field fails the whole call; `name` is last, it may hold commas
-    (*BASE, "memory.reserved", "mig.mode.current", "compute_cap", "gpu_recovery_action", "name"),  # from R565 on
-    (*BASE, "memory.reserved", "mig.mode.current", "compute_cap", "name"),  # from R510 on
+    (*BASE, "memory.reserved", "mig.mode.current", "compute_cap", *HEALTH, "gpu_recovery_action", "name"),  # from R565
+    (*BASE, "memory.reserved", "mig.mode.current", "compute_cap", *HEALTH, "name"),  # from R510 on
+    (*BASE, "memory.reserved", "mig.mode.current", "compute_cap", "name"),
     (*BASE, "mig.mode.current", "name"),  # from R450 on
     (*BASE, "name"),
 )
@@ -24,6 +26,7 @@ UNKNOWN = {"[n/a]", "n/a", "[not supported]", "[not found]", "[insufficient perm
 BROKEN = re.compile(r"\[?(?:GPU requires reset|GPU is lost|Unknown Error|ERR!|Reset Required)\]?\Z", re.IGNORECASE)
 UUID = re.compile(r"GPU-[0-9A-Za-z-]{1,80}\Z")
 LISTED = re.compile(r"GPU \d{1,4}: .*\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
+HELD = re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/-]{1,90}\Z")  # a whole GPU or a slice
 BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
 VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}\Z")
 CAPABILITY = re.compile(r"\d{1,2}\.\d\Z")
@@ -88,6 +91,8 @@ def _gpu(row: dict[str, str]) -> Gpu | None:
         bus_id=_matching(BUS_ID, row["pci.bus_id"]),
         mig_mode={"enabled": True, "disabled": False}.get(row.get("mig.mode.current", "").lower()),
         problem=_problem(row),
+        ecc_errors=whole_number(row.get(HEALTH[0], "")),
+        pages_pending={"yes": True, "no": False}.get(row.get(HEALTH[1], "").lower()),
     )
 
 
@@ -120,7 +125,7 @@ def parse_compute_apps(text: str) -> tuple[GpuProcess, ...]:
     for line in lines(text, MAX_PROCESSES):
         row = _row(line, APPS)
         pid = whole_number(row["pid"], 2**32) if row is not None else None
-        if row is not None and pid is not None and UUID.match(row["gpu_uuid"]):
+        if row is not None and pid is not None and HELD.match(row["gpu_uuid"]):
             found.append(GpuProcess(row["gpu_uuid"], pid, row["process_name"], _memory(row["used_memory"])))
     return tuple(sorted(found, key=lambda p: (p.gpu, p.pid)))
 

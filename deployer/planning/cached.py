@@ -100,7 +100,7 @@ def kept_cached(decisions: Mapping[str, Any], inputs: str, host: Host, facts: Ho
             continue
         root, path = found.cached.root, found.path
         is_inside = root.startswith(cache_of(host) + "/") and path.startswith(root + "/")
-        if is_inside and found.cached.manifest in _manifests(host, facts):
+        if is_inside and found.cached.manifest in manifests_there(host, facts):
             return found
         copy = next((c for c in facts.copies if c.root == root and f"{path}/".startswith(f"{c.folder}/")), None)
         if copy is not None and copy.read and not copy.changed:
@@ -152,13 +152,14 @@ def _parse_recorded(said: Any) -> ModelFacts | None:
     return ModelFacts(path, kind, tuple(parts), Cached(root, manifest, commit, inputs))  # type: ignore[arg-type]
 
 
-def _manifests(host: Host, facts: HostFacts) -> Mapping[str, tuple[int, int]]:
+def manifests_there(host: Host, facts: HostFacts) -> Mapping[str, tuple[int, int]]:
+    """By their ids, with size and time of the file."""
     return facts.folders.get(posixpath.join(cache_of(host), MANIFESTS), {})
 
 
 def is_whole(manifest: Manifest, host: Host, facts: HostFacts) -> bool:
     """By what is cheap to see: the manifest was written, and every file has its size and is not younger than that."""
-    written = _manifests(host, facts).get(manifest.id)
+    written = manifests_there(host, facts).get(manifest.id)
     blobs = _blobs(manifest, host, facts)
     if written is None:
         return False

@@ -27,11 +27,14 @@ def old_claims(handover: Handover) -> frozenset[Claim]:
     return frozenset().union(*held, *(made.claims for made in handover.taken))
 
 
-def waits_for(handovers: tuple[Handover, ...]) -> dict[ReplicaKey, frozenset[ReplicaKey]]:
-    """For each handover the others whose containers hold what it claims. Linear in the number of claims."""
+def waits_for(
+    handovers: tuple[Handover, ...], roomy: frozenset[Claim] = frozenset()
+) -> dict[ReplicaKey, frozenset[ReplicaKey]]:
+    """For each handover the others whose containers hold what it claims, and where there is no room for both. Linear in
+    the number of claims."""
     holders: dict[Claim, set[ReplicaKey]] = {}
     for handover in handovers:
-        for claim in old_claims(handover):
+        for claim in old_claims(handover) - roomy:
             holders.setdefault(claim, set()).add(handover.key)
     return {
         handover.key: frozenset(

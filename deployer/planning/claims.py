@@ -1,4 +1,5 @@
-"""Who holds which GPU and port. A claim is exclusive; a stopped or merely created container holds nothing."""
+"""Who holds which GPU and port. A claim is exclusive, but for a GPU of which each says how much it takes at most; a
+stopped or merely created container holds nothing."""
 
 from __future__ import annotations
 
@@ -61,14 +62,16 @@ def strangers_on(facts: HostFacts, gpus: Iterable[str]) -> tuple[ObservedContain
 
 
 def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
-    """UUIDs of GPUs named by UUID, index or `all`; what is not known stands for itself."""
-    by_index = {str(gpu.index): gpu.uuid for gpu in facts.gpus}
-    found: set[str] = set()
-    for name in wanted:
-        if name == "all" or name.startswith("count:"):
-            return set(by_index.values())
-        found.add(by_index.get(name, name))
-    return found
+    """UUIDs of GPUs named by UUID, index or `all`; what is not known stands for itself. Who has a GPU that is cut into
+    slices has them all."""
+    known = {gpu.uuid for gpu in facts.gpus}
+    found = set(wanted)
+    if "all" in found or any(name.startswith("count:") for name in found):
+        return known
+    if not found <= known:
+        by_label = {gpu.label: gpu.uuid for gpu in facts.gpus}
+        found = {by_label.get(name, name) for name in found}
+    return found | {gpu.uuid for gpu in facts.gpus if gpu.parent in found}
 
 
 def _who(listener: Listener) -> str:
@@ -80,9 +83,12 @@ def _who(listener: Listener) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ForeignClaims:
-    """What others hold on one host: claim -> who, for people."""
+    """What others hold on one host: claim -> who, for people. `shares`: GPU UUID -> who -> bytes, of those that share
+    it. `used`: GPU UUID -> bytes that processes take which are too small to hold it."""
 
     holders: Mapping[Claim, str] = field(default_factory=dict)
+    shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    used: Mapping[str, int] = field(default_factory=dict)
 
     def holder(self, claim: Claim) -> str | None:
         return self.holders.get(claim)
@@ -91,19 +97,28 @@ class ForeignClaims:
 def foreign_claims(facts: HostFacts) -> ForeignClaims:
     """Claims of all that isn't ours: listeners, other containers, processes on GPUs."""
     ours = frozenset().union(*(claims_held(facts, c) for c in facts.containers if c.recorded is not None))
-    our_ids = {c.id for c in facts.containers if c.recorded is not None}
+    counted = {c.id for c in facts.containers if c.recorded is not None or c.gpu_share is not None}
     holders: dict[Claim, str] = {}
+    used: dict[str, int] = {}
     for listener in facts.listeners:
         claim = port_claim(facts.name, listener.port, listener.protocol)
         if claim not in ours:
             holders.setdefault(claim, _who(listener))
     for process in facts.gpu.processes:
         unknown = process.container is None and (facts.name, "gpu", process.gpu) in ours  # most likely ours
-        foreign = process.container not in our_ids and not unknown
-        if foreign and (process.memory_used or 0) >= FOREIGN_GPU_MEMORY:
+        if process.container in counted or unknown:
+            continue
+        if (process.memory_used or 0) >= FOREIGN_GPU_MEMORY:
             holders.setdefault((facts.name, "gpu", process.gpu), f"process {process.name} (pid {process.pid})")
+        else:
+            used[process.gpu] = used.get(process.gpu, 0) + (process.memory_used or 0)
+    shares: dict[str, dict[str, int]] = {}
     for container in facts.containers:
-        if container.recorded is None and is_holding(container):
-            for claim in claims_of_stranger(facts, container):
+        if container.recorded is not None or not is_holding(container):
+            continue
+        for claim in claims_of_stranger(facts, container):
+            if claim[1] == "gpu" and container.gpu_share is not None:
+                shares.setdefault(claim[2], {})[f"container {container.name}"] = container.gpu_share
+            else:
                 holders[claim] = f"container {container.name}"
-    return ForeignClaims(holders)
+    return ForeignClaims(holders, shares, used)

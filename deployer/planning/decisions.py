@@ -17,9 +17,10 @@ from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
 from deployer.values.images import parse_image
+from deployer.values.names import GPU_SHARE
 
 if TYPE_CHECKING:
-    from deployer.planning.placement import Placed
+    from deployer.planning.placed import Placed
 
 ABOUT_THE_ROLLOUT = ("replicas", "state", "protect", "api", "health", "rollout", "restart_backoff", "replaces")
 
@@ -105,6 +106,8 @@ def decisions_of(written: Written, placed: Placed, image: str, why_image: str) -
     cached = recorded_cached(m for m in (placed.model, *placed.others, placed.draft) if m is not None)
     if cached:
         decisions["cached"] = cached
+    if placed.share is not None:
+        decisions[GPU_SHARE] = placed.share
     if choice.others:
         decisions["other_categories"] = [category for _, category in choice.others]
     if choice.service.protect:

@@ -12,7 +12,7 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.decisions import Written, check_image, decisions_of, edits_since, image_of
 from deployer.planning.nim_decision import profile_decision
 from deployer.planning.owed import NOTE, note
-from deployer.planning.placement import Placed
+from deployer.planning.placed import Placed
 from deployer.planning.render import render_setup
 from deployer.planning.render_alike import Renderer
 from deployer.planning.render_request import Placed as RenderPlaced
@@ -103,7 +103,7 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         key=placed.key,
         host_name=placed.host,
         facts=placed.facts,
-        placed=RenderPlaced(gpus=placed.gpus, port=placed.port),
+        placed=RenderPlaced(gpus=placed.gpus, port=placed.port, cache=placed.cache),
         backend=choice.backend,
         image=image,
         category=choice.category,

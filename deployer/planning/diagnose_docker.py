@@ -42,10 +42,10 @@ def gpu_check(facts: HostFacts) -> Check:
         return passed("gpus", "none, models are served by its CPUs")
     if not gpu.gpus:
         return failed("gpus", f"cannot be used: {gpu.problem}", driver_remedy(facts))
-    broken = [f"GPU {one.index} ({one.name}): {one.problem}" for one in gpu.gpus if one.problem]
+    broken = [f"GPU {one.label} ({one.name}): {one.problem}" for one in gpu.gpus if one.problem]
     broken += [gpu.problem] if gpu.problem else []
     if not broken:
-        return passed("gpus", _said(gpu), [f"GPU {one.index}: {one.name}, {one.uuid}" for one in gpu.gpus])
+        return passed("gpus", _said(gpu), [f"GPU {one.label}: {one.name}, {one.uuid}" for one in gpu.gpus])
     message = f"{len([one for one in gpu.gpus if one.problem is None])} of {len(gpu.gpus)} seen can be used"
     verdict = failed if all(one.problem for one in gpu.gpus) else warned
     return verdict("gpus", message, driver_remedy(facts), broken)

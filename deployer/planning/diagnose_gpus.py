@@ -28,7 +28,7 @@ def gpu_container_check(facts: HostFacts, tried: GpuTrial | None) -> Iterator[Ch
     """Nothing of hosts that were not tried."""
     if tried is None:
         return
-    wanted = [gpu.uuid for gpu in facts.gpus if gpu.problem is None]
+    wanted = [gpu.uuid for gpu in facts.gpus if gpu.problem is None and gpu.parent is None]
     seen = [uuid for uuid in wanted if uuid in tried.seen]
     if len(seen) == len(wanted):
         yield passed(NAME, f"a container of `{tried.image}` sees {len(seen)} of {len(wanted)} GPUs")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from deployer.planning.diagnose_docker import gpu_check
+from deployer.planning.diagnose_gpu_health import gpu_health
 from deployer.planning.diagnose_sshd import sshd_check
 from deployer.planning.packages import as_root, install_tools
 from deployer.planning.state_dir import denied_state_dirs, login_of
@@ -27,6 +28,7 @@ WITHOUT = {
 
 def host_checks(host: Host, facts: HostFacts) -> Iterator[Check]:
     yield gpu_check(facts)
+    yield from gpu_health(facts)
     yield from _tools(facts)
     yield _state_dir(facts)
     yield _cache_dir(host, facts)

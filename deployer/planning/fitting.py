@@ -14,6 +14,7 @@ from deployer.planning.estimate import estimate, groups, smallest_group
 from deployer.planning.estimate_fixes import Fix, explained, fixes, rule_fixes
 from deployer.planning.estimate_request import Card, Serving, SizedModel
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, without_smallest
+from deployer.planning.shares import cache_of, share_of
 from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
 from deployer.spec.language import Service
 from deployer.spec.project import Project
@@ -78,9 +79,10 @@ class Fitting:
         serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
-        kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), len(free))
+        most = len(free) if all(gpu.parent is None for gpu in free) else 1  # a server works on one slice only
+        kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), most)
         if kind not in self._groups:
-            self._groups[kind] = _smallest(model, serving, card, len(free), forbids=_forbids(choice, facts))
+            self._groups[kind] = _smallest(model, serving, card, most, forbids=_forbids(choice, facts))
         return self._groups[kind]
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
@@ -97,6 +99,29 @@ class Fitting:
                 return None
             self._estimates[kind] = explained(model, serving, card)
         return self._estimates[kind]
+
+    def shares(self, choice: ServiceChoice, facts: HostFacts) -> dict[str, int] | str:
+        """GPU UUID -> bytes that a replica takes of it where it shares; or why that is not known."""
+        found: dict[str, int] = {}
+        count = gpus_wanted(choice, 0) or 1
+        for gpu in facts.gpus:
+            card = card_of([gpu], facts)
+            estimate = self.estimate(choice, facts, [gpu] * count) if card is not None else None
+            share = share_of(choice, self._service(choice), card, estimate) if card is not None else None
+            if isinstance(share, str):
+                return share
+            if share is not None:
+                found[gpu.uuid] = share
+        return found
+
+    def need(self, choice: ServiceChoice, facts: HostFacts, gpus: tuple[str, ...]) -> int | None:
+        """Bytes that a replica needs of each of its GPUs; None where that is not known."""
+        found = self._of(choice, facts, gpus) if gpus else None
+        return found.terms.need if found is not None else None
+
+    def cache_memory(self, choice: ServiceChoice, facts: HostFacts, gpus: tuple[str, ...], share: int) -> int | None:
+        """Bytes of each GPU that its cache may have; None where that is not known."""
+        return cache_of(share, self._of(choice, facts, gpus))
 
     def refusal(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> str | None:
         """Why a replica is not put on these GPUs, with the nearest change that works."""

@@ -22,6 +22,7 @@ from deployer.values.images import parse_image
 
 GIB = 1 << 30
 DATA_CENTER = ("datacenter", "superchip")
+SIZES_CACHE = "--kv-cache-memory-bytes"  # vLLM's
 
 
 def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredReplica]) -> list[Diagnostic]:
@@ -45,6 +46,23 @@ def _of_replica(replica: DesiredReplica) -> Iterator[Diagnostic]:
     yield from _cuda(replica)
     yield from _wanted(replica)
     yield from _code(replica)
+    yield from _sharing(replica)
+
+
+def _sharing(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """A replica that leaves others nothing of its GPUs, and one whose cache is as large as what it finds free."""
+    placed, options, name = replica.placed, replica.choice.service.options, replica.key.service
+    memory = replica.choice.backend.memory
+    if placed.share is None or memory is None or memory.bound == "needed":
+        return
+    if options.gpu_memory is None and options.gpu_memory_fraction is None:
+        message = f"service `{name}` may share its GPUs, and takes {placed.share / GIB:.1f} GiB of each"
+        yield warning("share-takes-all", message, hint="set `options.gpu_memory` to what it needs")
+    sized = placed.cache is not None and SIZES_CACHE in replica.container.command
+    if not sized:
+        message = f"service `{name}` shares its GPUs, and takes for its cache what it finds free when it starts"
+        hint = "where its host reboots, all start at once: see that it comes back, or give it GPUs of its own"
+        yield warning("shared-cache-not-sized", message, hint=hint)
 
 
 def _shared_memory(replica: DesiredReplica) -> Iterator[Diagnostic]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 
 from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
+from deployer.planning.gpu_groups import best_group
 from deployer.planning.served import gpus_of_all, parallel
 from deployer.spec.language import GpuSelection
 from deployer.spec.language.services import GpuFilter
@@ -28,6 +29,7 @@ class GpuRequest:
     kept: Recorded | None = None
     preferred: frozenset[str] = frozenset()  # before others
     group: Callable[[list[Gpu]], int | None] = lambda free: None
+    left: Mapping[str, int] = field(default_factory=dict)  # GPU UUID -> bytes, of those that can be shared
 
     @property
     def had(self) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ def gpus_wanted(choice: ServiceChoice, index: int) -> int | None:
     if isinstance(asked, int):
         return asked
     if isinstance(asked, tuple):
-        return len(_entries(choice, index)) if has_own_lists(choice) else _parallel(choice)
+        return len(entries_of(choice, index)) if has_own_lists(choice) else _parallel(choice)
     return _parallel(choice) if choice.backend.gpu == "required" else None
 
 
@@ -61,7 +63,7 @@ def gpus_asked(choice: ServiceChoice, index: int) -> str:
     """What an automatic choice of GPUs is made from."""
     placement = choice.service.placement
     wishes = placement.gpu.model_dump(mode="json") if placement.gpu is not None else None
-    listed = list(_entries(choice, index)) if isinstance(placement.gpus, tuple) else placement.gpus
+    listed = list(entries_of(choice, index)) if isinstance(placement.gpus, tuple) else placement.gpus
     return canonical_json([listed, wishes, gpus_wanted(choice, index), _parallel(choice)])
 
 
@@ -69,7 +71,7 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
     """UUIDs for one replica on this host, those it has first; or why the host cannot give them."""
     choice, facts, busy = request.choice, request.facts, request.busy
     wanted = gpus_wanted(choice, request.index)
-    if has_own_lists(choice) and not _entries(choice, request.index):
+    if has_own_lists(choice) and not entries_of(choice, request.index):
         return f"`placement.gpus` has no list for replica {request.index}"
     if wanted == 0 or (wanted is None and request.is_decided and not request.had):
         return ()
@@ -83,12 +85,19 @@ def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
         return ()
     left = [gpu for gpu in usable if gpu.uuid not in busy]
     count = request.group(left) or (_parallel(choice) if wanted is None else wanted)
-    free = [gpu.uuid for gpu in left]
-    if len(free) < count:
+    if count > 1:
+        left = [gpu for gpu in left if gpu.parent is None]
+    if len(left) < count:
         return _why_not(project, request, pool, count)
-    first = [uuid for uuid in request.had if uuid in free]
-    first += [uuid for uuid in free if uuid in request.preferred and uuid not in first]
-    return tuple((first + [uuid for uuid in free if uuid not in first])[:count])
+    first = (*request.had, *sorted(request.preferred.difference(request.had)))
+    return best_group(_in_order(request, left), count, facts.gpu.topology, first)
+
+
+def _in_order(request: GpuRequest, free: list[Gpu]) -> list[str]:
+    """By index; of GPUs that are shared the emptiest first, or with `binpack` the fullest."""
+    sign = 1 if request.choice.service.placement.strategy == "binpack" else -1
+    ordered = sorted(free, key=lambda gpu: sign * request.left.get(gpu.uuid, 0)) if request.left else free
+    return [gpu.uuid for gpu in ordered]
 
 
 def without_smallest(request: GpuRequest, found: tuple[str, ...]) -> GpuRequest:
@@ -114,19 +123,20 @@ def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | st
     """The GPUs of the host that `placement.gpus` leaves to choose from."""
     asked = choice.service.placement.gpus
     if not isinstance(asked, tuple):
-        return list(facts.gpus)
-    entries = _entries(choice, index)
-    here = [name for host, _, name in (entry.rpartition(":") for entry in entries) if host == facts.name]
+        sliced = {gpu.parent for gpu in facts.gpus}
+        return [gpu for gpu in facts.gpus if gpu.uuid not in sliced]
+    entries = entries_of(choice, index)
+    here = [name for host, _, name in (entry.partition(":") for entry in entries) if host == facts.name]
     if not here:
         return "is not named in `placement.gpus`"
-    found = {str(gpu.index): gpu for gpu in facts.gpus} | {gpu.uuid: gpu for gpu in facts.gpus}
+    found = {gpu.label: gpu for gpu in facts.gpus} | {gpu.uuid: gpu for gpu in facts.gpus}
     missing = [name for name in here if name not in found]
     if missing:
-        return f"has no GPU {', '.join(missing)}; it has {len(facts.gpus)}"
+        return f"has no GPU {', '.join(missing)}; it has {sum(gpu.parent is None for gpu in facts.gpus)}"
     return [found[name] for name in here]
 
 
-def _entries(choice: ServiceChoice, index: int) -> tuple[str, ...]:
+def entries_of(choice: ServiceChoice, index: int) -> tuple[str, ...]:
     """The `HOST:GPU` entries that are for this replica."""
     asked = choice.service.placement.gpus
     if not isinstance(asked, tuple):
@@ -143,7 +153,7 @@ def _problem(project: Project, request: GpuRequest, gpu: Gpu) -> str | None:
         return gpu.problem
     if gpu.mig_mode:
         return "is in MIG mode"
-    if not _selected(project.spec.hosts[host].gpus, gpu):
+    if not is_selected(project.spec.hosts[host].gpus, gpu):
         return "is not for deployer (`gpus.use`, `gpus.exclude`)"
     if gpu.uuid not in request.had and (lack := _too_old(choice, gpu)) is not None:
         return lack
@@ -160,11 +170,13 @@ def _too_old(choice: ServiceChoice, gpu: Gpu) -> str | None:
     return f"has compute capability {found}, and `{choice.backend_name}` needs {'.'.join(map(str, least))}"
 
 
-def _selected(selection: GpuSelection, gpu: Gpu) -> bool:
+def is_selected(selection: GpuSelection, gpu: Gpu) -> bool:
+    """The host's `gpus` gives it to deployer."""
+
     def named(entry: int | str) -> bool:
         if isinstance(entry, int):
             return entry == gpu.index
-        return entry in (gpu.uuid, str(gpu.index)) or entry.lower() in gpu.name.lower()
+        return entry in (gpu.uuid, gpu.parent, gpu.label, str(gpu.index)) or entry.lower() in gpu.name.lower()
 
     used = selection.use is None or any(map(named, selection.use))
     return used and not any(map(named, selection.exclude))
@@ -173,7 +185,7 @@ def _selected(selection: GpuSelection, gpu: Gpu) -> bool:
 def overrides_of(project: Project, choice: ServiceChoice, facts: HostFacts) -> tuple[int, ...]:
     """The service's overrides that hold on a host: all GPUs that it gives deployer are of that kind."""
     selection = project.spec.hosts[facts.name].gpus
-    cards = [gpu for gpu in facts.gpus if _selected(selection, gpu)]
+    cards = [gpu for gpu in facts.gpus if is_selected(selection, gpu)]
     if not cards:
         return ()
     written = enumerate(choice.service.overrides)
@@ -212,8 +224,10 @@ def _why_not(project: Project, request: GpuRequest, pool: list[Gpu], count: int)
     reasons = []
     for gpu in pool:
         why = _problem(project, request, gpu) or (f"is held by {busy[gpu.uuid]}" if gpu.uuid in busy else None)
+        if why is None and count > 1 and gpu.parent is not None:
+            why = "is a slice, and a server works on one only"
         if why is not None:
-            reasons.append(f"GPU {gpu.index} {why}")
+            reasons.append(f"GPU {gpu.label} {why}")
     free = len(pool) - len(reasons)
     shown = "; ".join(reasons[:8])
     return f"{free} of {len(pool)} GPUs free, needs {count}" + (f" ({shown})" if shown else "")

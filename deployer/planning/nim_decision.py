@@ -21,7 +21,7 @@ from deployer.values.nim import ImageProfiles
 if TYPE_CHECKING:
     from deployer.planning.choice import ServiceChoice
     from deployer.planning.desired import DesiredReplica
-    from deployer.planning.placement import Placed
+    from deployer.planning.placed import Placed
     from deployer.planning.replicas import Found
 
 AUTO = "auto"

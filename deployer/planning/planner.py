@@ -17,6 +17,7 @@ from deployer.planning.diff import Handover, handovers, keep_protected, waits_fo
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fetching import Layers, code_warnings
+from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.hosts import HostIndex
@@ -55,10 +56,12 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     seen = Seen(facts, HostIndex(project.spec), resolved.listings)
     choices = _choices(project, seen, found, problems)
     unknown = _unknown(here.hiding_places(project.spec, seen.index), here, choices, found)
+    written = Written(project, seen.index)
+    problems += [*unexpected_gpus(project, facts), *moved_indexes(written, choices, found)]
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += explained(Trials(project, seen, found, choices, frozenset(change.key for change in unknown)), placer)
-    desired = _desired(Wanted(Written(project, seen.index), resolved, found), placer, problems)
+    desired = _desired(Wanted(written, resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
     problems += gpu_warnings(project, placer.fitting, desired.values())
@@ -207,4 +210,4 @@ def _placement(project: Project, replica: DesiredReplica) -> Placement:
     host = project.spec.hosts[replica.host]
     address = "127.0.0.1" if host.connection == "local" else host.address or replica.host
     member = Member(replica.host, replica.placed.gpus, replica.placed.port)
-    return Placement(replica.key, (member,), url(replica, address))
+    return Placement(replica.key, (member,), url(replica, address), replica.placed.need)

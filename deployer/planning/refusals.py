@@ -66,6 +66,8 @@ def _hint(refusals: Mapping[str, str], tried: str) -> str:
         return f"stop what holds the port, choose another `port`, or {tried or 'add a host'}"
     if "not there" in reasons or "not on host" in reasons:
         return "put the model on the hosts, or correct its `source`"
+    if "GiB of it are left where" in reasons:
+        return f"lower `gpu_memory` or `gpu_memory_fraction` of those that share, or {tried or 'add a host'}"
     if "are not known" in reasons:
         return "see why the model's source does not answer, or write deploy.lock with `deployer lock` once it does"
     return tried or ("free a GPU, or add a host" if "GPU" in reasons else "change `placement`, or add a host")

@@ -12,7 +12,8 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.choice import Seen, ServiceChoice
-from deployer.planning.placement import Placer, Unplaced
+from deployer.planning.placed import Unplaced
+from deployer.planning.placement import Placer
 from deployer.planning.refusals import no_placement
 from deployer.planning.remedy_changes import ServiceChange, changes_on, general_changes
 from deployer.planning.render_options import check_options
@@ -127,7 +128,7 @@ def _is_for(trials: Trials, placer: Placer, change: ServiceChange, one: Unplaced
     if any(placed.get(key) in hosts for key in one.keys):
         return True
     project, choice = trials.changed(one.choice.name, change)
-    return placer.would_take(project, choice, one.keys[0], hosts[0])
+    return placer.places.would_take(project, choice, one.keys[0], hosts[0])
 
 
 def _keys_of(choice: ServiceChoice) -> frozenset[ReplicaKey]:
@@ -138,7 +139,7 @@ def _kinds(refusals: Mapping[str, str], placer: Placer) -> list[list[str]]:
     """Hosts that refused for the same reason, with GPUs of the same kind."""
     kinds: dict[Any, list[str]] = {}
     for host, why in sorted(refusals.items()):
-        kinds.setdefault((why.partition(" (")[0], placer.cards_of(host)), []).append(host)
+        kinds.setdefault((why.partition(" (")[0], placer.places.cards_of(host)), []).append(host)
     return list(kinds.values())[:KINDS_OF_HOSTS]
 
 

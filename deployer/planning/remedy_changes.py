@@ -74,9 +74,9 @@ def changes_on(placer: Placer, choice: ServiceChoice, host: str) -> Iterator[Ser
     """Those that the GPUs of one host suggest."""
     found = [
         ServiceChange(tuple((("options", option), value) for option, value in fix))
-        for fix in placer.fixes_on(choice, host)
+        for fix in placer.places.fixes_on(choice, host)
     ]
-    sizes = [*_sizes(choice, placer.cards_of(host)[1])]
+    sizes = [*_sizes(choice, placer.places.cards_of(host)[1])]
     several = (
         isinstance(choice.backend.options["tensor_parallel"], InTemplate) or choice.service.options.tensor_parallel
     )

@@ -45,7 +45,7 @@ def _is_own(request: RenderRequest) -> bool:
 def _likeness(request: RenderRequest) -> tuple[object, ...]:
     """All that a container is made from, but for the service itself and what one replica has for its own."""
     weights = (request.model, request.draft, request.others)
-    place = (request.host.cache_dir, len(request.placed.gpus), request.placed.port is None)
+    place = (request.host.cache_dir, len(request.placed.gpus), request.placed.port is None, request.placed.cache)
     said = said_by(request.facts, request.image)
     return (
         request.image,

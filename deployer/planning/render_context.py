@@ -43,6 +43,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "category": request.category,
         "gpus": list(request.placed.gpus),
         "gpu_memory": gpu_memory(request, service),
+        "cache_memory": request.placed.cache,
         "options": template_options(backend, options),
         "option_args": list(option_args(backend, options)),
         "chat_template": _chat_template(request, options.chat_template),

@@ -123,7 +123,7 @@ def check_options(
     found.extend(_format_problems(project, service, backend))
     for option in OPTION_NAMES:
         value = getattr(service.options, option)
-        if value is not None:
+        if value is not None and not _is_set_aside(service, backend, option):
             where = project.where("services", name, "options", option)
             category = category_told(project.spec, backend, service, 0) if not service.models else None
             refused = _refusals(backend, option, value, where) or option_of_other_kind(backend, option, category, where)
@@ -147,6 +147,12 @@ def check_options(
         where = project.where("services", name, "container", "shm_size")
         found.append(warning("shm-size-ignored", message, where, "leave out `shm_size`, or `ipc: host`"))
     return tuple(replace(d, message=f"{d.message} (service `{name}`)") if name not in d.message else d for d in found)
+
+
+def _is_set_aside(service: Service, backend: Backend, option: str) -> bool:
+    """What is set aside on a GPU that it shares for a server that takes what it needs: nothing it could be told."""
+    takes_what_it_needs = backend.memory is None or backend.memory.bound == "needed"
+    return option == "gpu_memory" and service.placement.share and takes_what_it_needs
 
 
 def _notices(project: Project, name: str, backend: Backend) -> Iterator[Diagnostic]:

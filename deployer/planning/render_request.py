@@ -17,10 +17,12 @@ from deployer.values.weights import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What placement decided: GPU UUIDs, and the host's port (None where nothing is published)."""
+    """What placement decided: GPU UUIDs, and the host's port (None where nothing is published). `cache`: bytes of a
+    GPU that it shares which its cache may have; None where it has GPUs alone, or nobody knows."""
 
     gpus: tuple[str, ...] = ()
     port: int | None = None
+    cache: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

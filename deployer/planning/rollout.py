@@ -20,6 +20,7 @@ from deployer.planning.fetching import Layers, directory_steps, image_steps, wei
 from deployer.planning.filling import fill_steps
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
+from deployer.planning.startorder import Shown, in_turn, roomy_claims
 from deployer.planning.steplist import StepList
 from deployer.planning.takeover import beside
 from deployer.planning.undo import HostOperation, Swap, split, undo_of, undo_of_revival
@@ -66,15 +67,16 @@ class Rollout:
 
     def lay_out(self) -> tuple[Step, ...]:
         pending = tuple(h for h in self.handovers if h.change.action is not Action.KEEP and not _is_default(h))
-        waits = waits_for(pending)
+        waits = waits_for(pending, roomy_claims(self.handovers))
         groups = batches(pending, waits)
         self.by_key = {h.key: h for h in pending}
         self.together = {key: group for group in groups for key in group if len(group) > 1}
         self.stop_first = {h.key for h in pending if h.key in self.together or needs_own_stop(h) or recreates(h)}
         self.swaps = {h.key: self._swap(h) for h in pending if h.change.action in CREATES}
         before: dict[str, list[ReplicaKey]] = {}
-        for key in (key for group in groups for key in group):
-            handover = self.by_key[key]
+        order = [self.by_key[key] for group in groups for key in group]
+        for handover in order:
+            key = handover.key
             earlier = before.setdefault(key.service, [])
             self._lay_out_one(handover, earlier)
             if handover.change.action in (Action.REPLACE, Action.MOVE):
@@ -82,6 +84,7 @@ class Rollout:
         self._add_claim_needs(waits)
         self._bind_together()
         self._hold_recreated()
+        in_turn(self.steps, order, Shown(self.answered, self.ready, self.stops, self.together, self.stop_first))
         return self.steps.in_order()
 
     def _swap(self, h: Handover) -> Swap:

@@ -10,6 +10,7 @@ from deployer.catalog.gpus import find_gpu, parse_capability
 from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate_request import LARGE, Card, Serving, SizedModel
+from deployer.planning.gpu_groups import is_linked
 from deployer.planning.weights import first_part
 from deployer.planning.weights_counted import stored_as_shaped
 from deployer.spec.language import Options, Service
@@ -87,7 +88,8 @@ def is_automatic(choice: ServiceChoice) -> bool:
         and memory.split != "none"
         and isinstance(choice.backend.options["tensor_parallel"], InTemplate)
     )
-    return can and choice.service.placement.gpus == "auto" and sizes == (None, None, None)
+    placement = choice.service.placement
+    return can and placement.gpus == "auto" and not placement.share and sizes == (None, None, None)
 
 
 def sized_model(choice: ServiceChoice, facts: HostFacts) -> SizedModel | None:
@@ -132,35 +134,34 @@ def card_of(gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
     if not known:
         return None
     gpu = min(known, key=lambda gpu: (gpu.memory_total or 0, _free(gpu, facts) or MOST, gpu.uuid))
-    total, free = gpu.memory_total or 0, _free(gpu, facts)
-    usable = total * (995 if total >= LARGE else 985) // 1000
-    if gpu.memory_reserved:
-        usable = min(usable, total - gpu.memory_reserved)
+    usable, free = usable_memory(gpu) or 0, _free(gpu, facts)
     capability = parse_capability(gpu.compute_capability)
     model = find_gpu(gpu.name) if capability is None else None
     return Card(
         gpu.name,
-        max(0, usable),
+        usable,
         capability or (model.capability if model is not None else None),
-        "NVLink" if _are_linked([one.uuid for one in known], facts) else None,
-        None if free is None else min(free, max(0, usable)),
+        "NVLink" if is_linked([one.uuid for one in known], facts.gpu.topology) else None,
+        None if free is None else min(free, usable),
     )
+
+
+def usable_memory(gpu: Gpu) -> int | None:
+    """Of which CUDA programs can have something (see `Card.of`); None where the driver does not say how much it has."""
+    total = gpu.memory_total
+    if total is None:
+        return None
+    usable = total * (995 if total >= LARGE else 985) // 1000
+    return max(0, min(usable, total - gpu.memory_reserved) if gpu.memory_reserved else usable)
 
 
 def _free(gpu: Gpu, facts: HostFacts) -> int | None:
     """What is left of a GPU that no container and no process holds, in steps: a display may be on it. None where
     somebody does: what that takes will be given back, or the GPU is not taken at all."""
-    names = {gpu.uuid, str(gpu.index), "all"}
+    names = {gpu.uuid, gpu.parent, gpu.label, "all"}
     held = any(names.intersection(container.gpus) for container in facts.containers if container.status in HOLDING)
     held = held or any(process.gpu == gpu.uuid for process in facts.gpu.processes)
     if held or gpu.memory_used is None or gpu.memory_total is None:
         return None
     left = gpu.memory_total - gpu.memory_used - (gpu.memory_reserved or 0)
     return max(0, left // STEP * STEP)
-
-
-def _are_linked(uuids: list[str], facts: HostFacts) -> bool:
-    """By NVLink, each with each; also where the host does not say."""
-    topology = facts.gpu.topology
-    pairs = ((one, other) for one in uuids for other in uuids if one < other)
-    return not topology or all(topology.get(one, {}).get(other, "NV").startswith("NV") for one, other in pairs)

@@ -52,7 +52,7 @@ def shared_gpus(handovers: Iterable[Handover]) -> list[Diagnostic]:
         for h in handovers
         if h.change.action not in (Action.KEEP, Action.REMOVE, Action.STOP) and h.new is not None
         for c in strangers_on(h.new.placed.facts, h.new.placed.gpus)
-        if c.id in beside(h)
+        if c.id in beside(h) and (c.gpu_share is None or h.new.placed.share is None)
     ]
 
 

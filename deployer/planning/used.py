@@ -35,7 +35,9 @@ def host_use(observed: ObservedState, desired: Mapping[ReplicaKey, DesiredReplic
 
 def _used(facts: HostFacts, gpus: set[str], ports: Mapping[int, str]) -> dict[str, Any]:
     """Our containers as they are, the GPUs and ports given out here, and who else is on them."""
-    holders = foreign_claims(facts).holders
+    others = foreign_claims(facts)
+    holders = others.holders
+    shared = {f"share of {uuid}": sum(others.shares[uuid].values()) for uuid in sorted(gpus) if uuid in others.shares}
     wanted = {("gpu", uuid) for uuid in gpus} | {("port/tcp", str(port)) for port in ports}
     return {
         "containers": {
@@ -45,7 +47,6 @@ def _used(facts: HostFacts, gpus: set[str], ports: Mapping[int, str]) -> dict[st
         },
         "gpus": {gpu.uuid: gpu.index for gpu in facts.gpus if gpu.uuid in gpus},
         "ports": {str(port): replica for port, replica in sorted(ports.items())},
-        "foreign": {
-            f"{kind} {name}": who for (_, kind, name), who in sorted(holders.items()) if (kind, name) in wanted
-        },
+        "foreign": {f"{kind} {name}": who for (_, kind, name), who in sorted(holders.items()) if (kind, name) in wanted}
+        | shared,
     }

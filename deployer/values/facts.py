@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -17,7 +17,8 @@ from deployer.values.presynced import Copy
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU as nvidia-smi or NVML shows it; None where the driver does not say."""
+    """One GPU as nvidia-smi or NVML shows it; None where the driver does not say. A MIG slice is one of its own, with
+    the index of the whole one."""
 
     index: int
     uuid: str
@@ -29,6 +30,20 @@ class Gpu:
     bus_id: str | None = None  # "00000000:18:00.0"
     mig_mode: bool | None = None
     problem: str | None = None  # why it cannot be used, in the driver's words
+    ecc_errors: int | None = None  # that could not be corrected, since the driver was loaded
+    pages_pending: bool | None = None  # memory pages wait to be retired at its next reset
+    parent: str | None = None  # of a slice, the UUID of the whole GPU
+    slice: int | None = None  # its number there
+
+    @property
+    def label(self) -> str:
+        """As people name it on its host, and as Docker's `--gpus device=` does."""
+        return str(self.index) if self.slice is None else f"{self.index}:{self.slice}"
+
+
+def in_order(gpus: Iterable[Gpu]) -> tuple[Gpu, ...]:
+    """Slices behind the GPU that they are of."""
+    return tuple(sorted(gpus, key=lambda g: (g.index, -1 if g.slice is None else g.slice, g.uuid)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,15 @@ class GpuProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class Xid:
+    """A kind of error that the driver reported of one GPU since the host booted."""
+
+    bus_id: str  # as in the kernel's log, "0000:17:00"
+    code: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class GpuFacts:
     driver: str | None = None  # "550.90.07"
     cuda: str | None = None  # the highest CUDA the driver speaks, "12.4"
@@ -49,6 +73,7 @@ class GpuFacts:
     topology: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # UUID -> UUID -> NV18, PIX, SYS, ...
     problem: str | None = None  # e.g. a driver/library mismatch; () of gpus then says nothing
     source: Literal["nvml", "nvidia-smi", "none"] = "none"
+    xids: tuple[Xid, ...] = ()  # where the user may read the kernel's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +197,7 @@ class ObservedContainer:
     auto_remove: bool = False  # gone once it stops
     ports: tuple[tuple[str, int, str], ...] = ()  # (address, host port, tcp|udp), published
     gpus: tuple[str, ...] = ()  # as asked for: UUIDs, indexes, or `all`
+    gpu_share: int | None = None  # bytes of each of its GPUs that it takes at most; None: it may take all
     network: str = "bridge"
     labelled_project: str | None = None  # deployer.project of whoever owns it, ours or another's
     labelled_id: str | None = None

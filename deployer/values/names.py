@@ -23,6 +23,7 @@ LABEL_MEMBER = "deployer.member"
 LABEL_ROLE = "deployer.role"
 LABEL_REVISION = "deployer.revision"
 LABEL_DECISIONS = "deployer.decisions"
+GPU_SHARE = "gpu_share"  # in the decisions of a replica that shares its GPUs: bytes of each
 LABEL_SPEC = "deployer.spec"
 LABEL_SECRETS = "deployer.secrets"
 LABEL_VERSION = "deployer.version"

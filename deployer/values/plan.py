@@ -78,9 +78,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
+    """`gpu_memory`: bytes that the replica needs of each of its GPUs by the estimate; None where that is not known."""
+
     key: ReplicaKey
     members: tuple[Member, ...]
     url: str | None = None
+    gpu_memory: int | None = None
 
 
 # --- operations ---------------------------------------------------------------

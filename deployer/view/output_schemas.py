@@ -141,6 +141,7 @@ STATUS = _object(
                     state=_one_of(*STATES),
                     health=MAYBE_TEXT,
                     gpus=_list(TEXT),
+                    gpu_memory=_list(_object(gpu=TEXT, used=MAYBE_COUNT, estimated=MAYBE_COUNT)),
                     url=MAYBE_TEXT,
                     restarts=COUNT,
                     since=MAYBE_TEXT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from deployer.dataclass import dataclass
@@ -13,6 +13,7 @@ from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Placement, Plan
 from deployer.view.json_text import FORMAT_VERSION
+from deployer.view.measured import GpuUse, gpu_use, use_json
 from deployer.view.plan_outline import is_unknown
 
 # What only hosts can bring about, so that it is drift beside an edit too (see planning.diff).
@@ -37,6 +38,7 @@ class ReplicaStatus:
     backend: str | None = None
     category: str = "llm"
     answers: str | None = None  # `completion`, where the model has no chat template
+    gpu_memory: tuple[GpuUse, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -107,7 +109,14 @@ def _rows(seen: Seen, key: ReplicaKey, found: tuple[Found, ...]) -> list[Replica
         state = "unknown" if change is not None and is_unknown(change) else "missing"
         return [ReplicaStatus(key.index, host, None, state, url=None, pending=_pending(change))]
     shown = [item for i, item in enumerate(found) if i == 0 or item.is_live]
-    return [_row(seen, item, change if item is shown[0] else None, _url(item, placement)) for item in shown]
+    need = placement.gpu_memory if placement is not None and _is_kept(change) else None
+    rows = [_row(seen, item, change if item is shown[0] else None, _url(item, placement)) for item in shown]
+    return [replace(row, gpu_memory=gpu_use(item, need)) for row, item in zip(rows, shown, strict=True)]
+
+
+def _is_kept(change: Change | None) -> bool:
+    """What runs is what the spec asks for."""
+    return change is None or change.action in (Action.KEEP, Action.UPDATE)
 
 
 def _url(item: Found, placement: Placement | None) -> str | None:
@@ -182,4 +191,5 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
 
 def _replica_json(replica: ReplicaStatus) -> dict[str, Any]:
     names = ("replica", "host", "container", "state", "health", "gpus", "url", "restarts", "since", "drift", "pending")
-    return {name: getattr(replica, name) for name in (*names, "answers")}
+    own = {name: getattr(replica, name) for name in (*names, "answers")}
+    return own | {"gpu_memory": [use_json(use) for use in replica.gpu_memory]}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from deployer.spec.language import DeploySpec
 from deployer.view.curl import Example, Running, example_of
 from deployer.view.gpus import render_gpus
+from deployer.view.measured import render_use
 from deployer.view.page import Page, Span, Style
 from deployer.view.status import ReplicaStatus, ServiceStatus, Status
 
@@ -70,4 +71,6 @@ def _cells(replica: ReplicaStatus) -> list[str]:
     since = f"since {replica.since[:19]}Z" if replica.since else ""
     gpus = f"GPUs {render_gpus(replica.gpus)}" if replica.gpus else ""
     answers = f"{replica.answers} only" if replica.answers else ""
-    return [c for c in (replica.host or "no host", health, replica.url or "", gpus, answers, restarts, since) if c]
+    memory = render_use(replica.gpu_memory)
+    cells = (replica.host or "no host", health, replica.url or "", gpus, memory, answers, restarts, since)
+    return [cell for cell in cells if cell]

@@ -112,6 +112,12 @@ services = st.fixed_dictionaries(
 )
 
 
+def sharing(service: dict[str, Any], size: str | None) -> dict[str, Any]:
+    """The same on GPUs that others may be on, with so much memory of each; None: on GPUs of its own."""
+    options = {"context_length": service["options"]["context_length"]} | ({"gpu_memory": size} if size else {})
+    return {**service, "options": options, "placement": {**service["placement"], "share": size is not None}}
+
+
 def tamed(service: dict[str, Any]) -> dict[str, Any]:
     """As many replicas as there may be room for: most cases are to have a plan."""
     placement, port = service["placement"], service["port"] or {}
@@ -123,9 +129,11 @@ def tamed(service: dict[str, Any]) -> dict[str, Any]:
     return {**service, "replicas": min(service["replicas"], most)}
 
 
+sizes = st.sampled_from([None, None, "25g", "45g"])
+each = st.builds(sharing, services.map(tamed), sizes)
 wishes = st.builds(
     Wish,
-    st.dictionaries(st.sampled_from(SERVICES), services.map(tamed), min_size=1, max_size=3),
+    st.dictionaries(st.sampled_from(SERVICES), each, min_size=1, max_size=3),
     st.fixed_dictionaries({host: st.sampled_from(["r1", "r1", "r2"]) for host in HOSTS}),
     st.sampled_from(["one", "two"]),
 )
@@ -140,7 +148,8 @@ def edits(draw: st.DrawFn, before: Wish) -> Wish:
     for name in before.services:
         for key, new in draw(services).items():
             if draw(rarely(True, False)):
-                found[name] = tamed({**found[name], key: new})
+                size = found[name]["options"].get("gpu_memory") if draw(st.booleans()) else draw(sizes)
+                found[name] = sharing(tamed({**found[name], key: new}), size)
     if len(found) > 1 and draw(rarely(True, False)):
         del found[draw(st.sampled_from(sorted(found)))]
     secret = draw(rarely("three", before.secret))

@@ -74,6 +74,9 @@ starts_without_waiting = each_step(
 ignores_others_claims = each_step(
     lambda s: replace(s, needs=own(s, s.needs)) if is_verb(s, "create", "rename", "start") else s
 )
+starts_all_at_once = each_step(
+    lambda s: replace(s, needs=tuple(n for n in s.needs if "/commit" not in n)) if is_verb(s, "start") else s
+)
 stops_at_once = each_step(lambda s: replace(s, needs=()) if isinstance(s.operation, StopContainer) else s)
 ignores_the_window = each_step(
     lambda s: (

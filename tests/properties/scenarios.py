@@ -34,6 +34,11 @@ def case(before: dict[str, Any], after: dict[str, Any], seed: int, secrets: str 
     )  # fmt: skip
 
 
+def shared(size: str, replicas: int = 1) -> dict[str, Any]:
+    options = {"context_length": 1024, "gpu_memory": size}
+    return service(replicas=replicas, options=options, placement={"gpus": ["h1:0"], "share": True})
+
+
 def edited(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "options": {"context_length": 4096}}
 
@@ -48,6 +53,8 @@ SCENARIOS = tuple(
     for made in (
         case({"api": SECRET}, {"api": SECRET}, seed, "one two"),
         case({"api": THREE}, {"api": edited(THREE)}, seed, h1=3),
+        case({"api": shared("20g", 3)}, {"api": shared("25g", 3)}, seed, h1=1),
+        case({"api": shared("45g"), "chat": shared("30g")}, {"api": shared("25g"), "chat": shared("50g")}, seed, h1=1),
         case({"api": on_gpus("h1:0", "h1:1")}, {"api": on_gpus("h1:1", "h1:0")}, seed, h1=2),
         case({"api": on_gpus("h1:0", "h2:0")}, {"api": on_gpus("h2:0", "h1:0")}, seed, h1=1, h2=1),
         case({"api": on_gpus("h1:0", "h1:1", "h2:0")}, {"api": on_gpus("h1:1", "h2:0", "h2:1")}, seed, h1=2, h2=2),

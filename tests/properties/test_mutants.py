@@ -15,6 +15,7 @@ TRIES = 100  # cases by chance after the scenarios: the first that breaks the la
 DEATHS: tuple[tuple[Planner, Law], ...] = (
     (m.starts_without_waiting, laws.reaches_what_is_asked),
     (m.ignores_others_claims, laws.reaches_what_is_asked),
+    (m.starts_all_at_once, laws.reaches_what_is_asked),
     (m.ignores_the_window, laws.reaches_what_is_asked),
     (m.commits_before_the_answer, laws.reaches_what_is_asked),
     (m.comes_back_before_the_answer, laws.reaches_what_is_asked),

@@ -48,6 +48,7 @@ from deployer.values.weights import Manifest
 
 HOLDING = ("running", "restarting", "paused")
 IDENTITY = ("lab", "1")  # project and id
+MEMORY = 80 << 30  # of a GPU
 
 
 class LawBroken(AssertionError):
@@ -91,6 +92,12 @@ class Box:
         return found
 
     @property
+    def share(self) -> int | None:
+        """Bytes of each of its GPUs that it takes at most, where it shares them."""
+        share: int | None = json.loads(self.labels["deployer.decisions"]).get("gpu_share")
+        return share
+
+    @property
     def is_verified(self) -> bool:
         """It answered once: only then it comes back by itself, if it is to."""
         return self.restart != "no" or self.spec.restart == "no"
@@ -118,6 +125,7 @@ class Box:
             restart_policy=self.restart,
             ports=tuple((p.bind, p.host, p.protocol) for p in self.spec.ports),
             gpus=self.spec.gpus,
+            gpu_share=self.share,
             network=self.spec.network,
             labelled_project=self.identity[0],
             labelled_id=self.identity[1],
@@ -257,7 +265,7 @@ class World:
         return found
 
     def _cards(self, host: str) -> tuple[Gpu, ...]:
-        return tuple(Gpu(i, f"GPU-{host}-{i}", "NVIDIA H100", 80 << 30) for i in range(self.gpus[host]))
+        return tuple(Gpu(i, f"GPU-{host}-{i}", "NVIDIA H100", MEMORY) for i in range(self.gpus[host]))
 
     # --- operations ----------------------------------------------------------------
 
@@ -399,10 +407,21 @@ class World:
                 raise LawBroken(f"{box.name} takes {kind} {name} from somebody else")
 
     def _check_free(self, host: str, name: str, claims: set[tuple[str, str]]) -> None:
-        for other in self.boxes[host].values():
-            if other.name != name and other.holds and other.claims() & claims:
-                kind = LawBroken if self.is_undone else StepFails
-                raise kind(f"{name} and {other.name} claim {other.claims() & claims} of {host}")
+        mine = self.boxes[host].get(name)
+        others = [other for other in self.boxes[host].values() if other.name != name and other.holds]
+        kind = LawBroken if self.is_undone else StepFails
+        for other in others:
+            both = other.claims() & claims
+            if mine is not None and mine.share is not None and other.share is not None:
+                if any(of == "gpu" for of, _ in both) and not other.has_answered:
+                    raise kind(f"{name} starts while {other.name} does, on a GPU of {host} that they share")
+                both = {claim for claim in both if claim[0] != "gpu"}
+            if both:
+                raise kind(f"{name} and {other.name} claim {both} of {host}")
+        for uuid in mine.spec.gpus if mine is not None and mine.share is not None else ():
+            shares = [box.share or 0 for box in (mine, *others) if box is not None and uuid in box.spec.gpus]
+            if sum(shares) > MEMORY:
+                raise kind(f"{sum(shares)} bytes of {uuid} are given out")
 
     def ready(self, service: str, identity: tuple[str, str] = IDENTITY) -> int:
         """Verified replicas of a service that answer."""

@@ -24,7 +24,7 @@ class GpuSelection(Section):
 
     use: tuple[int | str, ...] | None = None
     exclude: tuple[int | str, ...] = ()
-    expect: Annotated[GpuExpectation | None, NotYet("leave it out")] = None
+    expect: GpuExpectation | None = Field(None, description="what those are; where they differ, no plan can be applied")
 
 
 class Reserve(Section):

@@ -45,7 +45,10 @@ class Placement(Section):
     strategy: Literal["spread", "binpack"] = "spread"
     gpus: Literal["auto", "none"] | int | tuple[str, ...] | tuple[tuple[str, ...], ...] = "auto"
     gpu: GpuFilter | None = None
-    share: Annotated[bool, NotYet("give each replica GPUs of its own")] = False
+    share: bool = Field(
+        False,
+        description="may be on GPUs with others that share; `gpu_memory` or `gpu_memory_fraction` says how much",
+    )
     max_per_host: int | None = Field(None, ge=1)
     distributed: Annotated[bool, NotYet("keep a replica on one host")] = False
 

@@ -26,8 +26,8 @@ CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin")
 BUSYBOX = shutil.which("busybox")
 MARKER = "f00d" * 8
 SHELLS = [shell for shell in (("dash",), ("busybox", "sh"), ("bash", "--posix")) if shutil.which(shell[0])]
-ROWS = """0, GPU-aaaa, 550.90.07, 00000000:18:00.0, 81559, 4, 551, Disabled, 9.0, NVIDIA H100 80GB HBM3
-1, GPU-bbbb, 550.90.07, 00000000:2A:00.0, 81559, 4, 551, Disabled, 9.0, NVIDIA H100 80GB HBM3"""
+ROWS = """0, GPU-aaaa, 550.90.07, 00000000:18:00.0, 81559, 4, 551, Disabled, 9.0, 0, No, NVIDIA H100 80GB HBM3
+1, GPU-bbbb, 550.90.07, 00000000:2A:00.0, 81559, 4, 551, Disabled, 9.0, 0, No, NVIDIA H100 80GB HBM3"""
 SMI = f"""#!/bin/sh
 case $* in
 *gpu_recovery_action*) echo 'Field "gpu_recovery_action" is not a valid field to query.'; exit 2 ;;

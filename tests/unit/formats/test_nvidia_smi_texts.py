@@ -16,6 +16,8 @@ from deployer.formats.nvidia_smi import (
     parse_gpus,
 )
 from deployer.formats.nvidia_topology import parse_topology
+from deployer.formats.nvidia_xid import parse_xids
+from deployer.values.facts import Xid
 
 DATA = Path(__file__).parent / "data"
 MIB = 1 << 20
@@ -27,7 +29,7 @@ def text(name: str) -> str:
 
 
 def test_two_gpus() -> None:
-    rows = parse_gpus(text("r550-h100x2.csv"), QUERIES[1])
+    rows = parse_gpus(text("r550-h100x2.csv"), QUERIES[2])
     assert rows.driver == "550.90.07"
     first, second = rows.gpus
     assert (first.index, first.name, first.compute_capability) == (0, "NVIDIA H100 80GB HBM3", "9.0")
@@ -36,7 +38,7 @@ def test_two_gpus() -> None:
 
 
 def test_an_old_driver_says_less() -> None:
-    (gpu,) = parse_gpus(text("r470-t4.csv"), QUERIES[2]).gpus
+    (gpu,) = parse_gpus(text("r470-t4.csv"), QUERIES[3]).gpus
     assert (gpu.name, gpu.memory_total, gpu.memory_reserved) == ("Tesla T4", 15109 * MIB, None)
     assert (gpu.compute_capability, gpu.mig_mode) == (None, None)
 
@@ -46,6 +48,20 @@ def test_gpus_that_need_a_reset_say_so() -> None:
     assert problems == [None, "the driver asks for: Drain and Reset", "GPU requires reset", "ERR!"]
 
 
+def test_errors_of_memory() -> None:
+    first, second = parse_gpus(text("r535-a40-ecc.csv"), QUERIES[1]).gpus
+    assert (first.ecc_errors, first.pages_pending, first.name) == (3, True, "NVIDIA A40")
+    assert (second.ecc_errors, second.pages_pending) == (0, False)
+    assert [gpu.ecc_errors for gpu in parse_gpus(text("r570-b200-reset.csv"), QUERIES[0]).gpus] == [0, 12, None, None]
+
+
+def test_errors_in_the_kernels_log() -> None:
+    assert parse_xids(text("dmesg-xid.txt")) == (
+        Xid("0000:17:00", 31, 1), Xid("0000:17:00", 79, 2), Xid("0000:ca:00", 48, 1), Xid("0001:3b:00", 63, 1),
+    )  # fmt: skip
+    assert parse_xids("NVRM: Xid (PCI:0000:17:00): " * 100_000) == ()
+
+
 def test_memory_that_is_not_the_gpus_own_is_unknown() -> None:
     (gpu,) = parse_gpus(text("gb10.csv"), QUERIES[0]).gpus
     assert (gpu.memory_total, gpu.memory_used, gpu.problem) == (None, None, None)
@@ -53,18 +69,18 @@ def test_memory_that_is_not_the_gpus_own_is_unknown() -> None:
 
 
 def test_mig_mode() -> None:
-    assert parse_gpus(text("a100-mig.csv"), QUERIES[1]).gpus[0].mig_mode is True
+    assert parse_gpus(text("a100-mig.csv"), QUERIES[2]).gpus[0].mig_mode is True
 
 
 def test_a_warning_before_the_rows_is_no_row_and_no_failure() -> None:
     said = text("inforom.csv")
-    assert [gpu.name for gpu in parse_gpus(said, QUERIES[1]).gpus] == ["NVIDIA A40"]
+    assert [gpu.name for gpu in parse_gpus(said, QUERIES[2]).gpus] == ["NVIDIA A40"]
     assert failure(said, 14) is None
 
 
 def test_names_may_hold_commas_and_a_uuid_counts_once() -> None:
     row = "0, GPU-1, 550.1, 00000000:01:00.0, 1024, 1, Quadro, the old, one\n"
-    (gpu,) = parse_gpus(row + row, QUERIES[3]).gpus
+    (gpu,) = parse_gpus(row + row, QUERIES[4]).gpus
     assert gpu.name == "Quadro, the old, one"
 
 
@@ -152,6 +168,7 @@ def test_garbage_is_read_without_an_exception_and_believed_in_bounds(said: str, 
             assert gpu.name.isprintable()
     parse_compute_apps(said)
     parse_topology(said, UUIDS)
+    parse_xids(said)
     parse_cuda_version(said)
     failure(said, code)
 
@@ -159,6 +176,6 @@ def test_garbage_is_read_without_an_exception_and_believed_in_bounds(said: str, 
 def test_a_flood_is_cut() -> None:
     row = "{0}, GPU-{0}, 550.1, 00000000:01:00.0, 1024, 1, x\n"
     flood = "".join(row.format(n) for n in range(4000))
-    assert len(parse_gpus(flood, QUERIES[3]).gpus) == 256
+    assert len(parse_gpus(flood, QUERIES[4]).gpus) == 256
     assert len(parse_compute_apps("GPU-1, 1, 1, x\n" * 100_000)) == 4096
     assert len(failure("No devices were found" + "!" * 1_000_000, 6) or "") <= 300

@@ -21,8 +21,9 @@ SMI = {
     "gpus": [
         (
             ("0", ",".join(QUERIES[0])),
-            f"0, {A}, 570.124.06, 00000000:18:00.0, 81559, 4, 551, Disabled, 9.0, None, NVIDIA H100 80GB HBM3\n"
-            f"1, {B}, 570.124.06, 00000000:2A:00.0, 81559, 72011, 551, Disabled, 9.0, Drain and Reset, "
+            f"0, {A}, 570.124.06, 00000000:18:00.0, 81559, 4, 551, Disabled, 9.0, 0, [N/A], None, "
+            "NVIDIA H100 80GB HBM3\n"
+            f"1, {B}, 570.124.06, 00000000:2A:00.0, 81559, 72011, 551, Disabled, 9.0, 7, [N/A], Drain and Reset, "
             "NVIDIA H100 80GB HBM3\n",
         )
     ],
@@ -81,6 +82,16 @@ class Library:
     def nvmlDeviceGetMigMode(self, gpu: int) -> list[int]:
         return [0, 0]
 
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: int) -> int:
+        return 7
+
+    def nvmlDeviceGetTotalEccErrors(self, gpu: int, kind: int, counter: int) -> int:
+        assert (kind, counter) == (1, 0)
+        return (0, 7)[gpu]
+
+    def nvmlDeviceGetRetiredPagesPendingStatus(self, gpu: int) -> int:
+        raise NVMLError("not supported")
+
     def nvmlDeviceGetPciInfo(self, gpu: int) -> Any:
         return SimpleNamespace(busId=(b"00000000:18:00.0", b"00000000:2A:00.0")[gpu])
 
@@ -138,6 +149,7 @@ def test_links(links: str, link: str) -> None:
         ("nvmlDeviceGetMigMode", "mig_mode"),
         ("nvmlDeviceGetCudaComputeCapability", "compute_capability"),
         ("nvmlDeviceGetPciInfo", "bus_id"),
+        ("nvmlDeviceGetTotalEccErrors", "ecc_errors"),
         ("nvmlDeviceGetFieldValues", "problem"),
     ],
 )
@@ -151,3 +163,47 @@ def test_what_a_card_does_not_know_is_unknown(broken: str, field: str) -> None:
 def test_without_the_essentials_nvidia_smi_is_asked(broken: str) -> None:
     with pytest.raises(NVMLError):
         read_gpus(Library(broken=broken), containers)
+
+
+SLICES = ("MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", "MIG-1e4c2d3f-2c8f-5a3a-8b33-1f6d6d1a6b0f")
+
+
+class Sliced(Library):
+    """The first GPU is cut: into number 0 and number 2."""
+
+    def nvmlDeviceGetMigMode(self, gpu: int) -> list[int]:
+        return [1 - gpu, 1 - gpu]
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, gpu: int, number: int) -> int:
+        if number not in (0, 2):
+            raise NVMLError("not found")
+        return 100 + number // 2
+
+    def nvmlDeviceGetUUID(self, gpu: int) -> str:
+        return SLICES[gpu - 100] if gpu >= 100 else super().nvmlDeviceGetUUID(gpu)
+
+    def nvmlDeviceGetName(self, gpu: int) -> bytes:
+        return super().nvmlDeviceGetName(gpu) + (b" MIG 1g.10gb" if gpu >= 100 else b"")
+
+    def nvmlDeviceGetMemoryInfo(self, gpu: int, version: int | None = None) -> Any:
+        return SimpleNamespace(total=9728 * MIB, used=12 * MIB) if gpu >= 100 else super().nvmlDeviceGetMemoryInfo(gpu)
+
+
+def test_slices_are_told_by_both_alike() -> None:
+    listing = (
+        f"GPU 0: NVIDIA H100 80GB HBM3 (UUID: {A})\n  MIG 1g.10gb     Device  0: (UUID: {SLICES[0]})\n"
+        f"  MIG 1g.10gb     Device  2: (UUID: {SLICES[1]})\nGPU 1: NVIDIA H100 80GB HBM3 (UUID: {B})\n"
+    )
+    memory = "<fb_memory_usage><total>9728 MiB</total><used>12 MiB</used></fb_memory_usage>"
+    devices = "".join(f"<mig_device><index>{n}</index>{memory}</mig_device>" for n in (0, 2))
+    xml = f'<gpu id="00000000:18:00.0"><mig_devices>{devices}</mig_devices><uuid>{A}</uuid></gpu>'
+    words, rows = SMI["gpus"][0]
+    cut = {
+        **SMI,
+        "gpus": [(words, rows.replace("Disabled", "Enabled", 1))],
+        "slices": [((), listing)],
+        "xml": [((), xml)],
+    }
+    by_smi, by_nvml = gpu_facts(cut), read_gpus(Sliced(), containers)
+    assert by_smi.gpus == by_nvml.gpus
+    assert [gpu.label for gpu in by_nvml.gpus] == ["0", "0:0", "0:2", "1"]

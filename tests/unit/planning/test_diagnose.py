@@ -20,6 +20,7 @@ from deployer.values.facts import (
     PathFact,
     ProjectRecord,
     Unreachable,
+    Xid,
 )
 from tests.unit.planning.hosts_facts import CACHE, GIB, GOOD, H100, ours, project_on, theirs, with_gpus, without
 
@@ -318,3 +319,23 @@ def test_a_mount_that_may_come_after_docker() -> None:
     assert check.remedy is not None
     assert check.remedy.startswith("run on the host: `sudo sh -c ")
     assert "RequiresMountsFor=/srv/late" in check.remedy
+
+
+def test_errors_of_gpus_are_told() -> None:
+    bad = replace(H100, ecc_errors=12, pages_pending=True)
+    seen = with_gpus(None, H100, bad)
+    xids = (Xid("0000:17:00", 31, 4), Xid("0000:17:00", 79, 2), Xid("0000:2a:00", 48, 1))
+    check = checks(replace(seen, gpu=replace(seen.gpu, xids=xids)))["gpu-health"]
+    assert check.verdict is Verdict.WARN
+    assert check.evidence == (
+        f"GPU 0 ({H100.name}): 12 memory errors that could not be corrected",
+        f"GPU 0 ({H100.name}): bad memory pages are retired when it is reset",
+        "GPU at 0000:17:00: Xid 79 (the GPU fell off the bus), 2 times since the host booted",
+        "GPU at 0000:2a:00: Xid 48 (a memory error that cannot be corrected), once since the host booted",
+    ), "an error of a program is none of the hardware"
+    assert "gpus.exclude" in (check.remedy or "")
+
+
+def test_gpus_without_errors_pass_and_those_that_tell_nothing_are_not_spoken_of() -> None:
+    assert checks(with_gpus(None, replace(H100, ecc_errors=0)))["gpu-health"].verdict is Verdict.PASS
+    assert "gpu-health" not in checks(with_gpus(None, H100))

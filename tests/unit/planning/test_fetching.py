@@ -227,3 +227,37 @@ def test_what_is_too_large_for_the_gpus_is_refused_before_it_is_fetched() -> Non
     fits = listing(files=(files[0], WeightFile("model.safetensors", 2 << 30, sha256="4" * 64)))
     fits = replace(fits, **config_says(json.dumps(small).encode()))
     assert errors_of(plan_for(large, World({"h1": 1, "h2": 1}), resolved(fits))) == []
+
+
+# --- where it is at hand -------------------------------------------------------------------------
+
+
+def placed(found: Plan) -> dict[str, str]:
+    return {str(p.key): p.members[0].host for p in found.placements}
+
+
+def test_a_host_that_has_the_weights_is_preferred() -> None:
+    world = World({"h1": 0, "h2": 0})
+    applied(world, project({"chat": {"backend": None, "placement": {"hosts": ["h2"]}}}), listing())
+    both = {"chat": {"backend": None, "placement": {"hosts": ["h2"]}}, "tags": {"backend": None, "replicas": 2}}
+    found = plan_for(project(both), world, resolved(listing()))
+    assert placed(found) == {"chat-0": "h2", "tags-0": "h2", "tags-1": "h1"}, "its own replicas are spread all the same"
+    assert [step.host for step in fetches(found)] == ["h1"]
+
+
+def test_a_host_that_has_the_image_is_preferred() -> None:
+    world = World({"h1": 0, "h2": 0})
+    world.images["h2"] = {"some/image:1"}
+    services = {"chat": {"backend": None, "image": "some/image:1"}}
+    assert placed(plan_for(project(services), world, resolved(listing()))) == {"chat-0": "h2"}
+
+
+def test_weights_count_more_than_the_image() -> None:
+    world = World({"h1": 0, "h2": 0})
+    applied(world, project({"chat": {"backend": None, "placement": {"hosts": ["h2"]}}}), listing())
+    world.images["h1"] = {"some/image:1"}
+    both = {
+        "chat": {"backend": None, "placement": {"hosts": ["h2"]}},
+        "tags": {"backend": None, "image": "some/image:1"},
+    }
+    assert placed(plan_for(project(both), world, resolved(listing())))["tags-0"] == "h2"

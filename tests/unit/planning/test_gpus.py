@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deployer.values.facts import Gpu, GpuFacts, GpuProcess, HostFacts
+from deployer.values.plan import Plan
 from tests.support.plantext import changes_of
 from tests.unit.planning.scene import (
     EDIT,
@@ -271,3 +272,79 @@ def test_what_runs_there_is_left_there() -> None:
     scene.apply(service)
     scene.seen = cards(VOLTA)
     assert scene.where(service) == {"chat-0": "h1:0"}
+
+
+# --- which GPU it is ---------------------------------------------------------------------------
+
+
+def problems_of(found: Plan) -> list[tuple[str, str]]:
+    return [(p.code, p.message) for p in found.problems if p.severity == "error"]
+
+
+ONE, TWO = (Gpu(i, f"GPU-h1-{i}", "NVIDIA H100", 80 << 30) for i in range(2))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked"),
+    [
+        ({}, ["h1:0"]),
+        ({}, [["h1:0"]]),
+        ({"h1": {"gpus": {"use": [0]}}}, 1),
+        ({"h1": {"gpus": {"exclude": [1]}}}, "auto"),
+    ],
+)
+def test_an_index_that_moved_is_an_error(hosts: dict[str, dict[str, Any]], asked: object) -> None:
+    scene = Scene({"h1": 2}, hosts)
+    scene.apply(wants(asked))
+    assert scene.plan(wants(asked)).is_empty
+    scene.seen = cards(replace(TWO, index=0))
+    assert problems_of(scene.plan(wants(asked))) == [
+        (
+            "gpu-moved",
+            "GPU indexes of host `h1` moved: `GPU-h1-0`, which replica `chat-0` was given, is not seen any more",
+        )
+    ]
+    scene.seen = cards(replace(TWO, index=0), replace(ONE, index=1))
+    ((code, message),) = problems_of(scene.plan(wants(asked)))
+    assert (code, message.rpartition(", ")[2]) == ("gpu-moved", "is GPU 1 now")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked"), [({}, ["h1:GPU-h1-1"]), ({}, 1), ({"h1": {"gpus": {"use": ["GPU-h1-1", "H100"]}}}, 1)]
+)
+def test_a_uuid_does_not_move(hosts: dict[str, dict[str, Any]], asked: object) -> None:
+    scene = Scene({"h1": 2}, hosts)
+    scene.apply(wants(["h1:GPU-h1-1"]))
+    scene.seen = cards(replace(TWO, index=0), replace(ONE, index=1))
+    assert problems_of(scene.plan(wants(asked))) == []
+
+
+def test_an_index_that_people_changed_did_not_move() -> None:
+    scene = Scene({"h1": 2})
+    scene.apply(wants(["h1:0"]))
+    assert scene.where(wants(["h1:1"])) == {"chat-0": "h1:1"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"count": 2}, None),
+        ({"count": 2, "model": "h100"}, None),
+        ({"model": "A100"}, "GPU 0 of host `h1` is a NVIDIA H100, and `A100` is expected"),
+        ({"count": 4}, "host `h1` is expected to have 4 GPUs for deployer, and 2 work"),
+        ({"count": 1}, "host `h1` is expected to have 1 GPUs for deployer, and 2 work"),
+    ],
+)
+def test_what_a_host_is_expected_to_have(expected: dict[str, object], said: str | None) -> None:
+    scene = Scene({"h1": 2, "h2": 1}, {"h1": {"gpus": {"expect": expected}}})
+    assert problems_of(scene.plan(wants())) == ([] if said is None else [("gpus-not-expected", said)])
+
+
+def test_only_gpus_that_work_and_are_for_deployer_are_expected() -> None:
+    scene = Scene({"h1": 2}, {"h1": {"gpus": {"expect": {"count": 2}, "use": [0, 1]}}})
+    scene.seen = cards(ONE, replace(TWO, problem="GPU is lost"), replace(ONE, index=2, uuid="GPU-h1-2"))
+    found = scene.plan(wants())
+    assert problems_of(found) == [
+        ("gpus-not-expected", "host `h1` is expected to have 2 GPUs for deployer, and 1 work")
+    ]
+    assert found.problems[0].evidence == ("GPU 1: GPU is lost",)

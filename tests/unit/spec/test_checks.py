@@ -141,13 +141,12 @@ def test_hand_made_containers_are_named_once_on_a_known_host(line, found):
 
 
 NOT_YET = [
-    ("    placement: {share: true}\n", "share", "GPUs of its own"),
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
-    ("defaults: {service: {placement: {share: true}}}\n", "share", "GPUs of its own"),
+    ("defaults: {service: {placement: {distributed: true}}}\n", "distributed", "one host"),
 ]
 
 
@@ -163,7 +162,6 @@ def test_keys_that_are_not_built_yet(line, key, hint):
     ("key", "value"),
     [
         ("reserve", "{memory: 1g}"),
-        ("gpus", "{expect: {count: 2}}"),
     ],
 )
 def test_host_keys_that_are_not_built_yet(key, value):

@@ -9,6 +9,9 @@ from deployer.spec.project import Project
 from deployer.values.facts import (
     ContainerStatus,
     DockerFacts,
+    Gpu,
+    GpuFacts,
+    GpuProcess,
     HostFacts,
     ObservedContainer,
     ObservedState,
@@ -121,3 +124,26 @@ def test_where_it_answers_is_where_it_runs_not_where_it_is_planned() -> None:
     elsewhere = (Placement(CHAT, (Member("gpu-b", (), 20001),), "http://gpu-b:20001"),)
     (first, *_) = status_of(Seen(project(), observed(there), a_plan(placements=elsewhere))).services["chat"].replicas
     assert first.url is None
+
+
+def test_what_a_container_uses_is_what_its_processes_use() -> None:
+    gpus = (Gpu(0, "GPU-a", "NVIDIA H100"), Gpu(1, "GPU-b", "NVIDIA H100"))
+    running = replace(container(CHAT, "running"), gpus=("GPU-a", "1"))
+    processes = (
+        GpuProcess("GPU-a", 7, "vllm", 5 << 30, running.id),
+        GpuProcess("GPU-a", 8, "vllm", 1 << 30, running.id),
+        GpuProcess("GPU-b", 9, "vllm", None, running.id),
+        GpuProcess("GPU-b", 10, "train", 9 << 30, "another"),
+        GpuProcess("GPU-a", 11, "monitor", 9 << 30),
+    )
+    facts = replace(observed(running).reachable["gpu-a"], gpu=GpuFacts(gpus=gpus, processes=processes))
+    state = ObservedState({"gpu-a": facts})
+    planned = (Placement(CHAT, (Member("gpu-a", ("GPU-a", "GPU-b"), 20001),), gpu_memory=4 << 30),)
+
+    def uses(action: Action) -> list[tuple[str, int | None, int | None]]:
+        change = Change(CHAT, "gpu-a", action, Cause.CHANGE, ())
+        status = status_of(Seen(project(), state, a_plan(changes=(change,), placements=planned)))
+        return [(use.gpu, use.used, use.estimated) for use in status.services["chat"].replicas[0].gpu_memory]
+
+    assert uses(Action.KEEP) == [("GPU-a", 6 << 30, 4 << 30), ("GPU-b", None, 4 << 30)]
+    assert uses(Action.REPLACE) == [("GPU-a", 6 << 30, None), ("GPU-b", None, None)], "the estimate is not of what runs"

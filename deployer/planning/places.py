@@ -1,0 +1,145 @@
+"""What a host has for a replica: its GPUs and port while replicas are being placed, or why it cannot take one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+
+from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic
+from deployer.planning.cached import CachedModels
+from deployer.planning.choice import Seen, ServiceChoice
+from deployer.planning.decisions import Written, edits_since
+from deployer.planning.estimate_fixes import Fix
+from deployer.planning.fitting import Fitting
+from deployer.planning.gpus import GpuRequest, overrides_of
+from deployer.planning.ledger import NOTHING, Ledger, Own
+from deployer.planning.models import locate_model
+from deployer.planning.placed import Placed, Weights
+from deployer.planning.port_choice import port_on
+from deployer.planning.replicas import Found
+from deployer.spec.project import Project
+from deployer.values.facts import HostFacts
+from deployer.values.names import ReplicaKey
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A replica that wants a place. `here`: the container whose place is to be kept. `own`: what it may have, whoever
+    is seen on it. `without`: GPUs that it shall not have."""
+
+    choice: ServiceChoice
+    key: ReplicaKey
+    here: Found | None = None
+    own: Own = NOTHING
+    without: frozenset[str] = NOBODY
+
+
+class Places:
+    """The hosts that gave facts, each with what is given out on it."""
+
+    def __init__(self, project: Project, seen: Seen, found: Mapping[ReplicaKey, tuple[Found, ...]]) -> None:
+        self._project, self._index = project, seen.index
+        self._cached = CachedModels(project, found, seen.listings)
+        self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
+        self._written = Written(project, seen.index)
+        self.fitting = Fitting(project)
+        self.ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
+
+    def on(self, name: str, wish: Wish) -> Placed | str:
+        """A place on this host, or why there is none."""
+        ledger = self.ledgers[name]
+        choice = self._as_on(wish.choice, ledger.facts)
+        refusal = self._refusal(choice, ledger)
+        weights = self._weights(choice, wish.key, ledger.facts) if refusal is None else refusal
+        if isinstance(weights, str):
+            return weights
+        shares = self.fitting.shares(choice, ledger.facts) if choice.service.placement.share else {}
+        if isinstance(shares, str):
+            return shares
+        gpus = self._gpus(replace(wish, choice=choice), ledger, shares)
+        if isinstance(gpus, str):
+            return gpus
+        port = port_on(choice, ledger, wish.here, wish.own)
+        if isinstance(port, str):
+            return port
+        placed = Placed(wish.key, choice, ledger.facts, weights.model, gpus, port, weights.draft, weights.others)
+        return self._sharing(placed, shares) if gpus and all(uuid in shares for uuid in gpus) else placed
+
+    def _gpus(self, wish: Wish, ledger: Ledger, shares: Mapping[str, int]) -> tuple[str, ...] | str:
+        here, choice = wish.here, wish.choice
+        busy = ledger.busy(wish.own, shares) | dict.fromkeys(wish.without, "nobody, and is left to others")
+        request = GpuRequest(
+            choice,
+            wish.key.index,
+            ledger.facts,
+            busy,
+            here.recorded if here is not None else None,
+            wish.own.gpus,
+            left={uuid: ledger.left(uuid) for uuid in shares},
+        )
+        return self.fitting.gpus(request, lambda: here is not None and not edits_since(self._written, choice, here))
+
+    def _sharing(self, placed: Placed, shares: Mapping[str, int]) -> Placed:
+        share = max(shares[uuid] for uuid in placed.gpus)
+        cache = self.fitting.cache_memory(placed.choice, placed.facts, placed.gpus, share)
+        return replace(placed, share=share, cache=cache)
+
+    def _as_on(self, choice: ServiceChoice, facts: HostFacts) -> ServiceChoice:
+        """The service as it is on this host."""
+        which = overrides_of(self._project, choice, facts) if choice.service.overrides else ()
+        if not which:
+            return choice
+        key = (choice.name, which)
+        if key not in self._overridden:
+            service = self._project.with_backend(choice.name, choice.backend_name, which)
+            self._overridden[key] = replace(choice, service=service, overrides=which)
+        return self._overridden[key]
+
+    def _weights(self, choice: ServiceChoice, key: ReplicaKey, facts: HostFacts) -> Weights | str:
+        """The models, and the draft model of speculative decoding; or which of them the host lacks."""
+        found = []
+        drafts = (choice.draft,) if choice.draft is not None else ()
+        for model in (choice.model, *(model for model, _ in choice.others), *drafts):
+            located = self._cached.locate(choice, model, key, facts) if model.is_fetched else locate_model(model, facts)
+            if isinstance(located, Diagnostic):
+                return located.message
+            found.append(located)
+        draft = found.pop() if drafts else None
+        return Weights(found[0], tuple(found[1:]), draft)
+
+    def _refusal(self, choice: ServiceChoice, ledger: Ledger) -> str | None:
+        if ledger.name not in self._index.members(choice.service.placement.hosts):
+            return "is not selected by `placement.hosts`"
+        if self._project.spec.hosts[ledger.name].state == "drain":
+            return "is being drained"
+        limit = choice.service.placement.max_per_host
+        if limit is not None and ledger.replicas[choice.name] >= limit:
+            return f"has {limit} replicas of `{choice.name}` already (`max_per_host`)"
+        return None
+
+    def cards_of(self, name: str) -> tuple[str, int]:
+        """Which GPUs a host has, and how many of them nobody has."""
+        ledger = self.ledgers.get(name)
+        if ledger is None:
+            return "", 0
+        return ", ".join(sorted({gpu.name for gpu in ledger.facts.gpus})), ledger.free
+
+    def fixes_on(self, choice: ServiceChoice, name: str) -> tuple[Fix, ...]:
+        """Options with which a replica would fit into the memory of GPUs of a host: those that nobody has, or else all
+        of them, since others may give way."""
+        ledger = self.ledgers.get(name)
+        if ledger is None:
+            return ()
+        busy, every = ledger.busy(), list(ledger.facts.gpus)
+        found = self.fitting.fixes(choice, ledger.facts, [gpu for gpu in every if gpu.uuid not in busy])
+        return found or self.fitting.fixes(choice, ledger.facts, every)
+
+    def would_take(self, project: Project, choice: ServiceChoice, key: ReplicaKey, name: str) -> bool:
+        """A host, as it is after all were placed, were the service as in that project."""
+        other = copy(self)
+        other._project, other.fitting, other._overridden = project, Fitting(project), {}
+        return name in self.ledgers and isinstance(other.on(name, Wish(choice, key)), Placed)

@@ -1,0 +1,230 @@
+"""Replicas that share a GPU: never more than there is of it, a cache of a stated size, and one start at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer.values.facts import Gpu, GpuFacts, GpuProcess, HostFacts
+from deployer.values.plan import Action, CreateContainer, Plan
+from tests.support.models import shape
+from tests.unit.planning.scene import Scene, a_stranger, placements_of, refusals_of, with_others
+from tests.unit.planning.test_fitting import codes, scene
+
+GIB = 1 << 30
+LLAMA = shape("Llama-3.1-8B")
+
+
+def shares(
+    memory: str | None = "30g", placement: Mapping[str, object] | None = None, **settings: Any
+) -> dict[str, Any]:
+    """A service that needs 18 GiB, and takes `memory`."""
+    options = {"context_length": 8192} | ({"gpu_memory": memory} if memory else {}) | settings.pop("options", {})
+    return {"backend": "vllm", "options": options, "placement": {"share": True, **(placement or {})}, **settings}
+
+
+def plain(**settings: Any) -> dict[str, Any]:
+    """Of which nobody knows what it needs."""
+    return {"placement": {"gpus": 1, "share": True}, **settings}
+
+
+def fraction(size: float) -> dict[str, Any]:
+    return shares(None, options={"gpu_memory_fraction": size})
+
+
+def arguments(found: Plan, service: str) -> list[str]:
+    created = {s.key.service: s.operation for s in found.steps if s.key and isinstance(s.operation, CreateContainer)}
+    return list(created[service].spec.command)
+
+
+def needs(found: Plan, step: str) -> tuple[str, ...]:
+    return next(s.needs for s in found.steps if s.id == step)
+
+
+# --- how much ----------------------------------------------------------------------------------
+
+
+def test_replicas_share_a_gpu_as_long_as_there_is_enough_of_it() -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    services = {"chat": shares(replicas=5)}
+    found = here.plan(services)
+    assert placements_of(found) == {"chat-0": "h1:0", "chat-1": "h1:1", "chat-2": "h1:0", "chat-3": "h1:1"}
+    assert refusals_of(found) == [
+        "h1  0 of 2 GPUs free, needs 1 (GPU 0 is held by replica `chat-0`, replica `chat-2`, and 19.2 GiB of it are "
+        "left where 30.0 are needed; GPU 1 is held by replica `chat-1`, replica `chat-3`, and 19.2 GiB of it are left "
+        "where 30.0 are needed)"
+    ]
+
+
+def test_what_is_deployed_stays() -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    services = {"chat": shares(replicas=3), "tags": shares("20g")}
+    here.apply(services)
+    assert here.plan(services).is_empty
+
+
+def test_whoever_does_not_share_has_gpus_alone() -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    services = {"alone": {"backend": "vllm", "options": {"context_length": 8192}}, "chat": shares(replicas=2)}
+    assert here.where(services) == {"alone-0": "h1:0", "chat-0": "h1:1", "chat-1": "h1:1"}
+    here.apply({"chat": shares(replicas=2, placement={"strategy": "binpack"})})
+    found = here.plan({"chat": shares(replicas=2), "alone": services["alone"] | {"replicas": 2}})
+    assert placements_of(found) == {"chat-0": "h1:0", "chat-1": "h1:0", "alone-0": "h1:1"}
+    assert "GPU 0 is held by replica `chat-0`, replica `chat-1`, which share it" in refusals_of(found)[0]
+
+
+def test_fractions_are_of_the_memory_that_cuda_shows() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    assert len(here.where({"chat": fraction(0.3) | {"replicas": 3}})) == 3
+    assert len(here.where({"chat": fraction(0.34) | {"replicas": 3}})) == 2
+
+
+def test_without_a_size_it_takes_what_its_server_takes_by_itself() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    found = here.plan({"chat": shares(None)})
+    assert codes(found) == ["share-takes-all"]
+    assert "72.9 GiB" in found.problems[0].message
+    assert placements_of(here.plan({"chat": shares(None), "tags": shares("10g")})) == {"chat-0": "h1:0"}
+
+
+def test_a_server_that_takes_what_it_needs_is_given_what_the_spec_sets_aside() -> None:
+    here = Scene({"h1": 1})
+    services = {"chat": plain(options={"gpu_memory": "35g"}, replicas=3)}
+    assert here.where(services) == {"chat-0": "h1:0", "chat-1": "h1:0"}
+    assert refusals_of(here.plan({"chat": plain()})) == [
+        "h1  shares GPUs, and how much it takes is not known; set `options.gpu_memory`"
+    ]
+
+
+def test_arguments_that_say_how_much_are_not_guessed_at() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    found = here.plan({"chat": shares(None, args=["--gpu-memory-utilization", "0.4"])})
+    assert refusals_of(found) == [
+        "h1  shares GPUs, and its `args` say how much it takes; set `options.gpu_memory` instead"
+    ]
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [("spread", "h1:1"), ("binpack", "h1:0")])
+def test_the_emptiest_gpu_or_the_fullest(strategy: str, expected: str) -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    here.apply({"chat": shares()})
+    services = {"chat": shares(), "tags": shares(placement={"strategy": strategy})}
+    assert here.where(services)["tags-0"] == expected
+
+
+def test_a_group_shares_each_of_its_gpus() -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    both = shares(options={"tensor_parallel": 2})
+    found = here.plan({"chat": both, "tags": shares("45g")})
+    assert placements_of(found) == {"chat-0": "h1:0,1", "tags-0": "h1:0"}
+
+
+def test_a_gpu_whose_memory_is_not_known_is_not_shared() -> None:
+    def seen(facts: HostFacts) -> HostFacts:
+        return replace(facts, gpu=GpuFacts(gpus=(Gpu(0, "GPU-h1-0", "NVIDIA GB10"),)))
+
+    here = Scene({"h1": 1}, seen=seen)
+    two = plain(backend="vllm", options={"gpu_memory_fraction": 0.3}, replicas=2)
+    assert placements_of(here.plan({"chat": two})) == {"chat-0": "h1:0"}
+
+
+# --- others ------------------------------------------------------------------------------------
+
+
+def test_what_other_projects_share_counts() -> None:
+    other = a_stranger("other_chat_0", gpus=("GPU-h1-0",), gpu_share=50 * GIB)
+    here = Scene({"h1": 1}, seen=with_others(other))
+    assert here.where({"chat": plain(options={"gpu_memory": "25g"})}) == {"chat-0": "h1:0"}
+    assert refusals_of(here.plan({"chat": plain(options={"gpu_memory": "30g"})})) == [
+        "h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container other_chat_0, and 29.6 GiB of it are left where "
+        "30.0 are needed)"
+    ]
+    assert refusals_of(here.plan({"chat": {"placement": {"gpus": 1}}})) == [
+        "h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container other_chat_0, which share it)"
+    ]
+
+
+def test_who_does_not_say_how_much_has_it_all() -> None:
+    here = Scene({"h1": 1}, seen=with_others(a_stranger("train", gpus=("all",))))
+    found = here.plan({"chat": plain(options={"gpu_memory": "1g"})})
+    assert refusals_of(found) == ["h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by container train)"]
+
+
+def test_small_processes_of_others_are_left_what_they_have() -> None:
+    def seen(facts: HostFacts) -> HostFacts:
+        processes = (GpuProcess("GPU-h1-0", 7, "Xorg", GIB // 2), GpuProcess("GPU-h1-0", 8, "kiosk", GIB // 2))
+        return replace(facts, gpu=replace(facts.gpu, processes=processes))
+
+    two = {"chat": plain(options={"gpu_memory": "39.5g"}, replicas=2)}
+    assert len(Scene({"h1": 1}).where(two)) == 2
+    assert len(Scene({"h1": 1}, seen=seen).where(two)) == 1
+
+
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def test_vllm_is_told_the_size_of_its_cache() -> None:
+    told = arguments(scene({"h1": (1, "H100")}, LLAMA).plan({"chat": shares()}), "chat")
+    size = int(told[told.index("--kv-cache-memory-bytes") + 1])
+    assert size % (1 << 20) == 0
+    assert GIB <= size <= 30 * GIB - 15 * GIB, "as much as the weights leave, and what the context needs"
+    assert told[told.index("--gpu-memory-utilization") + 1] == "0.3766"
+
+
+def test_a_release_that_cannot_be_told_is_warned_of() -> None:
+    found = scene({"h1": (1, "H100")}, LLAMA).plan({"chat": shares(version="v0.9.2")})
+    assert "--kv-cache-memory-bytes" not in arguments(found, "chat")
+    assert "shared-cache-not-sized" in codes(found)
+
+
+def test_alone_it_sizes_its_cache_itself() -> None:
+    services = {"chat": {"backend": "vllm", "options": {"gpu_memory": "30g", "context_length": 8192}}}
+    assert "--kv-cache-memory-bytes" not in arguments(scene({"h1": (1, "H100")}, LLAMA).plan(services), "chat")
+
+
+# --- one after the other -----------------------------------------------------------------------
+
+
+def test_a_start_waits_until_the_one_before_it_on_its_gpu_has_answered() -> None:
+    found = scene({"h1": (1, "H100"), "h2": (1, "H100")}, LLAMA).plan({"chat": shares("20g", replicas=3)})
+    assert placements_of(found) == {"chat-0": "h1:0", "chat-1": "h2:0", "chat-2": "h1:0"}
+    assert "h1/chat-0/commit" in needs(found, "h1/chat-2/start")
+    assert not any("chat-0" in need for need in needs(found, "h2/chat-1/start"))
+
+
+def test_what_is_replaced_serves_until_its_turn_comes() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    here.apply({"chat": shares(), "tags": shares()})
+    found = here.apply({"chat": shares("31g"), "tags": shares("32g")})
+    assert "h1/chat-0/commit" in needs(found, "h1/tags-0/stop")
+    assert [a.min_ready for a in found.rollout] == [0, 0]
+
+
+def test_where_there_is_no_room_for_both_the_one_that_leaves_goes_first() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    here.apply({"chat": shares("45g"), "tags": shares("30g")})
+    found = here.apply({"chat": shares("25g"), "tags": shares("50g")})
+    assert [change.action for change in found.changes] == [Action.REPLACE, Action.REPLACE]
+    assert "h1/chat-0/stop" in needs(found, "h1/tags-0/start")
+
+
+def test_a_newcomer_waits_for_what_is_removed_only_where_it_must() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    here.apply({"chat": shares()})
+    beside = here.plan({"tags": shares("20g", port=8001)})
+    assert "h1/chat-0/remove" not in needs(beside, "h1/tags-0/create")
+    instead = here.apply({"tags": shares("60g", port=8001)})
+    assert "h1/chat-0/remove" in needs(instead, "h1/tags-0/create")
+
+
+def test_one_that_shared_no_more_and_one_that_begins_to() -> None:
+    here = scene({"h1": (2, "H100")}, LLAMA)
+    here.apply({"chat": shares(), "tags": shares("20g", placement={"strategy": "binpack"})})
+    alone = {"backend": "vllm", "options": {"context_length": 8192}}
+    found = here.apply({"chat": alone, "tags": shares("20g", placement={"strategy": "binpack"})})
+    assert len(set(placements_of(found).values())) == 2
+    here.apply({"chat": shares(), "tags": shares("20g")})
+    assert here.plan({"chat": shares(), "tags": shares("20g")}).is_empty
