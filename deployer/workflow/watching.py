@@ -100,7 +100,8 @@ class Watching:
         try:
             result = session.apply(narrowed, Orders(_silent, self._interrupt))
         except RefusedError as error:
-            self._tell(_about(Told("busy", error.diagnostics[0].message), error.diagnostics[0]))
+            if error.diagnostics[0].code != "hosts-moved":  # the next look sees how
+                self._tell(_about(Told("busy", error.diagnostics[0].message), error.diagnostics[0]))
             return
         for change in due:
             self._known.add(change.key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +53,7 @@ def test_a_watch_must_bring_back_what_served_and_no_edit(lab: Lab, project: Proj
         lab.run("lab1", "docker", "stop", "-t", "0", name)
         until(lines, "repaired")
         pid = lab.inspect("lab1", name)["State"]["Pid"]
-        subprocess.run(["kill", "-STOP", str(pid)], check=True)  # it runs, and answers nobody
+        lab.sh("lab1", f"kill -STOP {pid}")  # it runs, and answers nobody
         assert "does not serve" in until(lines, "repairing")["why"]
         until(lines, "repaired")
         project.must_be_settled()
