@@ -35,6 +35,7 @@ COMMANDS = {
     "history": "Show who applied what, from the hosts' journals.",
     "force-unlock": "Take the project's lock away from another apply.",
     "logs": "Show the log of a service's containers.",
+    "watch": "Bring back what served and does not any more, again and again.",
 }
 INTERRUPTED = 130
 NEW_OBJECTS = 50_000  # before garbage is looked for among them: at 700 that was a tenth of a plan's time

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 
 from deployer.dataclass import dataclass
 from deployer.engine.container_log import service_of
@@ -12,6 +11,7 @@ from deployer.engine.context import Site
 from deployer.engine.logs import LogRequest, lines_by_now
 from deployer.engine.ownership import look_closely
 from deployer.errors import Diagnostic, HostError
+from deployer.formats.times import seconds_of
 from deployer.planning.causes import Cause, Ended, find_cause
 from deployer.values.facts import ObservedContainer
 
@@ -91,18 +91,11 @@ def _look_into(site: Site, container: ObservedContainer, beside: tuple[str, ...]
 
 def _log_of(site: Site, container: ObservedContainer) -> tuple[str, ...]:
     """Of its last run; of all runs, where that is too short to have said anything."""
-    for since in dict.fromkeys((_seconds(container.started_at), None)):
+    for since in dict.fromkeys((seconds_of(container.started_at), None)):
         request = LogRequest(container.id, tail=LOOKED_AT, since=since)
         if lines := lines_by_now(site.transport, request, site.context.redactor, LOG_TIMEOUT):
             return lines
     return ()
-
-
-def _seconds(time: str) -> int | None:
-    try:
-        return max(0, int(datetime.fromisoformat(time[:19] + "+00:00").timestamp()))
-    except ValueError:
-        return None
 
 
 def _gpus(site: Site, container: ObservedContainer) -> Iterator[str]:

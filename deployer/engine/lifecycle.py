@@ -17,6 +17,7 @@ from deployer.values.facts import ObservedContainer
 from deployer.values.plan import RemoveContainer, RenameContainer, StartContainer, StopContainer, UpdateContainer
 
 LIVE = ("running", "paused", "restarting")
+STUCK_GRACE = 10.0  # seconds for one that serves nobody to end by itself
 GONE_WITHIN = 15.0  # seconds that a removal somebody else began may take
 
 
@@ -29,11 +30,14 @@ def start_container(operation: StartContainer, site: Site) -> str:
         full = _restart_policy_unless_full(site, state, operation.restart)
     if full is not None and operation.restart == "no":
         raise full
-    if state.status != "running":
+    is_stuck = state.status == "running" and state.started_at == operation.stuck
+    if is_stuck:
+        stop(site, state, STUCK_GRACE)
+    if is_stuck or state.status != "running":
         _start(site, state, operation)
     if full is not None:
         raise full
-    return "ran already" if state.status == "running" else ""
+    return "ran already" if state.status == "running" and not is_stuck else ""
 
 
 def _start(site: Site, state: ObservedContainer, operation: StartContainer) -> None:

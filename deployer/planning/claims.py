@@ -12,7 +12,7 @@ from deployer.values.facts import HostFacts, Listener, ObservedContainer
 
 Claim = tuple[str, str, str]  # (host, `gpu` or `port/tcp` or `port/udp`, UUID or number)
 WILDCARDS = ("0.0.0.0", "::")
-HOLDING = ("running", "restarting", "paused")
+HOLDING = ("running", "restarting", "paused", "unresponsive")
 FOREIGN_GPU_MEMORY = 1 << 30  # a process that uses less than this does not make a GPU busy (X servers, monitors)
 
 

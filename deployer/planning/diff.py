@@ -174,7 +174,7 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
         return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
     if not match.is_live:
         return _stopped_match(replica, match, live)
-    if container.status in ("paused", "restarting"):
+    if container.status in ("paused", "restarting", "unresponsive"):
         return _change(replica, Action.START, Cause.DRIFT, _why_down(match))
     if not match.is_verified or live:
         why = "has not answered yet" if not match.is_verified else "its predecessor still runs"
@@ -209,6 +209,8 @@ def _why_down(match: Found) -> Reason:
     if container.status == "exited":
         memory = ", out of memory" if container.oom_killed else ""
         return Reason("exited", f"its container exited with code {container.exit_code}{memory}")
+    if container.status == "unresponsive":
+        return Reason("unresponsive", "its container runs and does not serve")
     return Reason(container.status, f"its container is {container.status}")
 
 

@@ -150,7 +150,7 @@ class Rollout:
 
     def _verify(self, h: Handover, new: DesiredReplica, needs: tuple[str, ...], undo: Undo, id_: str | None) -> None:
         """Start, readiness, a real request; then the restart policy that says: verified."""
-        start = StartContainer(new.name, id_, "no", beside=beside(h))
+        start = StartContainer(new.name, id_, "no", beside=beside(h), stuck=_stuck(h.match))
         last = self._add(h, new.host, "start", start, needs, undo, why=_why(h))
         last = self._add(h, new.host, "await", await_ready(new), (last,), undo, why="until the backend serves")
         last = self._prove(h, new, new.setup, last, undo)
@@ -307,6 +307,10 @@ def _is_default(h: Handover) -> bool:
 def _present(value: T | None) -> T:
     assert value is not None, "a handover that creates has a new replica, one that revives a match"
     return value
+
+
+def _stuck(match: Found | None) -> str | None:
+    return match.container.started_at if match is not None and match.container.status == "unresponsive" else None
 
 
 def _why(h: Handover) -> str:

@@ -12,6 +12,7 @@ from deployer.planning.claimorder import waits_for
 from deployer.planning.diff import Handover
 from deployer.planning.hosts import hosts_named
 from deployer.spec.language import DeploySpec
+from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Reason
 
 DONE = {Action.START: "started", Action.STOP: "stopped"}
@@ -24,12 +25,14 @@ class Selection:
     hosts: frozenset[str] | None = None
     services: frozenset[str] | None = None
     gone: frozenset[str] = frozenset()  # of `services`, those that are not in the spec
+    replicas: frozenset[ReplicaKey] | None = None
 
     def takes(self, handover: Handover) -> bool:
         change = handover.change
         touched = {change.host, change.from_host or change.host, *(found.host for found in handover.live)}
         by_host = self.hosts is None or touched <= self.hosts
-        return by_host and (self.services is None or change.key.service in self.services)
+        by_replica = self.replicas is None or change.key in self.replicas
+        return by_host and by_replica and (self.services is None or change.key.service in self.services)
 
 
 def selection_of(spec: DeploySpec, limit: tuple[str, ...], target: tuple[str, ...]) -> Selection:

@@ -172,7 +172,8 @@ class Recorded:
     apply: str = ""
 
 
-ContainerStatus = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+# Docker's own words, and `unresponsive`: one that runs and serves nobody, as whoever watches it found
+ContainerStatus = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead", "unresponsive"]
 
 
 @dataclass(frozen=True, slots=True)

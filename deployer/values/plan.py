@@ -176,13 +176,15 @@ class CreateContainer:
 class StartContainer:
     """Gives a container `restart` as restart policy and starts it; a paused one goes on, one that is in a crash loop
     starts anew. On its GPUs no other container may run but those that `beside` names, by id; where it `returns` to what
-    it held before, whoever is there is no reason to leave it down."""
+    it held before, whoever is there is no reason to leave it down. One that was started at `stuck` (RFC 3339) runs and
+    serves nobody: it is stopped first."""
 
     name: str
     id: str | None  # as seen at plan time; None: created by this plan
     restart: str
     beside: tuple[str, ...] = ()
     returns: bool = False
+    stuck: str | None = None
     op: Literal["start-container"] = "start-container"
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deployer.values.events import ApplyResult
     from deployer.values.facts import ObservedState
     from deployer.values.history import Applied
+    from deployer.values.names import ReplicaKey
     from deployer.values.plan import Plan
     from deployer.values.resolved import Resolved
     from deployer.workflow.orders import Orders
@@ -59,6 +60,8 @@ class Session:
         self.report = report
         self.inputs, self.sources = Inputs(), Sources()
         self._said: Resolved | None = None
+        self.only: frozenset[ReplicaKey] | None = None  # replicas that are changed; None: all
+        self.stuck: frozenset[tuple[str, str]] = frozenset()  # starts of containers that run and serve nobody
 
     @classmethod
     def open(cls, inputs: Inputs, report: Report) -> Session:
@@ -118,7 +121,12 @@ class Session:
             from deployer.planning.askable import with_own_flags
 
             found = with_own_flags(self.project, found)
-        return ObservedState({**seen, **found.hosts})
+        every = ObservedState({**seen, **found.hosts})
+        if not self.stuck:
+            return every
+        from deployer.planning.repair import with_unresponsive
+
+        return with_unresponsive(every, self.stuck)
 
     def diagnose(self, *, ask_images: bool = False, try_gpus: bool = False) -> Diagnosis:
         """Looks at the hosts and checks what they are and have. `ask_images`: those that are there are asked for their
@@ -154,7 +162,7 @@ class Session:
         from deployer.planning.selection import selection_of
         from deployer.values.resolved import Resolved
 
-        chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
+        chosen = replace(selection_of(self.project.spec, self.inputs.limit, self.inputs.target), replicas=self.only)
         looking = begun(lambda: self.observe(known))
         from deployer.engine.resolve import resolve
         from deployer.planning.ahead import prepare

@@ -96,7 +96,7 @@ class Rollout(Section):
 
 
 class RestartBackoff(Section):
-    max_delay: Duration = 300.0
+    max_delay: Duration = Field(300.0, description="most that `watch` waits between two attempts at a replica")
 
 
 class Nim(Section):
@@ -180,7 +180,7 @@ class Service(Section):
     api: ApiPaths = ApiPaths.usual()
     health: Health = Health.usual()
     rollout: Rollout = Rollout.usual()
-    restart_backoff: Annotated[RestartBackoff | None, NotYet("leave it out; Docker restarts the container")] = None
+    restart_backoff: RestartBackoff = RestartBackoff.usual()
     nim: Nim | None = None
 
     @model_validator(mode="after")

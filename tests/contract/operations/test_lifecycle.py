@@ -43,6 +43,15 @@ def test_a_crash_loop_starts_anew(bench: Bench) -> None:
     assert bench.state(name)["RestartCount"] == 0
 
 
+def test_one_that_serves_nobody_is_stopped_and_started_once(bench: Bench) -> None:
+    name = bench.running()
+    before = bench.state(name)["State"]["StartedAt"]
+    anew = StartContainer(name, bench.state(name)["Id"], "no", stuck=before)
+    assert bench.perform(anew) == ""
+    assert (bench.status(name), bench.state(name)["State"]["StartedAt"] > before) == ("running", True)
+    assert bench.perform(anew) == "ran already"
+
+
 def test_a_container_that_is_gone_cannot_be_started(bench: Bench) -> None:
     assert bench.failure(StartContainer("suite_chat_0_0123456789ab", None, "no")).code == "container-missing"
 

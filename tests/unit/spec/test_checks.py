@@ -142,7 +142,6 @@ def test_hand_made_containers_are_named_once_on_a_known_host(line, found):
 
 NOT_YET = [
     ("    placement: {distributed: true}\n", "distributed", "one host"),
-    ("    restart_backoff: {max_delay: 5m}\n", "restart_backoff", "leave it out"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),

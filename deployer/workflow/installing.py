@@ -1,0 +1,66 @@
+"""Writes the systemd unit that keeps a watch running; starts nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from deployer.dataclass import dataclass
+from deployer.errors import DeployerError, Diagnostic
+from deployer.formats.systemd import MARK, unit_text
+from deployer.workflow.inputs import Inputs
+
+PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK", "HF_ENDPOINT", "HF_HOME")  # no secret is among them
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """`commands` start it; `secrets`: the file of variables that it reads."""
+
+    path: str
+    commands: tuple[str, ...]
+    secrets: str
+
+
+def install_watch(inputs: Inputs, project: str, interval: float) -> Installed:
+    """For the whole machine where root asks, else for the user. DeployerError where somebody else's file is there."""
+    is_root = os.geteuid() == 0
+    config = Path(inputs.environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    folder = Path("/etc/systemd/system") if is_root else config / "systemd" / "user"
+    name = f"deployer-watch-{project}.service"
+    path = folder / name
+    passed = {name: inputs.environment[name] for name in PASSED_ON if inputs.environment.get(name)}
+    _write(path, unit_text(project, command_of(inputs, interval), str(Path.cwd()), passed))
+    systemctl = "systemctl" if is_root else "systemctl --user"
+    commands = [f"{systemctl} daemon-reload", f"{systemctl} enable --now {name}"]
+    if not is_root:
+        commands.append("loginctl enable-linger")
+    secrets = (Path("/etc") if is_root else config) / "deployer" / f"watch-{project}.env"
+    return Installed(str(path), tuple(commands), str(secrets))
+
+
+def command_of(inputs: Inputs, interval: float) -> list[str]:
+    """The same watch, with every path absolute."""
+    words = [sys.executable, "-m", "deployer", "watch", "--interval", f"{interval:g}s"]
+    for flag, paths in (("--file", inputs.files), ("--inventory", inputs.inventories)):
+        words += [word for path in paths for word in (flag, str(Path(path).absolute()))]
+    for flag, names in (("--limit", inputs.limit), ("--target", inputs.target)):
+        words += [word for name in names for word in (flag, name)]
+    words += [word for name, value in sorted(inputs.variables.items()) for word in ("--var", f"{name}={value}")]
+    words += ["--ssh-config", str(Path(inputs.ssh_config).absolute())] if inputs.ssh_config else []
+    return [*words, *(["--locked"] if inputs.locked else [])]
+
+
+def _write(path: Path, text: str) -> None:
+    """Beside, then renamed."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        if path.exists() and not path.read_text("utf-8", "replace").startswith(MARK):
+            hint = "move it away, or install by hand"
+            raise DeployerError(Diagnostic("not-ours", f"`{path}` is there and not deployer's", hint=hint))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, "utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise DeployerError(Diagnostic("cannot-write", f"`{path}` cannot be written: {error.strerror}")) from None

@@ -1,0 +1,80 @@
+"""`deployer watch`: what served comes back without anybody's apply; what was edited waits for one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labkit.hosts import Lab
+from labkit.project import Project
+from labkit.waiting import eventually
+
+SERVICE = "chat: {model: tiny, health: {ready_timeout: 5s}, restart_backoff: {max_delay: 2s}}"
+
+SLOW = """
+slow: {model: tiny, image: "${var.standin}", env: {STANDIN_DELAY: "60"}}
+"""
+
+
+@contextmanager
+def watching(project: Project) -> Iterator[Iterator[dict[str, Any]]]:
+    """The lines of a watch that looks once a second; it ends by Ctrl-C, with 130."""
+    process = project.start("watch", "--interval", "1s", "--json")
+    assert process.stdout is not None
+    try:
+        yield (json.loads(line) for line in process.stdout)
+    finally:
+        project.interrupt(process, signal.SIGINT)
+        project.finish(process, "watch", exit=130, timeout=30)
+
+
+def until(lines: Iterator[dict[str, Any]], event: str) -> dict[str, Any]:
+    for line in lines:
+        assert line["event"] in ("watching", "repairing", event), line
+        if line["event"] == event:
+            return line
+    raise AssertionError(f"it ended before `{event}`")
+
+
+def test_a_watch_must_bring_back_what_served_and_no_edit(lab: Lab, project: Project) -> None:
+    project.write(SERVICE, hosts="{lab1: {}}")
+    project.apply()
+    (name,) = lab.names("lab1")
+    with watching(project) as lines:
+        until(lines, "watching")
+        project.run("verify")  # by now it was looked at
+        lab.run("lab1", "docker", "rm", "-f", name)
+        told = until(lines, "repaired")
+        assert (told["replica"], told["host"]) == ("chat-0", "lab1")
+        assert lab.running("lab1") == [name]
+        lab.run("lab1", "docker", "stop", "-t", "0", name)
+        until(lines, "repaired")
+        pid = lab.inspect("lab1", name)["State"]["Pid"]
+        lab.sh("lab1", f"kill -STOP {pid}")  # it runs, and answers nobody
+        assert "does not serve" in until(lines, "repairing")["why"]
+        until(lines, "repaired")
+        project.must_be_settled()
+        project.edit("context_length: 256", "context_length: 512")
+        lab.run("lab1", "docker", "stop", "-t", "0", name)
+        assert "edited" in until(lines, "left-alone")["why"]
+        assert lab.running("lab1") == []
+
+
+def test_a_watch_must_give_way_to_an_apply(lab: Lab, project: Project) -> None:
+    project.write(SERVICE, hosts="{lab1: {}}")
+    project.apply()
+    (name,) = lab.names("lab1")
+    with watching(project) as lines:
+        until(lines, "watching")
+        project.run("verify")  # by now it was looked at
+        project.write(SERVICE + SLOW, hosts="{lab1: {}}")
+        applying = project.start("apply", "-y")
+        eventually(lambda: len(lab.names("lab1")) == 2, within=30)
+        assert "is applying" in until(lines, "busy")["why"]
+        lab.run("lab1", "docker", "rm", "-f", name)
+        project.interrupt(applying)
+        project.finish(applying, "apply", "-y", exit=130)
+        assert until(lines, "repaired")["replica"] == "chat-0"
