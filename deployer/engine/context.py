@@ -11,6 +11,7 @@ from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal
 from deployer.docker.failures import container_failure
 from deployer.engine.guard import Guard, digest_of
+from deployer.engine.peers import Peers
 from deployer.engine.redaction import Redactor
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
@@ -57,6 +58,7 @@ class ApplyContext:
     completing: set[tuple[str, str]] = field(default_factory=set)  # found out: (host, container) without chat template
     built_in: Mapping[str, str] = field(default_factory=dict)  # the spec's own backends -> what each stands on
     state_dir: str = STATE_DIR
+    peers: Peers = field(default_factory=Peers)
 
     @property
     def redactor(self) -> Redactor:

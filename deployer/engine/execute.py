@@ -30,16 +30,20 @@ from deployer.values.plan import (
     Operation,
     Probe,
     PullImage,
+    ServeWeights,
     Step,
 )
 
-CHANGES_NOTHING = PullImage | LoadImage | FetchWeights | CheckCopy | FillCache | MakeDirectory | AwaitReady | Probe
+CHANGES_NOTHING = (
+    PullImage | LoadImage | FetchWeights | ServeWeights | CheckCopy | FillCache | MakeDirectory | AwaitReady | Probe
+)
 Report = Callable[[Event], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`working`: pulls and changes at once, one of each per host. `waiting`: waits at once, over all hosts."""
+    """`working`: pulls and changes at once, one of each per host. `waiting`: waits at once, over all hosts, and fetches
+    of hosts that fetch themselves: in a row each needs the one before it."""
 
     working: int = 32
     waiting: int = 256
@@ -130,7 +134,7 @@ class _Run:
     # --- jobs -------------------------------------------------------------------
 
     def _enqueue(self, step: Step) -> None:
-        lanes = self._wait if isinstance(step.operation, AwaitReady | EnsureSetup | Probe) else self._work
+        lanes = self._wait if _is_followed(step.operation) else self._work
         lanes.add(_lane(step), _Job(step, lanes, _lane(step)))
 
     def _undo(self, step: Step) -> None:
@@ -229,6 +233,13 @@ class _Run:
             self._undo(skipped)
 
 
+def _is_followed(operation: Operation) -> bool:
+    """The work is the host's own, and whoever waits for its end costs little."""
+    if isinstance(operation, FetchWeights):
+        return operation.by == "host" or bool(operation.peers)
+    return isinstance(operation, AwaitReady | EnsureSetup | Probe)
+
+
 def _lane(step: Step) -> Hashable:
     """Changes of a host run one after the other, and so do its pulls, and its fetches; waits block nothing."""
     match step.operation:
@@ -236,7 +247,7 @@ def _lane(step: Step) -> Hashable:
             return (step.host, "pull")
         case FetchWeights() | CheckCopy() | FillCache():
             return (step.host, "fetch")
-        case AwaitReady() | EnsureSetup() | Probe():
+        case AwaitReady() | EnsureSetup() | Probe() | ServeWeights():
             return step.id
         case _:
             return (step.host, "change")

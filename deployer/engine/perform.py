@@ -22,6 +22,7 @@ from deployer.engine.lifecycle import (
 )
 from deployer.engine.model_request import probe
 from deployer.engine.readiness import await_ready
+from deployer.engine.serving import serve_weights
 from deployer.engine.setup import ensure_setup
 from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
@@ -42,6 +43,7 @@ from deployer.values.plan import (
     PullImage,
     RemoveContainer,
     RenameContainer,
+    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
@@ -73,7 +75,7 @@ class Performer:
 
     def _perform(self, operation: Operation, site: Site) -> str:
         match operation:
-            case PullImage() | LoadImage() | FetchWeights() | CheckCopy() | FillCache():
+            case PullImage() | LoadImage() | FetchWeights() | ServeWeights() | CheckCopy() | FillCache():
                 return bring(operation, site)
             case MakeDirectory():
                 return make_directory(operation, site)
@@ -92,7 +94,10 @@ class Performer:
                 return change(operation, site)
 
 
-def bring(operation: PullImage | LoadImage | FetchWeights | CheckCopy | FillCache, site: Site) -> str:
+Bring = PullImage | LoadImage | FetchWeights | ServeWeights | CheckCopy | FillCache
+
+
+def bring(operation: Bring, site: Site) -> str:
     """Images and weights, which nothing has to be stopped for."""
     match operation:
         case PullImage():
@@ -101,6 +106,8 @@ def bring(operation: PullImage | LoadImage | FetchWeights | CheckCopy | FillCach
             return load_image(operation, site)
         case FetchWeights():
             return fetch_weights(operation, site)
+        case ServeWeights():
+            return serve_weights(operation, site)
         case CheckCopy():
             return check_copy(operation, site)
         case FillCache():

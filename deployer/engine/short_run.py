@@ -9,27 +9,11 @@ from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.payload import create_body
 from deployer.engine.context import Site, failed
-from deployer.engine.lifecycle import LIVE, remove
 from deployer.engine.logs import LogRequest, lines_by_now
-from deployer.engine.ownership import look, look_closely
-from deployer.errors import DeployerError
+from deployer.engine.ownership import look
+from deployer.engine.task import discard, remove_leftover, task_labels
 from deployer.values.container import ContainerSpec
-from deployer.values.names import (
-    LABEL_APPLY,
-    LABEL_DECISIONS,
-    LABEL_ID,
-    LABEL_MEMBER,
-    LABEL_PROJECT,
-    LABEL_REPLICA,
-    LABEL_REVISION,
-    LABEL_ROLE,
-    LABEL_SECRETS,
-    LABEL_SERVICE,
-    LABEL_SPEC,
-    REVISION_LENGTH,
-    ReplicaKey,
-    container_name,
-)
+from deployer.values.names import ReplicaKey
 
 LOOK_EVERY = 0.5
 LOG_LINES, LOG_TIMEOUT = 20_000, 20.0
@@ -54,8 +38,8 @@ class ShortRun:
 
 def run_shortly(run: ShortRun, site: Site) -> tuple[str, ...]:
     """The lines that it printed, whatever it exited with. OperationError where Docker refuses, or it does not end."""
-    name, labels = _labels(run, site)
-    _remove_leftover(site, name)
+    name, labels = task_labels(site, ReplicaKey(run.service, 0), run.image)
+    remove_leftover(site, name)
     body = create_body(run.spec, labels, run.image, run.env)
     docker = site.transport.docker()
     try:
@@ -71,35 +55,7 @@ def run_shortly(run: ShortRun, site: Site) -> tuple[str, ...]:
     except Refusal as refusal:
         raise site.refused(refusal, "start", name, run.spec.image) from None
     finally:
-        _discard(site, id_)
-
-
-def _labels(run: ShortRun, site: Site) -> tuple[str, dict[str, str]]:
-    """The name and labels of a helper of ours; the revision stands for the image."""
-    context, revision = site.context, run.image.removeprefix("sha256:")[:REVISION_LENGTH]
-    key = ReplicaKey(run.service, 0)
-    labels = {
-        LABEL_PROJECT: context.project,
-        LABEL_ID: context.id or "",
-        LABEL_SERVICE: key.service,
-        LABEL_REPLICA: str(key.index),
-        LABEL_MEMBER: "0",
-        LABEL_ROLE: "task",
-        LABEL_REVISION: revision,
-        LABEL_SPEC: "",
-        LABEL_DECISIONS: "{}",
-        LABEL_SECRETS: "{}",
-        LABEL_APPLY: context.apply,
-    }
-    return container_name(context.project, key, revision), labels
-
-
-def _remove_leftover(site: Site, name: str) -> None:
-    """Of a run that died; whatever else has the name stays, and Docker refuses another."""
-    left = look_closely(site, name)
-    is_ours = left is not None and left.recorded is not None and left.recorded.role == "task"
-    if left is not None and is_ours and left.status not in LIVE:
-        remove(site, left)
+        discard(site, id_)
 
 
 def _await_end(site: Site, id_: str, run: ShortRun) -> None:
@@ -110,11 +66,3 @@ def _await_end(site: Site, id_: str, run: ShortRun) -> None:
             return
         site.watch.pause(LOOK_EVERY)
     raise failed(run.code, f"`{run.command}` is not done after {run.patience:g} s", None, (), site.host)
-
-
-def _discard(site: Site, id_: str) -> None:
-    try:
-        with engine_calls(site.host):
-            site.transport.docker().remove_container(id_, v=True, force=True)
-    except (Refusal, DeployerError):
-        pass  # the next run removes it

@@ -19,6 +19,7 @@ from deployer.values.plan import (
     PullImage,
     RemoveContainer,
     RenameContainer,
+    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
@@ -28,7 +29,7 @@ from deployer.values.plan import (
 
 def operation_text(operation: Operation) -> str:
     match operation:
-        case PullImage() | LoadImage() | FetchWeights() | CheckCopy() | FillCache():
+        case PullImage() | LoadImage() | FetchWeights() | ServeWeights() | CheckCopy() | FillCache():
             return _fetch_text(operation)
         case MakeDirectory(path=path):
             return f"make directory {path}"
@@ -46,20 +47,33 @@ def operation_text(operation: Operation) -> str:
             return _container_text(operation)
 
 
-def _fetch_text(operation: PullImage | LoadImage | FetchWeights | CheckCopy | FillCache) -> str:
+def _fetch_text(operation: PullImage | LoadImage | FetchWeights | ServeWeights | CheckCopy | FillCache) -> str:
     match operation:
         case PullImage(image=image):
             return f"pull image {image}"
         case LoadImage(image=image, archive=archive):
             return f"bring image {image}" + (f" from {archive}" if archive else "")
-        case FetchWeights(manifest=manifest, by=by):
-            return f"{'fetch' if by == 'host' else 'bring'} {manifest.source} at {manifest.commit[:12]}"
+        case FetchWeights() | ServeWeights():
+            return _weights_text(operation)
         case CheckCopy(folder=folder, manifest=manifest):
             return f"read {folder} once, a copy of {manifest.source} at {manifest.commit[:12]}"
         case FillCache(spec=spec):
             return f"fetch the model of {spec.image} into its cache"
         case _:
             assert_never(operation)
+
+
+def _weights_text(operation: FetchWeights | ServeWeights) -> str:
+    """With the way they come, or where they go."""
+    manifest = operation.manifest
+    what = f"{manifest.source} at {manifest.commit[:12]}"
+    if isinstance(operation, ServeWeights):
+        return f"serve {what} to {', '.join(operation.to)}"
+    if operation.peers:
+        return f"fetch {what} from peer {operation.peers[0]}"
+    if operation.by == "controller":
+        return f"bring {what} from the controller"
+    return f"fetch {what} from {'its server' if manifest.hub == 'https' else 'the hub'}"
 
 
 def _container_text(

@@ -16,6 +16,7 @@ from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
+from deployer.planning.fanout import fanned_out
 from deployer.planning.fetching import Layers, code_warnings
 from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
@@ -120,7 +121,7 @@ def _assemble(
     layers: Layers = NO_LAYERS,
 ) -> Plan:
     rollout = Rollout(project, changes, layers)
-    steps = rollout.lay_out()
+    steps = fanned_out(project, observed.reachable, rollout.lay_out(), desired.values())
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
     problems += unread_containers(observed.reachable)

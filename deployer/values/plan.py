@@ -117,12 +117,25 @@ class LoadImage:
 @dataclass(frozen=True, slots=True)
 class FetchWeights:
     """All files of a manifest into the host's cache, each checked; what is there and right stays. `by`: the host gets
-    them itself, or the controller brings them."""
+    them itself, or the controller brings them. `peers`: hosts that are asked before, the nearest first."""
 
     cache_dir: str
     manifest: Manifest
     by: Literal["host", "controller"] = "host"
+    peers: tuple[str, ...] = ()
     op: Literal["fetch-weights"] = "fetch-weights"
+
+
+@dataclass(frozen=True, slots=True)
+class ServeWeights:
+    """Other hosts may get the files of a manifest from this one's cache, while they still arrive there, until all hosts
+    in `to` have them. `port`: of the address that the host is reached at. Where it cannot be, that is no failure."""
+
+    cache_dir: str
+    manifest: Manifest
+    port: int
+    to: tuple[str, ...]
+    op: Literal["serve-weights"] = "serve-weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +327,7 @@ Operation = (
     PullImage
     | LoadImage
     | FetchWeights
+    | ServeWeights
     | CheckCopy
     | FillCache
     | MakeDirectory

@@ -1,11 +1,12 @@
 # Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
-# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PUSHED, PROXY_HTTP PROXY_HTTPS
-# NO_PROXY_FOR (each may be empty), and three functions:
+# Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PATIENCE PUSHED, PROXY_HTTP
+# PROXY_HTTPS NO_PROXY_FOR (each may be empty), and three functions:
 #   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
-#   token KEY     sets TOKEN, for the url of that key
+#   token KEY     sets TOKEN, for the url of that key, and PEER, where another host of the project serves it
 #   links         calls `link PATH TARGET` for each file of the snapshot
-# Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, at the end `whole FETCHED` or
-# `failed CODE NUMBER WORDS`. TOKEN and proxies go to curl on its stdin: they are in no argv, no environment and no file.
+# Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, `left KEY` where a peer is given
+# up, at the end `whole FETCHED` or `failed CODE NUMBER WORDS`. TOKEN and proxies go to curl on its stdin: they are in no
+# argv, no environment and no file.
 
 # shellcheck shell=sh disable=SC2015,SC2086,SC2153,SC2154
 
@@ -65,30 +66,43 @@ is_whole() {
 }
 note() { printf '%s %s\n' "$blob" "$(stamp "$blobs/$blob")" >>"$seen"; }
 
-# The next place of this content, where the part goes on; false after the last.
+# The next place of this content, where the part goes on; false after the last. Peers that were given up are passed over.
 next_place() {
-    [ -n "$urls" ] || return 1
-    url=${urls%% *}
-    token "${keys%% *}"
-    case $urls in
-        *' '*) urls=${urls#* } keys=${keys#* } ;;
-        *) urls='' keys='' ;;
-    esac
-    tries=0 wrong=0 switched=yes
+    while [ -n "$urls" ]; do
+        url=${urls%% *} key=${keys%% *}
+        case $urls in
+            *' '*) urls=${urls#* } keys=${keys#* } ;;
+            *) urls='' keys='' ;;
+        esac
+        [ ! -e "$work/left.$key" ] || continue
+        token "$key"
+        tries=0 wrong=0 late=0 switched=yes
+        return 0
+    done
+    return 1
 }
 # This place does not have it: CODE NUMBER WORDS, if no other one is left.
 lost() { next_place || failed "$@"; }
+
+# What curl is told of the way to $url.
+way() {
+    [ -z "$TOKEN" ] || printf 'header = "Authorization: Bearer %s"\n' "$TOKEN"
+    if [ -n "$PEER" ]; then
+        printf 'noproxy = "*"\nconnect-timeout = 5\n'
+        return
+    fi
+    case $url in https:*) proxy=$PROXY_HTTPS ;; *) proxy=$PROXY_HTTP ;; esac
+    [ -z "$proxy" ] || printf 'proxy = "%s"\nnoproxy = "%s"\n' "$proxy" "$NO_PROXY_FOR"
+}
 
 # curl, going on where the part ends. In $code its exit code, in $status that of HTTP.
 transfer() {
     {
         printf 'url = "%s"\n' "$url"
-        [ -z "$TOKEN" ] || printf 'header = "Authorization: Bearer %s"\n' "$TOKEN"
-        case $url in https:*) proxy=$PROXY_HTTPS ;; *) proxy=$PROXY_HTTP ;; esac
-        [ -z "$proxy" ] || printf 'proxy = "%s"\nnoproxy = "%s"\n' "$proxy" "$NO_PROXY_FOR"
+        way
     } | {
         ulimit -f $((size / 512 + 4096)) 2>/dev/null # whatever a server sends: not much more than it said
-        exec curl -q -K - -sS -f -L --max-redirs 8 --proto =http,https --connect-timeout 20 \
+        exec curl -q --connect-timeout 20 -K - -sS -f -L --max-redirs 8 --proto =http,https \
             --speed-limit 1024 --speed-time "$STALL" -C - -o "$part" -w '%{http_code}' \
             >"$work/$number.status" 2>"$work/$number.words"
     } &
@@ -110,6 +124,13 @@ judge() {
             [ "$(space)" -lt 16777216 ] || failed cannot-write "$number" "$(words)"
             failed disk-full "$number" "$(words)"
             ;;
+        127) failed no-curl "$number" "curl is not there" ;;
+    esac
+    if [ -n "$PEER" ]; then
+        judge_peer
+        return
+    fi
+    case $code in
         60 | 77 | 35 | 58 | 59 | 91) [ "$code" = 35 ] || lost bad-certificate "$number" "$(words)" ;;
         22)
             case $status in
@@ -118,8 +139,25 @@ judge() {
                 404 | 410 | 400) lost gone "$number" "$status" ;;
             esac
             ;;
-        127) failed no-curl "$number" "curl is not there" ;;
     esac
+}
+
+# A peer that does not have these bytes yet says so, and is asked again; one that is gone is asked for nothing any more.
+judge_peer() {
+    case $code$status in
+        22503)
+            late=$((late + 1)) tries=-1
+            [ $late -lt "$PATIENCE" ] || leave_peer
+            sleep 1
+            ;;
+        224??) lost gone "$number" "$status" ;;
+        7* | 28*) leave_peer ;;
+        *) [ "$(bytes "$part")" -gt "$had" ] || [ $tries -lt 1 ] || leave_peer ;;
+    esac
+}
+leave_peer() {
+    if mkdir "$work/left.$key" 2>/dev/null; then printf 'left %s\n' "$key"; fi
+    lost stalled "$number" "$(words)"
 }
 
 # One content: there and right, or fetched until it is.
@@ -177,22 +215,66 @@ taken() {
     return "$1"
 }
 
-# Takes one content after the other that nobody took yet.
-worker() {
+# Takes one content after the other that nobody took yet; small ones by the dozen.
+worker() { # NUMBER
     trap - EXIT
-    number=1
-    while [ "$number" -le "$COUNT" ]; do
+    gathered=$work/gathered.$1 numbers='' many=0 from=
+    next=1
+    while [ "$next" -le "$COUNT" ]; do
+        number=$next
         if taken; then
             [ ! -e "$work/failing" ] || exit 1
             item "$number"
-            began=$(bytes "$blobs/$blob.part")
-            code=0
-            fetch
-            rm -f -- "$work/$number.checking"
-            echo "$size" >>"$work/sizes"
+            gather || finish_one "$number"
         fi
-        number=$((number + 1))
+        next=$((next + 1))
     done
+    flush
+}
+finish_one() { # NUMBER
+    number=$1
+    item "$number"
+    began=${2-$(bytes "$blobs/$blob.part")}
+    code=0
+    fetch
+    rm -f -- "$work/$number.checking"
+    echo "$size" >>"$work/sizes"
+}
+
+# Small contents of one place come by one curl; false for what does not come so.
+gather() {
+    [ -z "$PUSHED" ] && [ "$size" -gt 0 ] && [ "$size" -le 1048576 ] || return 1
+    [ ! -e "$blobs/$blob" ] && [ ! -e "$blobs/$blob.part" ] && next_place && [ -z "$PEER" ] || return 1
+    if [ -n "$numbers" ] && { [ "$from" != "$key ${url%%:*}" ] || [ $many -ge 64 ]; }; then
+        flush
+        number=$next
+        item "$number"
+        next_place
+    fi
+    printf 'url = "%s"\noutput = "%s.part"\n' "$url" "$blob" >>"$gathered"
+    numbers="$numbers $number" many=$((many + 1)) from="$key ${url%%:*}"
+}
+
+# What the one curl brought is checked as any other part is; what it did not is fetched alone.
+flush() {
+    [ -n "$numbers" ] || return 0
+    token "${from% *}"
+    url=${from#* }:
+    {
+        way
+        cat "$gathered"
+    } | {
+        ulimit -f 4096 2>/dev/null
+        cd -- "$blobs" || exit 1
+        exec curl -q --connect-timeout 20 -K - -sS -f -L --max-redirs 8 --proto =http,https $PARALLEL \
+            --speed-limit 1024 --speed-time "$STALL" 2>/dev/null
+    } &
+    echo $! >"$gathered.pid"
+    wait $!
+    rm -f -- "$gathered" "$gathered.pid"
+    set -- $numbers
+    numbers='' many=0
+    for each; do finish_one "$each" 0; done
 }
 
 # All bytes that are there, in $total; in $checks `checking` where something that was there is being read. Called each
@@ -261,9 +343,10 @@ main() {
     trap cleaned EXIT
     trap 'exit 130' HUP INT TERM PIPE
     take_lock
+    if curl -q -Z -V >/dev/null 2>&1; then PARALLEL='-Z --parallel-max 8'; else PARALLEL=; fi
     count=0
     while [ $count -lt "$WORKERS" ] && [ $count -lt "$COUNT" ]; do
-        worker &
+        worker "$count" &
         pids="$pids $!"
         count=$((count + 1))
     done

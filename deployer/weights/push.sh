@@ -1,5 +1,6 @@
 # Takes what the controller brings. POSIX sh. Set before: CACHE FOLDER; for `append` also BLOB and OFFSET.
 #   state BLOB...   says `BLOB PART` for each: bytes of its part, or of itself
+#   unpack          stdin is a tar of whole parts
 #   append          stdin goes behind the first OFFSET bytes of BLOB's part; says how many there are then
 
 # shellcheck shell=sh disable=SC2153,SC2154
@@ -17,6 +18,13 @@ state() {
             echo "$blob $(stat -L -c %s -- "$root/blobs/$blob.part" 2>/dev/null || echo 0)"
         fi
     done
+}
+
+unpack() {
+    mkdir -p -- "$root/blobs" && (: >>"$root/.deployer-lock") || exit 3
+    exec 9>>"$root/.deployer-lock"
+    flock -w 60 9 || exit 4
+    tar -x -o -f - -C "$root/blobs"
 }
 
 # Under the lock of all who write there: whoever finds more or less than OFFSET writes nothing.

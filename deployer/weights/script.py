@@ -21,14 +21,24 @@ from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_o
 WORKERS = 4  # files at once
 STALL = 30  # seconds with less than 1 KiB/s after which a transfer is begun anew where it was
 TRIES = 6  # in a row without a byte
+PATIENCE = 360  # times in a row that a peer may say "not yet", each after up to ten seconds
 REF_PARTS = ("", ".", "..")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A host of the project that serves the contents of a manifest: at `url`, by their names, to who says `token`."""
+
+    host: str
+    url: str
+    token: Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
     controller brought all contents; nothing is fetched. `proxy`: what the host fetches through; None: what its
-    environment says."""
+    environment says. `peers`: asked before any hub, in this order, and never through a proxy."""
 
     cache_dir: str
     manifest: Manifest
@@ -37,6 +47,7 @@ class Job:
     tries: int = TRIES
     pushed: bool = False
     proxy: Proxy | None = None
+    peers: tuple[Peer, ...] = ()
 
 
 def fetch_script(job: Job) -> bytes:
@@ -56,12 +67,12 @@ def fetch_script(job: Job) -> bytes:
         "PUSHED": "yes" if job.pushed else "",
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
+        "PATIENCE": str(PATIENCE),
         **_proxies(job),
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    tokens = sorted(job.tokens)
-    lines += ["item() {", "case $1 in", *_items(job.manifest.hub, contents, tokens), "esac", "}"]
-    lines += ["token() {", "case $1 in", *_tokens(job, tokens), "*) TOKEN= ;;", "esac", "}"]
+    lines += ["item() {", "case $1 in", *_items(job, contents), "esac", "}"]
+    lines += ["token() {", "case $1 in", *_tokens(job), "*) TOKEN= PEER= ;;", "esac", "}"]
     lines += ["links() {", ":", *_links(job.manifest), "}"]
     return ("\n".join(lines) + "\n" + script_body() + "\nmain </dev/null\n").encode("utf-8", "surrogateescape")
 
@@ -88,25 +99,34 @@ def _told_apart(file: WeightFile) -> dict[str, str]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _tokens(job: Job, hubs: Sequence[str]) -> Iterator[str]:
-    for number, hub in enumerate(hubs, 1):
-        yield f"{number}) TOKEN={shlex.quote(_for_config(job.tokens[hub].reveal()))} ;;"
+def _tokens(job: Job) -> Iterator[str]:
+    """Of the peers, then of the hubs."""
+    secrets = [(peer.token, "yes") for peer in job.peers] + [(job.tokens[hub], "") for hub in sorted(job.tokens)]
+    for number, (secret, peer) in enumerate(secrets, 1):
+        yield f"{number}) TOKEN={shlex.quote(_for_config(secret.reveal()))} PEER={peer} ;;"
 
 
-def _items(hub: str, contents: tuple[WeightFile, ...], hubs: Sequence[str]) -> Iterator[str]:
+def _items(job: Job, contents: tuple[WeightFile, ...]) -> Iterator[str]:
     """`keys`: for each of `urls` the number of its token, 0 for none."""
+    hubs = sorted(job.tokens)
     for number, file in enumerate(contents, 1):
         kind, value = next(iter(_hash(file).items()), ("none", ""))
-        places = [place for place in (Place(file.url, hub), *file.others) if place.url]
+        places = [place for place in (Place(file.url, job.manifest.hub), *file.others) if place.url]
+        urls = [*(f"{peer.url}/{file.blob}" for peer in job.peers), *(place.url for place in places)]
+        keys = [*range(1, len(job.peers) + 1), *(_key(place, hubs, len(job.peers)) for place in places)]
         said = {
             "blob": file.blob,
             "size": str(file.size),
             "kind": kind,
             "hash": value,
-            "urls": " ".join(_for_config(place.url).replace(" ", "%20") for place in places),
-            "keys": " ".join(str(hubs.index(place.hub) + 1 if place.hub in hubs else 0) for place in places),
+            "urls": " ".join(_for_config(url).replace(" ", "%20") for url in urls),
+            "keys": " ".join(map(str, keys)),
         }
         yield f"{number}) " + " ".join(f"{name}={shlex.quote(text)}" for name, text in said.items()) + " ;;"
+
+
+def _key(place: Place, hubs: Sequence[str], peers: int) -> int:
+    return peers + hubs.index(place.hub) + 1 if place.hub in hubs else 0
 
 
 def _links(manifest: Manifest) -> Iterator[str]:

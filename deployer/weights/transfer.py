@@ -15,7 +15,8 @@ from deployer.weights.script import Job, fetch_script
 SLOWEST = 16_384  # bytes a second: a transfer that is slower all the time is ended
 LEAST_TIME = 6 * 3600.0  # seconds, for what is small: a disk may have to read what is there
 MOST_PENDING = 4096  # bytes of a line that has no end yet
-Follow = Callable[[str, int], object]  # progress, checking, waiting: bytes that are there; wrong: the number of a file
+# progress, checking, waiting: bytes that are there; wrong: the number of a file; left: that of a peer which is given up
+Follow = Callable[[str, int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _heard(line: str, follow: Follow) -> int | _Failed | None:
     count = whole_number(rest)
     if word == "whole":
         return (count or 0) + 1
-    if word in ("progress", "waiting", "checking", "wrong") and count is not None:
+    if word in ("progress", "waiting", "checking", "wrong", "left") and count is not None:
         follow(word, count)
     return None
 

@@ -82,7 +82,10 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         gpus=known,
         built_in=built_in_backends(spec),
     )
-    outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
+    try:
+        outcomes = execute(planned.plan.steps, Performer(context, session.fleet), report, orders.interrupt)
+    finally:
+        context.peers.close()
     result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:
         return result

@@ -16,7 +16,7 @@ from deployer.planning.caches import Needed, judge_cache, judge_copies, removals
 from deployer.planning.presence import hosts_to_ask
 from deployer.planning.presynced import places_asked
 from deployer.values.cache import CachedModel, Checked, CheckedCopy, HostCache, KeptCopy, Removal
-from deployer.values.plan import CheckCopy, FetchWeights, FillCache, LoadImage, MakeDirectory, PullImage
+from deployer.values.plan import CheckCopy, FetchWeights, FillCache, LoadImage, MakeDirectory, PullImage, ServeWeights
 from deployer.weights.inventory import read_contents, remove
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _removed(transport: Transport, removal: Removal) -> int | OperationError:
 def pulling(planned: Planned) -> Planned:
     """The part of a plan that only brings images and weights to the hosts."""
     filling = {need for step in planned.plan.steps if isinstance(step.operation, FillCache) for need in step.needs}
-    brings = FetchWeights | CheckCopy | FillCache | PullImage | LoadImage
+    brings = FetchWeights | ServeWeights | CheckCopy | FillCache | PullImage | LoadImage
     steps = tuple(
         step
         for step in planned.plan.steps
@@ -164,5 +164,8 @@ def pull(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec, id_ = session.project.spec, new_apply_id()
     images = registries_of(session)
     context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs, images=images)
-    outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
+    try:
+        outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
+    finally:
+        context.peers.close()
     return ApplyResult(id_, outcomes, interrupted=orders.interrupt.is_set)

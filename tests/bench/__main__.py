@@ -31,6 +31,8 @@ def main() -> int:
             failures += show("planning on recorded facts", groups.planning(given.sizes, BUILD), 1, folder)
         if {"noop", "apply"} & set(given.groups):
             failures += on_hosts(given, folder)
+        if "fanout" in given.groups:
+            failures += passing_on(given, folder)
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
@@ -38,9 +40,11 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
-    parser.add_argument("--groups", nargs="+", default=["start", "noop", "apply", "planning"])
+    parser.add_argument("--groups", nargs="+", default=["start", "noop", "apply", "fanout", "planning"])
     parser.add_argument("--runs", type=int, default=5, help="how often each program runs")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], help="hosts to plan for")
+    parser.add_argument("--megabytes", type=int, default=100, help="of the model that is passed on")
+    parser.add_argument("--mbit", type=int, default=40, help="of each host's link that it is passed on over")
     parser.add_argument("--prefix", default=PREFIX, help="of the lab")
     parser.add_argument("--network", default=NETWORK, help="of the lab: the first three numbers of its addresses")
     return parser.parse_args()
@@ -55,6 +59,14 @@ def on_hosts(given: argparse.Namespace, folder: Path) -> list[str]:
         if "noop" in given.groups:
             failures += show("no-op plan, 8 hosts", groups.no_op(lab, programs, folder), given.runs, folder)
     return failures
+
+
+def passing_on(given: argparse.Namespace, folder: Path) -> list[str]:
+    from tests.bench.fanout import programs
+
+    with hosts(given.prefix, given.network) as lab, programs(lab, folder, given.megabytes, given.mbit) as found:
+        title = f"{given.megabytes} MB to 1 to 8 hosts, links of {given.mbit} Mbit/s"
+        return show(title, found, 1, folder)
 
 
 def show(title: str, programs: Sequence[Program], times: int, folder: Path) -> list[str]:

@@ -26,7 +26,8 @@ class Goal:
 
 @dataclass(frozen=True)
 class Program:
-    """`before` is not measured. `expect`: exit codes of a run that went well. `hosts`: that it is about."""
+    """`before` and `after` are not measured; `after` says what is wrong with what the run did. `expect`: exit codes of
+    a run that went well. `hosts`: that it is about."""
 
     name: str
     argv: Sequence[str]
@@ -35,6 +36,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     expect: tuple[int, ...] = (0,)
     hosts: int = 1
+    after: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,11 @@ def run_once(program: Program, folder: Path) -> Run:
         status, usage = ended(process)
         wall = time.monotonic() - began
     run = Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-    if status in program.expect:
+    wrong = program.after() if status in program.expect else f"exit code {status}"
+    if not wrong:
         return run
     said = output.read_bytes()[-2000:].decode("utf-8", "replace")
-    return replace(run, failure=f"{program.name}: exit code {status}\n{said}")
+    return replace(run, failure=f"{program.name}: {wrong}\n{said}")
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, struct_rusage]:

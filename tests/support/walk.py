@@ -17,18 +17,14 @@ from deployer.values.plan import (
     Operation,
     Probe,
     PullImage,
+    ServeWeights,
     Step,
 )
 from tests.support.world import StepFails, World
 
-BESIDE = (
-    PullImage,
-    FetchWeights,
-    CheckCopy,
-    AwaitReady,
-    EnsureSetup,
-    Probe,
-)  # all else is a change: one at a time on a host
+HARMLESS = (PullImage, FetchWeights, ServeWeights, CheckCopy, FillCache, AwaitReady, Probe, MakeDirectory)
+# all else is a change: one at a time on a host
+BESIDE = (PullImage, FetchWeights, ServeWeights, CheckCopy, AwaitReady, EnsureSetup, Probe)
 
 
 @dataclass
@@ -82,9 +78,7 @@ class Walk:
             self._skip_dependents(step)
             return
         self.done.add(step.id)
-        changes = not isinstance(
-            step.operation, (PullImage, FetchWeights, CheckCopy, FillCache, AwaitReady, Probe, MakeDirectory)
-        )
+        changes = not isinstance(step.operation, HARMLESS)
         if changes or self.changed.intersection(step.needs):
             self.changed.add(step.id)
             for other in self.steps:

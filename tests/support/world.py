@@ -38,6 +38,7 @@ from deployer.values.plan import (
     PullImage,
     RemoveContainer,
     RenameContainer,
+    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
@@ -290,7 +291,7 @@ class World:
         match operation:
             case PullImage(image=image) | LoadImage(image=image):
                 self.images[host].add(image)
-            case MakeDirectory() | FillCache():
+            case MakeDirectory() | FillCache() | ServeWeights():
                 pass
             case CheckCopy(folder=folder, manifest=manifest):
                 there = self.copies.get(host, ())

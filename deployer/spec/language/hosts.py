@@ -75,6 +75,7 @@ class Host(Section):
     fetch: Literal["host", "controller"] = Field(
         "host", description="who gets weights from their sources: the host, or deployer, which brings them to it"
     )
+    peers: bool = Field(True, description="may get weights from the project's other hosts, and serve them its own")
     model_dirs: Texts = Field(
         (),
         description="folders with models that are there already: used in place, read-only; ~ is the host user's home",

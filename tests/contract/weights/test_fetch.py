@@ -263,3 +263,18 @@ def test_what_needs_no_proxy_is_fetched_directly(
     wanted = replace(job(hub, tmp_path), proxy=Proxy(http=proxy.url, no_proxy=(entry,)))
     fetch(transport, wanted, silent)
     assert (proxy.served, hub.total) == ({}, sum(map(len, FILES.values())))
+
+
+def test_small_files_that_come_together_are_each_checked(hub: Hub, transport: LocalTransport, tmp_path: Path) -> None:
+    """One of them is wrong, and one is refused at first: the others do not suffer."""
+    small = {f"part {number}.json": b"%d" % number * 50 for number in range(30)}
+    hub.repo("org/name", small)
+    wanted = job(hub, tmp_path)
+    hub.faults.flip.add("part 7.json")
+    hub.faults.statuses = [503]
+    with pytest.raises(OperationError) as caught:
+        fetch(transport, wanted, silent)
+    assert caught.value.diagnostic.code == "wrong-hash"
+    hub.faults.flip.clear()
+    fetch(transport, wanted, silent)
+    is_whole(tmp_path, wanted.manifest, small)

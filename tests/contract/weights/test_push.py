@@ -146,3 +146,17 @@ def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(OperationError) as caught:
         list_source(Model.model_validate({"source": "local:///no/such/model.gguf"}), {}, tmp_path)
     assert caught.value.diagnostic.code == "no-such-source"
+
+
+def test_small_files_come_together(host: CountingHost, tmp_path: Path) -> None:
+    (tmp_path / "models/m").mkdir(parents=True)
+    for number in range(100):
+        (tmp_path / f"models/m/{number}.json").write_bytes(b"%d" % number * 200)
+    manifest, cache = local(tmp_path), tmp_path / "cache"
+    host.dies_after = 1
+    with pytest.raises(Cut):
+        push(host, Job(str(cache), manifest), silent)
+    push(host, Job(str(cache), manifest), silent)
+    assert host.chunks == 2, "64 and 36 files, none of them twice"
+    found = {path.name: path.read_bytes() for path in (cache / manifest.snapshot).iterdir()}
+    assert found == {f"{number}.json": b"%d" % number * 200 for number in range(100)}

@@ -1,0 +1,55 @@
+"""Who serves whom while a plan runs, and when that is over."""
+
+from __future__ import annotations
+
+from deployer.engine.peers import Peers
+from deployer.values.secrets import Secret
+from deployer.weights.script import Peer
+
+
+class Row:
+    """h1 serves h2 and h3, h2 serves h3."""
+
+    def __init__(self) -> None:
+        self.peers = Peers()
+        self.closed: list[str] = []
+        self.serve("h1", "h2", "h3")
+        self.serve("h2", "h3")
+
+    def serve(self, host: str, *to: str, manifest: str = "m") -> None:
+        peer = Peer(host, f"http://{host}:1", Secret("token"))
+        self.peers.serves(manifest, peer, to, lambda: self.closed.append(f"{manifest} {host}"))
+
+    def of(self, *hosts: str) -> list[str]:
+        return [peer.host for peer in self.peers.of("m", hosts)]
+
+
+def test_whoever_serves_is_known_in_the_order_that_is_asked_for() -> None:
+    row = Row()
+    assert row.of("h2", "h1", "h9") == ["h2", "h1"]
+    assert row.peers.of("another", ("h1", "h2")) == ()
+
+
+def test_a_server_ends_when_all_that_it_was_for_are_done() -> None:
+    row = Row()
+    row.peers.ended("m", "h1", failed=False)
+    row.peers.ended("m", "h2", failed=False)
+    assert row.closed == []
+    row.peers.ended("m", "h3", failed=False)
+    assert sorted(row.closed) == ["m h1", "m h2"]
+    assert row.of("h1", "h2") == []
+
+
+def test_who_gives_up_serves_nobody_any_more() -> None:
+    row = Row()
+    row.peers.ended("m", "h2", failed=True)
+    assert row.closed == ["m h2"]
+    assert row.of("h2", "h1") == ["h1"]
+
+
+def test_at_the_end_of_a_run_nobody_serves() -> None:
+    row = Row()
+    row.serve("h1", "h2", manifest="n")
+    row.peers.close()
+    row.peers.close()
+    assert sorted(row.closed) == ["m h1", "m h2", "n h1"]
