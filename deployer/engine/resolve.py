@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from deployer.engine.hubs import Hubs
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError
+from deployer.planning.choice import NOT_ASKED
 from deployer.planning.image_sources import archives_of
 from deployer.spec.language import DeploySpec, Model
 from deployer.spec.project import Project
@@ -24,6 +25,7 @@ from deployer.values.weights import Listing
 if TYPE_CHECKING:
     from deployer.engine.registries import Registries
 
+Listings = Mapping[str, Listing | Unresolved]
 Images = Mapping[str, ResolvedImage | Unresolved]
 AT_ONCE = 8  # scrypt takes 16 MiB and a core
 
@@ -33,12 +35,10 @@ def resolve(
     store: SecretStore,
     environment: Mapping[str, str] | None = None,
     known: Resolved | None = None,
-    *,
-    ask: bool = True,
 ) -> Resolved:
-    """Fingerprints of all secrets that a service is given, what the sources of its models have, and the images of
-    deploy.lock and of archives. What cannot be had is Unresolved, never an error. `known`: what was said before; what
-    hubs and registries said then stands, and is not asked for again. `ask`: hubs, for what no lock says."""
+    """Fingerprints of all secrets that a service is given, what is known of the sources of its models without asking
+    hubs, and the images of deploy.lock and of archives. What cannot be had is Unresolved, never an error. `known`: what
+    was said before; what hubs and registries said then stands."""
     names, models = used_secrets(project.spec), used_models(project.spec)
     images = resolved_images(project, store, environment or {}, known.images if known is not None else {})
     layers = known.layers if known is not None else {}
@@ -50,9 +50,8 @@ def resolve(
     standing = {name: found for name, found in listings.items() if isinstance(found, Listing)}
     with ThreadPoolExecutor(min(AT_ONCE, len(names) + len(models))) as pool:
         found = pool.map(partial(_fingerprint, project.spec, store), names)
-        listing = hubs.listing if ask else hubs.known
         listed = pool.map(
-            lambda model: standing.get(model.reference) or listing(model, locked.get(model.reference)), models
+            lambda model: standing.get(model.reference) or hubs.known(model, locked.get(model.reference)), models
         )
         references = (model.reference for model in models)
         return Resolved(
@@ -61,6 +60,30 @@ def resolve(
             images=images,
             layers=layers,
         )
+
+
+def ask_hubs(
+    project: Project, store: SecretStore, environment: Mapping[str, str], known: Listings
+) -> dict[str, Listing | Unresolved]:
+    """What is known, and what hubs say of all that they can say more of."""
+    models, locked = left_open(project, known), project.lock.listings()
+    if not models:
+        return {**known}
+    hubs = Hubs(project.spec, store, environment, Path(project.path).parent)
+    with ThreadPoolExecutor(min(AT_ONCE, len(models))) as pool:
+        said = pool.map(lambda model: hubs.listing(model, locked.get(model.reference)), models)
+        return {**known, **dict(zip((model.reference for model in models), said, strict=True))}
+
+
+def left_open(project: Project, known: Listings) -> tuple[Model, ...]:
+    """Models that nobody was asked about, and those of deploy.lock whose other sources were not."""
+    return tuple(model for model in used_models(project.spec) if _is_open(model, known.get(model.reference, NOT_ASKED)))
+
+
+def _is_open(model: Model, known: Listing | Unresolved) -> bool:
+    if isinstance(known, Unresolved):
+        return True
+    return len(model.source) > 1 and not known.is_found and not any(file.others for file in known.files)
 
 
 def resolved_images(

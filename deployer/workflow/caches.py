@@ -106,10 +106,10 @@ def _watch(model: CachedModel, orders: Orders) -> Watch:
 
 def to_remove(session: Session, found: Iterable[HostCache], budget: int | None) -> tuple[Removal, ...]:
     """What no container of any project uses and no model of this spec means today."""
-    from deployer.engine.resolve import resolve
+    from deployer.engine.resolve import ask_hubs
 
-    resolved = resolve(session.project, session.secrets, session.inputs.environment)
-    needed = Needed.of(session.project.spec, resolved.listings)
+    listings = ask_hubs(session.project, session.secrets, session.inputs.environment, {})
+    needed = Needed.of(session.project.spec, listings)
     return tuple(removal for cache in found for removal in removals(cache, needed, budget))
 
 

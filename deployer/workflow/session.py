@@ -172,7 +172,7 @@ class Session:
 
         prepare(self.project.spec)
         said, environment = then.resolved if then is not None else self._said, self.inputs.environment
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, said, ask=False)
+        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, said)
         observed = looking.result()
         if then is not None:
             observed = without_arrivals(observed, then.observed)
@@ -181,7 +181,7 @@ class Session:
         found = plan(self.project, observed, resolved, chosen)
         planned = Planned(self.project, observed, resolved, found)
         if asks_hubs:
-            planned = self._with_answers(planned, said, chosen)
+            planned = self._with_answers(planned, chosen)
         self._said = planned.resolved
         refuse_unlocked_images(self, planned.plan)
         if planned.plan.questions:
@@ -189,17 +189,17 @@ class Session:
             planned = replace(planned, resolved=resolved, plan=plan(self.project, observed, resolved, chosen))
         return planned
 
-    def _with_answers(self, first: Planned, said: Resolved | None, chosen: Selection) -> Planned:
-        """Where something is to be done, the plan with what hubs and registries say; what was `said` is not asked."""
-        from deployer.engine.resolve import resolve
+    def _with_answers(self, first: Planned, chosen: Selection) -> Planned:
+        """Where something is to be done, the plan with what hubs and registries say."""
+        from deployer.engine.resolve import ask_hubs, left_open
         from deployer.planning.found import with_found
         from deployer.planning.planner import plan
         from deployer.workflow.images import looked_up
 
         found, resolved, observed = first.plan, first.resolved, first.observed
-        if first.leaves_open and (found.steps or found.has_errors):
+        if (found.steps or found.has_errors) and left_open(self.project, resolved.listings):
             with speaking(self.report, lambda seconds: f"still asking hubs for models ({seconds:.0f} s)"):
-                listings = resolve(self.project, self.secrets, self.inputs.environment, said).listings
+                listings = ask_hubs(self.project, self.secrets, self.inputs.environment, resolved.listings)
             resolved = replace(resolved, listings=with_found(self.project, listings, observed.reachable))
             found = plan(self.project, observed, resolved, chosen)
         asked = looked_up(self, found, resolved)

@@ -161,3 +161,15 @@ def test_status_asks_no_hub(hub: Hub, capsys: pytest.CaptureFixture[str]) -> Non
     assert (hub.requests, said.err) == ([], "")
     assert run(["plan"]) == 0
     assert hub.requests, "a plan that has something to fetch does"
+
+
+def test_a_locked_model_still_has_its_other_sources(folder: Path, hub: Hub) -> None:
+    text = (folder / "deploy.yaml").read_text()
+    hubs = f"hubs: {{hf: {{endpoint: '{hub.url}'}}, modelscope: {{endpoint: '{hub.url}'}}}}"
+    text = text.replace(f"hubs: {{hf: {{endpoint: '{hub.url}'}}}}", hubs)
+    (folder / "deploy.yaml").write_text(text.replace("hf://org/name", "[hf://org/name, modelscope://org/name]"))
+    assert run(["lock"]) == 0
+    assert run(["plan", "-o", "plan.json"]) == 0
+    steps = read_plan("plan.json").plan.steps
+    (fetch,) = [step.operation for step in steps if isinstance(step.operation, FetchWeights)]
+    assert [place.hub for place in fetch.manifest.files[0].others] == ["modelscope"]
