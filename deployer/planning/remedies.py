@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.choice import Seen, ServiceChoice
+from deployer.planning.estimate_fixes import one_of
 from deployer.planning.placed import Unplaced
 from deployer.planning.placement import Placer
 from deployer.planning.refusals import no_placement
@@ -72,26 +72,63 @@ def explained(trials: Trials, placer: Placer) -> Iterator[Diagnostic]:
     """Of each service whose replicas fit nowhere, why not, and what would place them without driving out others."""
     stay = frozenset(placer.placed)
     for one in placer.unplaced:
-        yield _explained(trials, placer, one, stay)
+        yield Search(trials, placer, one, stay).explained()
 
 
-def _explained(trials: Trials, placer: Placer, one: Unplaced, stay: frozenset[ReplicaKey]) -> Diagnostic:
-    name, wanted = one.choice.name, stay.union(one.keys)
-    where = trials.project.where("services", name)
-    fits: dict[ServiceChange, str] = {}  # change -> a host that takes a replica then
-    refusals = dict(one.refusals)
-    if one.choice.service.overrides:
-        return no_placement(one.keys, where, refusals, ())
-    for hosts in _kinds(refusals, placer):
-        offered = [*changes_on(placer, one.choice, hosts[0])]
-        helps = [change for change in offered if _helps(trials, name, change, wanted, hosts, fits)]
-        good = [change for change in helps if _is_for(trials, placer, change, one, hosts)]
-        for host in hosts if good else ():
-            refusals[host] += f"; it fits with {_one_of(good)}"
-    for change in general_changes(one.choice, len(stay & _keys_of(one.choice)), [*refusals.values()]):
-        every = () if change.asks_for_less else [*refusals]
-        _helps(trials, name, change, stay if change.is_scaling else wanted, every, fits)
-    return no_placement(one.keys, where, refusals, [(change.setting, fits[change]) for change in _nearest(fits)])
+@dataclass(slots=True)
+class Search:
+    """What helps one service. `stay`: replicas that have a place, and keep one. `fits`: changes that help, each with a
+    host that takes a replica then; empty: people get less than they want."""
+
+    trials: Trials
+    placer: Placer
+    one: Unplaced
+    stay: frozenset[ReplicaKey]
+    fits: dict[ServiceChange, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fits = {}
+
+    def explained(self) -> Diagnostic:
+        one, refusals = self.one, dict(self.one.refusals)
+        where = self.trials.project.where("services", one.choice.name)
+        if one.choice.service.overrides:
+            return no_placement(one.keys, where, refusals)
+        for hosts in self._kinds():
+            offered = [*changes_on(self.placer, one.choice, hosts[0])]
+            good = [change for change in offered if self._helps(change, hosts) and self._is_for(change, hosts)]
+            for host in hosts if good else ():
+                refusals[host] += f"; it fits with {one_of([change.text for change in good])}"
+        placed = sum(key.service == one.choice.name for key in self.stay)
+        for change in general_changes(one.choice, placed, [*refusals.values()]):
+            self._helps(change, () if change.asks_for_less else [*refusals])
+        return no_placement(one.keys, where, refusals, [(c.setting, self.fits[c]) for c in _nearest(self.fits)])
+
+    def _kinds(self) -> list[list[str]]:
+        """Hosts that refused for the same reason, with GPUs of the same kind; those without GPUs last."""
+        kinds: dict[object, list[str]] = {}
+        for host, why in sorted(self.one.refusals.items()):
+            kinds.setdefault((why.partition(" (")[0], self.placer.places.cards_of(host)), []).append(host)
+        return sorted(kinds.values(), key=lambda hosts: not self.placer.places.cards_of(hosts[0])[0])[:KINDS_OF_HOSTS]
+
+    def _helps(self, change: ServiceChange, hosts: Sequence[str]) -> bool:
+        """All of the service's replicas are placed then, and nobody loses a place. `hosts`: that are to be named."""
+        placed = self.trials.hosts_with(self.one.choice.name, change)
+        wanted = self.stay if change.is_scaling else self.stay.union(self.one.keys)
+        if placed is None or not wanted <= placed.keys():
+            return False
+        here = sorted({host for key, host in placed.items() if key.service == self.one.choice.name})
+        mine = [host for host in here if host in hosts] or here
+        self.fits.setdefault(change, mine[0] if mine and hosts else "")
+        return True
+
+    def _is_for(self, change: ServiceChange, hosts: Sequence[str]) -> bool:
+        """One of these hosts takes a replica then."""
+        placed = self.trials.hosts_with(self.one.choice.name, change) or {}
+        if any(placed.get(key) in hosts for key in self.one.keys):
+            return True
+        project, choice = self.trials.changed(self.one.choice.name, change)
+        return self.placer.places.would_take(project, choice, self.one.keys[0], hosts[0])
 
 
 def _nearest(changes: Iterable[ServiceChange]) -> list[ServiceChange]:
@@ -102,48 +139,3 @@ def _nearest(changes: Iterable[ServiceChange]) -> list[ServiceChange]:
         if change.size is not None and other.size is not None and change.size > other.size:
             found[change.paths] = change
     return list(found.values())
-
-
-def _helps(
-    trials: Trials,
-    name: str,
-    change: ServiceChange,
-    wanted: frozenset[ReplicaKey],
-    hosts: Sequence[str],
-    fits: dict[ServiceChange, str],
-) -> bool:
-    """With the change all of the service's replicas are placed, and nobody loses a place."""
-    placed = trials.hosts_with(name, change)
-    if placed is None or not wanted <= placed.keys():
-        return False
-    here = sorted({host for key, host in placed.items() if key.service == name})
-    mine = [host for host in here if host in hosts] or here
-    fits.setdefault(change, mine[0] if mine and hosts else "")
-    return True
-
-
-def _is_for(trials: Trials, placer: Placer, change: ServiceChange, one: Unplaced, hosts: Sequence[str]) -> bool:
-    """One of these hosts takes a replica then."""
-    placed = trials.hosts_with(one.choice.name, change) or {}
-    if any(placed.get(key) in hosts for key in one.keys):
-        return True
-    project, choice = trials.changed(one.choice.name, change)
-    return placer.places.would_take(project, choice, one.keys[0], hosts[0])
-
-
-def _keys_of(choice: ServiceChoice) -> frozenset[ReplicaKey]:
-    return frozenset(ReplicaKey(choice.name, index) for index in range(choice.service.replicas))
-
-
-def _kinds(refusals: Mapping[str, str], placer: Placer) -> list[list[str]]:
-    """Hosts that refused for the same reason, with GPUs of the same kind."""
-    kinds: dict[Any, list[str]] = {}
-    for host, why in sorted(refusals.items()):
-        kinds.setdefault((why.partition(" (")[0], placer.places.cards_of(host)), []).append(host)
-    return list(kinds.values())[:KINDS_OF_HOSTS]
-
-
-def _one_of(changes: Sequence[ServiceChange]) -> str:
-    from deployer.planning.estimate_fixes import one_of
-
-    return one_of([change.text for change in changes])
