@@ -59,6 +59,7 @@ def test_a_host_that_reaches_no_registry_must_get_its_images_over_the_connection
     assert lab.sh(HOST, "ls -A /root/.docker 2>/dev/null || true") == ""
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("no_image")
 def test_an_image_out_of_an_archive_must_serve(lab: Lab, project: Project) -> None:
     save(stand_in("3"), "somebody/note:3", project.folder / "note.tar")
@@ -72,6 +73,7 @@ def test_an_image_out_of_an_archive_must_serve(lab: Lab, project: Project) -> No
     assert [reason["code"] for reason in change["reasons"]] == ["image-moved"]
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("no_image")
 def test_a_tag_that_moves_must_change_nothing_until_the_lock_is_upgraded(lab: Lab, project: Project) -> None:
     gateway = f"{lab.network}.1:{OPEN_PORT}"

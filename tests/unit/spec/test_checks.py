@@ -144,7 +144,6 @@ NOT_YET = [
     ("    placement: {distributed: true}\n", "distributed", "one host"),
     ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
-    ("registries: {docker.io: {mirror: x}}\n", "mirror", "daemon.json"),
     ("defaults: {service: {placement: {distributed: true}}}\n", "distributed", "one host"),
 ]
 
