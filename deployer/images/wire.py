@@ -6,7 +6,6 @@ Knows no image. What a registry answers is hostile.
 from __future__ import annotations
 
 import base64
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from deployer.formats.text import one_line
-from deployer.images.access import Access, failure
+from deployer.images.access import Access
 from deployer.images.challenge import Challenge, may_be_told, parse_challenge, token_url
+from deployer.images.refusals import cause_of, denied, refused, unusable
 from deployer.values.codec import parse_json
 
 if TYPE_CHECKING:
     import requests
 
-    from deployer.errors import OperationError
 
 CONNECT, SILENCE = 10.0, 30.0  # seconds
 LONGEST = 60.0  # seconds of an answer that is read as a whole
 REDIRECTS = 5
 MOST_TOKEN = 1 << 20
 PIECE = 1 << 18
-SYSTEM = re.compile(r"\[Errno -?\d+\] (.+)")
 
 
 class Wire:
@@ -43,7 +41,7 @@ class Wire:
         """A small answer and its headers, names in small letters. OperationError for any status but 200."""
         with self._answered(path, repository, {"Accept": accept}) as answer:
             if answer.status_code != 200:
-                raise self._refused(answer, path)
+                raise refused(self.access, answer.status_code, path)
             return self._read(answer, most), {k.lower(): v for k, v in answer.headers.items()}
 
     @contextmanager
@@ -56,7 +54,7 @@ class Wire:
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._answered(path, repository, headers | {"Accept-Encoding": "identity"}) as answer:
             if answer.status_code not in (200, 206):
-                raise self._refused(answer, path)
+                raise refused(self.access, answer.status_code, path)
 
             def pieces() -> Iterator[bytes]:
                 read = getattr(answer.raw, "read1", answer.raw.read)  # `read` drops what came before a break
@@ -64,7 +62,7 @@ class Wire:
                     while piece := read(PIECE):
                         yield piece
                 except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    raise ConnectionError(_cause(error)) from None
+                    raise ConnectionError(cause_of(error)) from None
 
             yield (start if answer.status_code == 206 else 0), pieces()
 
@@ -95,11 +93,11 @@ class Wire:
             answer.close()
             following = urljoin(url, target)
             if urlsplit(following).scheme != "https" and urlsplit(url).scheme == "https":
-                raise self._failed("registry-failed", "it leads from https to something else")
+                raise unusable(self.access, "registry-failed", "it leads from https to something else")
             url = following
             answer = self._get(url, headers)
         answer.close()
-        raise self._failed("registry-failed", f"it leads on and on, more than {REDIRECTS} times")
+        raise unusable(self.access, "registry-failed", f"it leads on and on, more than {REDIRECTS} times")
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         import requests
@@ -109,9 +107,9 @@ class Wire:
             return self._http().get(url, headers=sent, timeout=(CONNECT, SILENCE), stream=True, allow_redirects=False)
         except requests.exceptions.SSLError as error:
             hint = f"name its CA with `registries: {{{self.access.registry}: {{ca: FILE}}}}`"
-            raise self._failed("registry-certificate", _cause(error), hint) from None
+            raise unusable(self.access, "registry-certificate", cause_of(error), hint) from None
         except (requests.RequestException, OSError, ValueError) as error:
-            raise self._failed("registry-unreachable", _cause(error)) from None
+            raise unusable(self.access, "registry-unreachable", cause_of(error)) from None
 
     def _http(self) -> requests.Session:
         if self._session is None:
@@ -149,7 +147,9 @@ class Wire:
 
     def _token(self, challenge: Challenge, repository: str) -> str:
         if not may_be_told(challenge, self.access):
-            raise self._failed("registry-failed", f"it wants logins at `{one_line(challenge.realm, 100)}`, without TLS")
+            raise unusable(
+                self.access, "registry-failed", f"it wants logins at `{one_line(challenge.realm, 100)}`, without TLS"
+            )
         url = token_url(challenge, repository)
         if self.access.identity and self.access.password is not None:
             with closing(self._exchange(challenge, repository)) as answer:
@@ -175,18 +175,18 @@ class Wire:
                 challenge.realm, data=form, timeout=(CONNECT, SILENCE), stream=True, allow_redirects=False
             )
         except (requests.RequestException, OSError, ValueError) as error:
-            raise self._failed("registry-unreachable", _cause(error)) from None
+            raise unusable(self.access, "registry-unreachable", cause_of(error)) from None
 
     def _token_in(self, answer: requests.Response) -> str:
         if answer.status_code in (400, 401, 403):
-            raise self._denied(answer.status_code)
+            raise denied(self.access, answer.status_code)
         try:
             said = parse_json(self._read(answer, MOST_TOKEN), MOST_TOKEN) if answer.status_code == 200 else None
         except ValueError:
             said = None
         token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise self._failed("registry-failed", f"it gives no token, status {answer.status_code}")
+            raise unusable(self.access, "registry-failed", f"it gives no token, status {answer.status_code}")
         return token
 
     # --- answers
@@ -200,47 +200,9 @@ class Wire:
             for piece in answer.iter_content(PIECE):
                 data += piece
                 if len(data) > most:
-                    raise self._failed("image-unreadable", f"an answer is longer than {most} bytes")
+                    raise unusable(self.access, "image-unreadable", f"an answer is longer than {most} bytes")
                 if time.monotonic() > deadline:
-                    raise self._failed("registry-unreachable", f"an answer takes longer than {LONGEST:g} s")
+                    raise unusable(self.access, "registry-unreachable", f"an answer takes longer than {LONGEST:g} s")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._failed("registry-unreachable", _cause(error)) from None
+            raise unusable(self.access, "registry-unreachable", cause_of(error)) from None
         return bytes(data)
-
-    def _refused(self, answer: requests.Response, path: str) -> OperationError:
-        status, registry = answer.status_code, self.access.registry
-        if status in (401, 403):
-            return self._denied(status)
-        if status == 404:
-            named = path.removeprefix("/v2/")
-            hint = f"correct the image's name and tag, or give `registries.{registry}` a login"
-            return failure("image-not-found", f"registry `{registry}` has no `{one_line(named)}`", hint)
-        if status == 429:
-            hint = f"log in with `registries.{registry}`, or try again later"
-            return failure("registry-busy", f"registry `{registry}` allows no more pulls for now", hint)
-        return self._failed("registry-failed", f"it answers with status {status}")
-
-    def _denied(self, status: int) -> OperationError:
-        access = self.access
-        login = f"the login (password: secret `{access.secret}`)" if access.secret else "a pull without a login"
-        if access.secret is None and access.username is not None:
-            login = "the login that `docker login` left here"
-        hint = f"give `registries.{access.registry}` a username and a password that may read it"
-        return failure("registry-denied", f"registry `{access.registry}` refuses {login} (status {status})", hint)
-
-    def _failed(self, code: str, why: str, hint: str | None = None) -> OperationError:
-        message = f"registry `{self.access.registry}` cannot be used from here"
-        return failure(code, message, hint or f"check `curl -sS {self.access.endpoint}/v2/`", (why,))
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost cause: those of urllib3 are a nest of wrapped ones, some with addresses of objects."""
-    inner: Any = error
-    while True:
-        found = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
-        if not isinstance(found, BaseException):
-            break
-        inner = found
-    text = str(getattr(inner, "strerror", None) or inner)
-    system = SYSTEM.search(text)
-    return one_line(system[1] if system else text, 200) or type(inner).__name__
