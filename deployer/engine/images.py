@@ -99,7 +99,10 @@ def _path(operation: PullImage) -> str:
 
 def _reference(operation: PullImage) -> str:
     """By which Docker knows what it pulled."""
-    return f"{operation.image.partition('@')[0]}@{operation.digest}" if operation.digest else operation.image
+    if operation.digest is None:
+        return operation.image
+    reference = parse_image(operation.image)
+    return f"{reference.registry}/{reference.repository}@{operation.digest}"
 
 
 def _login(registry: str, site: Site) -> tuple[str | None, str | None]:
