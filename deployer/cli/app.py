@@ -33,6 +33,7 @@ COMMANDS = {
     "query": "Ask a service something and print the answer as it comes.",
     "cache": "Show, check, tidy up and fill the hosts' caches of weights.",
     "history": "Show who applied what, from the hosts' journals.",
+    "rollback": "Bring back the last revision that worked.",
     "force-unlock": "Take the project's lock away from another apply.",
     "logs": "Show the log of a service's containers.",
     "watch": "Bring back what served and does not any more, again and again.",

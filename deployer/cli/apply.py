@@ -14,7 +14,7 @@ from deployer.cli.options import ALLOW_REMOVE, ASSUME_YES, LOCK_WAIT, Shared, sh
 @LOCK_WAIT
 @ALLOW_REMOVE
 @click.option("--steps", is_flag=True, help="Show every step of the plan.")
-@shared_options(hosts=True, chooses=True, locks=True)
+@shared_options(hosts=True, chooses=True, locks=True, resumes=True)
 def command(
     shared: Shared, plan_file: str | None, yes: bool, lock_wait: float, allow_remove: tuple[str, ...], steps: bool
 ) -> int:

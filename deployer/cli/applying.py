@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from typing import Literal
 
 import click
 
@@ -24,22 +25,18 @@ class Wish:
     yes: bool
     lock_wait: float
     steps: bool = False
-    destroy: bool = False
+    verb: Literal["apply", "destroy", "rollback"] = "apply"
     allow_remove: tuple[str, ...] = ()
     plan_file: str | None = None
-
-    @property
-    def verb(self) -> str:
-        return "destroy" if self.destroy else "apply"
+    former: str | None = None  # the apply to go back to
+    reason: str = ""
 
 
 def run_apply(shared: Shared, wish: Wish) -> int:
     """Exit codes: 0 done, 1 failed, 3 refused, 64 nobody to ask, 130 interrupted."""
     if not wish.yes and (shared.json or not sys.stdin.isatty()):
         raise click.UsageError(f"`{wish.verb}` asks before it acts, and there is no terminal to ask on: give `-y`")
-    audience: Audience = (
-        JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps, destroy=wish.destroy)
-    )
+    audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps, verb=wish.verb)
     try:
         return _apply(shared, wish, audience)
     except DeployerError as error:
@@ -48,10 +45,13 @@ def run_apply(shared: Shared, wish: Wish) -> int:
 
 
 def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
+    from deployer.planning.holds import refuse_held
+
     with workflow.Session.open(shared.inputs, shared.report) as session:
         planned = _planned(session, wish)
         plan = planned.plan
         audience.show(plan)
+        refuse_held(plan.holds)
         if plan.has_errors or plan.is_empty:
             problems = tuple(p for p in plan.problems if p.severity is Severity.ERROR)
             left = () if plan.has_errors else session.settle(planned)
@@ -59,19 +59,23 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             audience.nothing_done(plan, (*problems, *left))
             return problem_exit(plan.problems)
         refuse_protected(plan, wish, [n for n, service in session.project.spec.services.items() if service.protect])
-        if not wish.yes and not _is_confirmed(wish):
+        if wish.yes:
+            refuse_downtime(plan)
+        elif not _is_confirmed(wish):
             click.echo("nothing was changed", err=True)
             return 1
         with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
-            orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait)
+            orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait, wish.reason)
             result = session.apply(planned, orders)
     audience.ended(plan, result)
     return exit_code(result)
 
 
 def _planned(session: workflow.Session, wish: Wish) -> workflow.Planned:
+    if wish.verb == "rollback":
+        return session.plan_rollback(wish.former)
     if wish.plan_file is None:
-        return session.plan(destroy=wish.destroy)
+        return session.plan(destroy=wish.verb == "destroy")
     from deployer.cli.planfile import read_plan
 
     saved = read_plan(wish.plan_file)
@@ -81,7 +85,7 @@ def _planned(session: workflow.Session, wish: Wish) -> workflow.Planned:
 
 def _is_confirmed(wish: Wish) -> bool:
     """Only the whole word: a stray Enter must not remove a model."""
-    question = "Remove all of this?" if wish.destroy else "Do this?"
+    question = "Remove all of this?" if wish.verb == "destroy" else "Do this?"
     answer: str = click.prompt(f"{question} Only `yes` is accepted", default="no", show_default=False, err=True)
     return answer.strip() == "yes"
 
@@ -90,6 +94,17 @@ def exit_code(result: ApplyResult) -> int:
     if result.interrupted:
         return 130
     return 0 if result.is_ok else 1
+
+
+def refuse_downtime(plan: Plan) -> None:
+    """RefusedError where a service is down for longer than its spec allows: nobody was asked."""
+    long = [a for a in plan.rollout if a.down is not None and a.down.is_too_long]
+    if long:
+        from deployer.view.plan_outline import down_words
+
+        said = "; ".join(f"`{a.service}` is {down_words(a)}" for a in long)
+        hint = "apply without `-y` and say `yes`, or raise `rollout.max_downtime`"
+        raise RefusedError(Diagnostic("max-downtime", f"more downtime than `-y` covers: {said}", hint=hint))
 
 
 def refuse_protected(plan: Plan, wish: Wish, protected: Collection[str] = ()) -> None:

@@ -35,9 +35,9 @@ class Audience(Protocol):
 class TextAudience:
     """Plan and result on stdout, progress on stderr: live on a terminal, else plain lines."""
 
-    def __init__(self, shared: Shared, *, steps: bool, destroy: bool) -> None:
+    def __init__(self, shared: Shared, *, steps: bool, verb: str) -> None:
         self._console, self._verbose = shared.console, shared.verbose
-        self._steps, self._destroy = steps, destroy
+        self._steps, self._verb = steps, verb
 
     def show(self, plan: Plan) -> None:
         self._console.problems(plan.problems)
@@ -55,7 +55,7 @@ class TextAudience:
 
     def ended(self, plan: Plan, result: ApplyResult) -> None:
         self._console.problems(result.problems)
-        self._console.result(render_result(plan, result, destroy=self._destroy))
+        self._console.result(render_result(plan, result, verb=self._verb))
 
     def refused(self, error: DeployerError) -> None:
         self._console.problems(error.diagnostics)

@@ -110,7 +110,7 @@ def pull(shared: Shared) -> int:
     from deployer.workflow.caches import pull as pull_all
     from deployer.workflow.caches import pulling
 
-    audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=True, destroy=False)
+    audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=True, verb="apply")
     with workflow.Session.open(shared.inputs, shared.report) as session:
         planned = session.plan()
         if planned.plan.has_errors:

@@ -18,4 +18,4 @@ def command(shared: Shared, yes: bool, lock_wait: float, allow_remove: tuple[str
 
     Models and caches stay.
     """
-    return run_apply(shared, Wish(yes=yes, lock_wait=lock_wait, allow_remove=allow_remove, destroy=True))
+    return run_apply(shared, Wish(yes=yes, lock_wait=lock_wait, allow_remove=allow_remove, verb="destroy"))

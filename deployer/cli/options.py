@@ -35,9 +35,11 @@ class Shared:
         self.console.progress(render_event(event))
 
 
-def shared_options(*, hosts: bool, chooses: bool = False, locks: bool = False) -> Callable[[Command], Command]:
+def shared_options(
+    *, hosts: bool, chooses: bool = False, locks: bool = False, resumes: bool = False
+) -> Callable[[Command], Command]:
     """`-f -i --var --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and `--target` for
-    those that choose what to change, `--locked` for those that look models up."""
+    those that choose what to change, `--locked` for those that look models up, `--resume` for those that holds meet."""
 
     def decorate(function: Command) -> Command:
         def called(**given: Any) -> int:
@@ -48,9 +50,8 @@ def shared_options(*, hosts: bool, chooses: bool = False, locks: bool = False) -
                 return fail(shared, error)
 
         command: Command = functools.update_wrapper(called, function)
-        for option in reversed(
-            [*SPEC, *(HOSTS if hosts else ()), *(CHOICE if chooses else ()), *(LOCKED if locks else ()), *OUTPUT]
-        ):
+        wanted = ((HOSTS, hosts), (CHOICE, chooses), (LOCKED, locks), (RESUME, resumes))
+        for option in reversed([*SPEC, *(option for group, is_on in wanted if is_on for option in group), *OUTPUT]):
             command = option(command)
         return command
 
@@ -102,6 +103,7 @@ def _shared(given: dict[str, Any]) -> Shared:
         limit=given.pop("limit", ()),
         target=given.pop("target", ()),
         locked=given.pop("locked", False),
+        resume=given.pop("resume", False),
     )
     console = Console.of(no_colour=given.pop("no_color"))
     return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
@@ -145,6 +147,9 @@ CHOICE: tuple[Decorator, ...] = (
     click.option("--target", multiple=True, metavar="SERVICES", help="Change only these services, `a,b`."),
 )
 LOCKED: tuple[Decorator, ...] = (click.option("--locked", is_flag=True, help="Refuse what deploy.lock does not hold."),)
+RESUME: tuple[Decorator, ...] = (
+    click.option("--resume", is_flag=True, help="Move on what was rolled back: its hold ends."),
+)
 OUTPUT: tuple[Decorator, ...] = (
     click.option("--json", "json", is_flag=True, help="Print the result as JSON."),
     click.option("--no-color", "no_color", is_flag=True, help="No colours; NO_COLOR does so too."),

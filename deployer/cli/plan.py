@@ -27,7 +27,7 @@ from deployer.values.plan import Cause, Plan
 )
 @click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request's comment.")
 @click.option("--html", metavar="FILE", help="Write it there too, as one HTML file.")
-@shared_options(hosts=True, chooses=True, locks=True)
+@shared_options(hosts=True, chooses=True, locks=True, resumes=True)
 def command(
     shared: Shared,
     detailed_exitcode: bool,

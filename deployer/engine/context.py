@@ -59,10 +59,16 @@ class ApplyContext:
     built_in: Mapping[str, str] = field(default_factory=dict)  # the spec's own backends -> what each stands on
     state_dir: str = STATE_DIR
     peers: Peers = field(default_factory=Peers)
+    started: dict[tuple[str, str], float] = field(default_factory=dict)  # (host, container) started by this apply: when
 
     @property
     def redactor(self) -> Redactor:
         return self.secrets.redactor
+
+    def seconds_since_start(self, host: str, container: str) -> float | None:
+        """None where this apply did not start it."""
+        began = self.started.get((host, container))
+        return None if began is None else self.clock() - began
 
     def backend_of(self, container: ObservedContainer) -> str:
         """The built-in backend of a container; empty where its labels do not say."""

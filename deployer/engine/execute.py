@@ -7,22 +7,23 @@ has a thread of its own, bounded by `Limits`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
 from deployer.dataclass import dataclass
 from deployer.engine.interrupt import InterruptFlag
+from deployer.engine.jobs import Finished, Job, Wake, is_followed
 from deployer.engine.lanes import Lanes
+from deployer.engine.undoing import Undoing, Whole, undoings_of
 from deployer.engine.watch import Watch
 from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
-from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted
+from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted, StepUndone
 from deployer.values.plan import (
     AwaitReady,
     CheckCopy,
-    EnsureSetup,
     FetchWeights,
     FillCache,
     LoadImage,
@@ -47,24 +48,6 @@ class Limits:
 
     working: int = 32
     waiting: int = 256
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    step: Step
-    lanes: Lanes[_Job]
-    lane: Hashable
-    undo: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    job: _Job
-    outcome: Outcome | None  # None: an undo
-
-
-class _Wake:
-    pass
 
 
 def execute(
@@ -97,13 +80,14 @@ class _Run:
             for need in set(step.needs):
                 self._dependents[need].append(step)
         self._perform, self._report, self._interrupt = perform, report, interrupt
-        self._work: Lanes[_Job] = Lanes(limits.working)
-        self._wait: Lanes[_Job] = Lanes(limits.waiting)
-        self._inbox: SimpleQueue[Event | _Finished | _Wake] = SimpleQueue()  # its put is safe in a signal handler
+        self._work: Lanes[Job] = Lanes(limits.working)
+        self._wait: Lanes[Job] = Lanes(limits.waiting)
+        self._inbox: SimpleQueue[Event | Finished | Wake] = SimpleQueue()  # its put is safe in a signal handler
         self._abandoned = threading.Event()
         self._started: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
         self._changed: set[str] = set()  # done, and it or something it needed changed a host
+        self._whole = Whole.of(steps)
 
     def walk(self) -> dict[str, Outcome]:
         self._interrupt.listen(self._wake)
@@ -119,61 +103,75 @@ class _Run:
         return {id: self._outcomes[id] for id in self._steps}
 
     def _wake(self) -> None:
-        self._inbox.put(_Wake())
+        self._inbox.put(Wake())
 
-    def _take(self, message: Event | _Finished | _Wake) -> None:
-        if isinstance(message, _Wake):
+    def _take(self, message: Event | Finished | Wake) -> None:
+        if isinstance(message, Wake):
             self._heed_interrupt()
-        elif isinstance(message, _Finished):
-            message.job.lanes.release(message.job.lane)
-            if message.outcome is not None:
-                self._settle(message.job.step, message.outcome)
+        elif isinstance(message, Finished):
+            job, outcome = message.job, message.outcome
+            job.lanes.release(job.lane)
+            if isinstance(outcome, StepUndone):
+                self._settle_undone(job, outcome)
+            else:
+                self._whole.end(job.step)
+                self._settle(job.step, outcome)
         else:
             self._report(message)
 
     # --- jobs -------------------------------------------------------------------
 
     def _enqueue(self, step: Step) -> None:
-        lanes = self._wait if _is_followed(step.operation) else self._work
-        lanes.add(_lane(step), _Job(step, lanes, _lane(step)))
+        self._add(Job(step, step.operation, step.host, self._lanes_for(step.operation)))
+
+    def _add(self, job: Job) -> None:
+        job.lanes.add(job.lane, job, first=job.undoing is not None)
+
+    def _lanes_for(self, operation: Operation) -> Lanes[Job]:
+        return self._wait if is_followed(operation) else self._work
 
     def _undo(self, step: Step) -> None:
-        undoing: dict[str, list[Operation]] = {step.host: [*step.on_failure]}
-        for host, operation in step.elsewhere:
-            undoing.setdefault(host, []).append(operation)
-        for host, operations in undoing.items():
-            lane = (host, "change")
-            part = replace(step, host=host, on_failure=tuple(operations))
-            if operations:
-                self._work.add(lane, _Job(part, self._work, lane, undo=True), first=True)
+        for undoing in undoings_of(step):
+            self._whole.begin(step)
+            self._go_on(undoing)
+
+    def _go_on(self, undoing: Undoing) -> None:
+        host, operation = undoing.left.popleft()
+        self._add(Job(undoing.step, operation, host, self._lanes_for(operation), undoing))
+
+    def _settle_undone(self, job: Job, outcome: StepUndone) -> None:
+        undoing = job.undoing
+        assert undoing is not None, "only an undo ends so"
+        undoing.settle(job.operation, failed=outcome.diagnostic is not None)
+        if undoing.is_over:
+            self._whole.end(undoing.step, failed=undoing.has_failed)
+        else:
+            self._go_on(undoing)
 
     def _start_jobs(self) -> bool:
         """Starts all that may run now; False when nothing runs any more."""
+        for undoing in self._whole.next_back():
+            self._go_on(undoing)
         for lanes in (self._work, self._wait):
             for job in lanes.take():
-                if not job.undo and job.step.id in self._outcomes:
+                if job.undoing is None and job.step.id in self._outcomes:
                     lanes.release(job.lane)
                 else:
                     self._start(job)
         return bool(self._work.running or self._wait.running)
 
-    def _start(self, job: _Job) -> None:
-        step, what = job.step, operation_text(job.step.operation)
-        abandoned = threading.Event() if job.undo else self._abandoned
-        worker = Worker(step, self._perform, Watch(step.id, step.host, what, self._inbox.put, abandoned))
-        if not job.undo:
+    def _start(self, job: Job) -> None:
+        step, what = job.step, operation_text(job.operation)
+        abandoned = threading.Event() if job.undoing is not None else self._abandoned
+        watch = Watch(step.id, job.host, what, self._inbox.put, abandoned)
+        worker = Worker(replace(step, host=job.host, operation=job.operation), self._perform, watch)
+        if job.undoing is None:
             self._started.add(step.id)
+            self._whole.begin(step)
             self._report(StepStarted(step.id, step.host, what))
 
         def run() -> None:
-            outcome = None
-            try:
-                if job.undo:
-                    worker.undo()
-                else:
-                    outcome = worker.run_step()
-            finally:
-                self._inbox.put(_Finished(job, outcome))
+            self._inbox.put(Finished(job, worker.undo(job.undoing.pauses) if job.undoing else worker.run_step()))
 
         threading.Thread(target=run, name=f"step {step.id}", daemon=True).start()
 
@@ -182,11 +180,14 @@ class _Run:
     def _settle(self, step: Step, outcome: Outcome) -> None:
         self._outcomes[step.id] = outcome
         self._report(outcome)
+        broken = self._whole.settle(step, outcome, INTERRUPTED)
         if isinstance(outcome, StepDone):
             self._settle_done(step)
             return
         self._undo(step)
         self._skip_dependents(step, step.id if isinstance(outcome, StepFailed) else INTERRUPTED)
+        if broken:
+            self._skip_the_rest(step.bound, step.id)
 
     def _settle_done(self, step: Step) -> None:
         changes = not isinstance(step.operation, CHANGES_NOTHING)
@@ -212,6 +213,15 @@ class _Run:
         self._outcomes[step.id] = outcome
         self._report(outcome)
         self._undo_begun(step, *(self._steps[need] for need in step.needs))
+        if self._whole.settle(step, outcome, INTERRUPTED):
+            self._skip_the_rest(step.bound, because)
+
+    def _skip_the_rest(self, bound: str, because: str) -> None:
+        """Of what is handed over as a whole: nothing more of it begins."""
+        for step in self._steps.values():
+            idle = step.id not in self._started and step.id not in self._outcomes
+            if idle and self._whole.names_of(step) == bound:
+                self._skip(step, because)
 
     # --- the user asks to stop ---------------------------------------------------
 
@@ -231,23 +241,3 @@ class _Run:
         """A step that will not start any more: what these earlier steps changed on its way is undone."""
         if any(need.id in self._changed for need in needs):
             self._undo(skipped)
-
-
-def _is_followed(operation: Operation) -> bool:
-    """The work is the host's own, and whoever waits for its end costs little."""
-    if isinstance(operation, FetchWeights):
-        return operation.by == "host" or bool(operation.peers)
-    return isinstance(operation, AwaitReady | EnsureSetup | Probe)
-
-
-def _lane(step: Step) -> Hashable:
-    """Changes of a host run one after the other, and so do its pulls, and its fetches; waits block nothing."""
-    match step.operation:
-        case PullImage() | LoadImage():
-            return (step.host, "pull")
-        case FetchWeights() | CheckCopy() | FillCache():
-            return (step.host, "fetch")
-        case AwaitReady() | EnsureSetup() | Probe() | ServeWeights():
-            return step.id
-        case _:
-            return (step.host, "change")

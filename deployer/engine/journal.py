@@ -40,7 +40,7 @@ class JournalEntry:
     apply: str
     who: str
     deployer: str
-    verb: Literal["apply", "destroy", "force-unlock"]
+    verb: Literal["apply", "destroy", "rollback", "force-unlock"]
     plan: str
     result: Ending
     commit: str | None = None

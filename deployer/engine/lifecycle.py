@@ -8,6 +8,7 @@ from typing import Any
 
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.failures import taken_port
+from deployer.engine.answered import note_answered
 from deployer.engine.context import Site, failed
 from deployer.engine.exclusive import lost_race, refuse_taken_gpus, start_alone
 from deployer.engine.ownership import find, look
@@ -43,6 +44,7 @@ def start_container(operation: StartContainer, site: Site) -> str:
 def _start(site: Site, state: ObservedContainer, operation: StartContainer) -> None:
     if state.status == "restarting":
         stop(site, state, 0.0)
+    site.context.started[site.host, state.name] = site.context.clock()
     try:
         if state.status == "paused":
             call(site, state, "unpause", state.id)
@@ -85,7 +87,9 @@ def remove_container(operation: RemoveContainer, site: Site) -> str:
 
 
 def update_container(operation: UpdateContainer, site: Site) -> str:
+    """Only what has answered gets its restart policy; the host notes that it did."""
     state = _present(site, operation.name, operation.id)
+    note_answered(site, state.id, site.context.seconds_since_start(site.host, state.name))
     if state.restart_policy == operation.restart:
         return "was so already"
     restart_policy(site, state, operation.restart)

@@ -155,6 +155,7 @@ def _with_containers(facts: HostFacts, probed: Probed, containers: tuple[Observe
     known = frozenset(container.id for container in containers)
     return replace(
         facts,
+        answered={id: took for id, took in probed.answered.items() if id in known},
         containers=containers,
         listeners=owned_listeners(probed.sockets, probed.owners, probed.containers, containers),
         gpu=with_containers(probed.gpu, probed.containers, known),

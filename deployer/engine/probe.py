@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.dataclass import dataclass
+from deployer.engine.answered import parse_answered
 from deployer.engine.flag_files import parse_flag_file
 from deployer.engine.probe_copies import parse_copies
 from deployer.engine.probe_folders import parse_folders
@@ -67,6 +68,7 @@ class Probed:
     sshd: Mapping[str, str] = field(default_factory=dict)
     locks: tuple[LockFact, ...] = ()
     records: tuple[ProjectRecord, ...] = ()
+    answered: Mapping[str, float | None] = field(default_factory=dict)  # by container id
     sshd_readable: bool | None = None
     distribution: tuple[str, ...] = ()
     tools: Mapping[str, bool] = field(default_factory=dict)
@@ -176,6 +178,7 @@ def parse_probe(
         sshd=linux.parse_sshd(text("sshd")),
         locks=tuple(_lock(section) for section in sections.get("lock", ())),
         records=_records(sections.get("record", ())),
+        answered={id: took for s in sections.get("answered", ()) for id, took in parse_answered(s.body).items()},
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),

@@ -309,6 +309,14 @@ state() {
         count=$((count + 1))
         [ $count -lt 100 ] || break
     done
+    count=0
+    for answered in "$STATE"/*/answered; do
+        [ -f "$answered" ] || continue
+        section answered
+        tail -c 131072 "$answered"
+        count=$((count + 1))
+        [ $count -lt 100 ] || break
+    done
 }
 
 # query COMMAND...: the richest query of $richest that this driver knows.

@@ -16,7 +16,7 @@ from deployer.engine.redaction import clean
 from deployer.errors import DeployerError, Diagnostic, HostError, Severity
 from deployer.formats.text import one_line
 from deployer.values.codec import parse_json
-from deployer.values.facts import ProjectRecord
+from deployer.values.facts import Hold, ProjectRecord
 from deployer.values.names import NAME, STATE_DIR
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_RECORD = 256 << 10  # bytes; some 5000 hosts
 MAX_HOSTS, MAX_NAMES = 10_000, 1000
+HOLD_TEXTS = ("service", "inputs", "who", "since", "why", "apply")
 RUN_TIMEOUT = 20.0
 OURS = """
 { true <"$1/lock.changes"; } 2>/dev/null && exec 8<"$1/lock.changes" && flock -s -w 10 8 && [ ! -L "$1/lock" ] &&
@@ -81,8 +82,14 @@ def render_record(record: ProjectRecord) -> bytes:
         "protected": list(record.protected),
         "completing": list(record.completing),
         "services": {host: list(names) for host, names in sorted(record.services.items())},
+        "holds": [_hold_data(hold) for hold in record.holds],
     }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def _hold_data(hold: Hold) -> dict[str, object]:
+    texts = {name: getattr(hold, name) for name in HOLD_TEXTS}
+    return {**texts, "back_to": dict(sorted(hold.back_to.items()))}
 
 
 def parse_record(text: bytes) -> ProjectRecord | None:
@@ -101,7 +108,22 @@ def parse_record(text: bytes) -> ProjectRecord | None:
     protected, completing = _texts(data, "protected"), _texts(data, "completing")
     ran = data.get("services")
     services = {one_line(host): _texts(ran, host) for host in list(ran)[:MAX_HOSTS]} if isinstance(ran, dict) else {}
-    return ProjectRecord(project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services)
+    holds = _holds(data.get("holds"))
+    return ProjectRecord(
+        project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services, holds
+    )
+
+
+def _holds(said: object) -> tuple[Hold, ...]:
+    entries = [entry for entry in said[:MAX_NAMES] if isinstance(entry, dict)] if isinstance(said, list) else []
+    return tuple(_hold(entry) for entry in entries if NAME.match(_text(entry, "service")))
+
+
+def _hold(entry: Mapping[str, object]) -> Hold:
+    back = entry.get("back_to")
+    named = list(back.items())[:MAX_NAMES] if isinstance(back, dict) else []
+    back_to = {one_line(key): one_line(name) for key, name in named if isinstance(name, str)}
+    return Hold(**{name: _text(entry, name) for name in HOLD_TEXTS}, back_to=back_to)
 
 
 def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:

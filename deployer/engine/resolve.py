@@ -62,6 +62,15 @@ def resolve(
         )
 
 
+def resolve_secrets(project: Project, store: SecretStore) -> Resolved:
+    """Only the fingerprints: what is on the hosts already asks nothing of hubs and registries."""
+    names = used_secrets(project.spec)
+    if not names:
+        return Resolved()
+    with ThreadPoolExecutor(min(AT_ONCE, len(names))) as pool:
+        return Resolved(dict(zip(names, pool.map(partial(_fingerprint, project.spec, store), names), strict=True)))
+
+
 def ask_hubs(
     project: Project, store: SecretStore, environment: Mapping[str, str], known: Listings
 ) -> dict[str, Listing | Unresolved]:

@@ -10,7 +10,6 @@ from pathlib import PurePath
 
 from deployer.dataclass import dataclass
 from deployer.engine.watch import Abandoned, Watch
-from deployer.engine.wording import operation_text
 from deployer.errors import DeployerError, Diagnostic, HostError
 from deployer.values.events import Note, Outcome, StepDone, StepFailed, StepSkipped, StepUndoing, StepUndone
 from deployer.values.plan import AwaitReady, Operation, Step
@@ -44,18 +43,19 @@ class Worker:
             return StepFailed(step.id, step.host, what, self.clock() - began, diagnostic)
         return StepDone(step.id, step.host, what, self.clock() - began, detail)
 
-    def undo(self) -> None:
-        """Runs the step's `on_failure` to its end: one that fails is reported and keeps no other from its try."""
-        pauses, step = iter(self.patience), self.step
-        for operation in step.on_failure:
-            what = operation_text(operation)
-            problem: Diagnostic | None = None
-            self.watch.emit(StepUndoing(step.id, step.host, what))
-            try:
-                self._patiently(operation, replace(self.watch, what=what), pauses)
-            except Exception as error:
-                problem = diagnostic_of(error, what, step.host)
-            self.watch.emit(StepUndone(step.id, step.host, what, problem))
+    def undo(self, pauses: Iterator[float]) -> StepUndone:
+        """Runs an operation that follows a failure; how that ended is told, and keeps no other from its try. `pauses`:
+        what is left of the patience with its host."""
+        step, what = self.step, self.watch.what
+        problem: Diagnostic | None = None
+        self.watch.emit(StepUndoing(step.id, step.host, what))
+        try:
+            self._patiently(step.operation, self.watch, pauses)
+        except Exception as error:
+            problem = diagnostic_of(error, what, step.host)
+        undone = StepUndone(step.id, step.host, what, problem)
+        self.watch.emit(undone)
+        return undone
 
     def _patiently(self, operation: Operation, watch: Watch, pauses: Iterator[float]) -> str:
         """A Docker that restarts or a connection that broke is often back in a moment, and every operation can be done

@@ -10,6 +10,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.diff import Handover
+from deployer.planning.downtime import downtime_of
 from deployer.spec.project import Project
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Availability, Cause
@@ -45,8 +46,14 @@ def availability(
     for name, items in sorted(by_service.items()):
         swapped = [h for h in items if _is_swap(h, downs) and _answers(h)]
         found.append(_of(name, items, choices.get(name), _most_down(choices.get(name), len(swapped), at_once)))
-        if any(made.runs for h in items if h.key in downs.stop_first for made in h.taken) and not found[-1].min_ready:
+        taking = [h for h in items if h.key in downs.stop_first and any(made.runs for made in h.taken)]
+        if taking and not found[-1].min_ready:
             found[-1] = replace(found[-1], downtime=True)  # a hand-made container counts as no replica, but it serves
+        if found[-1].downtime and (choice := choices.get(name)) is not None:
+            every = list({h.key: h for h in (*swapped, *taking)}.values())
+            most = _most_down(choice, len(every), at_once)
+            down = downtime_of(every, most, choice.service.rollout.max_downtime)
+            found[-1] = replace(found[-1], down=down)
     return tuple(found)
 
 

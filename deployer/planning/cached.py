@@ -152,9 +152,14 @@ def _parse_recorded(said: Any) -> ModelFacts | None:
     return ModelFacts(path, kind, tuple(parts), Cached(root, manifest, commit, inputs))  # type: ignore[arg-type]
 
 
+def manifests_on(host: Host, facts: HostFacts) -> Mapping[str, tuple[int, int]] | None:
+    """Ids of the file sets that the host has whole, with size and time; None where it was not asked."""
+    return facts.folders.get(posixpath.join(cache_of(host), MANIFESTS))
+
+
 def manifests_there(host: Host, facts: HostFacts) -> Mapping[str, tuple[int, int]]:
     """By their ids, with size and time of the file."""
-    return facts.folders.get(posixpath.join(cache_of(host), MANIFESTS), {})
+    return manifests_on(host, facts) or {}
 
 
 def is_whole(manifest: Manifest, host: Host, facts: HostFacts) -> bool:

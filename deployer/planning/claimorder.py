@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployer.planning.claimants import claims_wanted
 from deployer.planning.claims import Claim, claims_held
-from deployer.planning.diff import Handover, claims_wanted
+from deployer.planning.diff import Handover
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action
 

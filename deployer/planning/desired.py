@@ -47,7 +47,7 @@ from deployer.values.setup import SetupTask
 class DesiredReplica:
     """A replica as it shall be. `secrets`: fingerprints of the secrets it is given; None where not at hand. `edited`:
     what people edited since its present container was made, for people. `image`: what the name of its image stands
-    for, where that was looked up."""
+    for, where that was looked up. `returns`: the former container that it is."""
 
     key: ReplicaKey
     placed: Placed
@@ -60,10 +60,14 @@ class DesiredReplica:
     edited: tuple[str, ...] = ()
     setup: tuple[SetupTask, ...] = ()
     image: ResolvedImage | Unresolved | None = None
+    returns: Found | None = None
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """By which a Docker may know its image, where deploy.lock, an archive or a digest say which one it is."""
+        """By which a Docker may know its image, where deploy.lock, an archive, a digest or the former container say
+        which one it is."""
+        if self.returns is not None:
+            return (self.returns.container.image_id,)
         known = self.image
         if not isinstance(known, ResolvedImage) or not (known.pinned or "@" in self.container.image):
             return ()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.claims import Claim, claims_held, claims_of, port_claim
+from deployer.planning.claimants import Claimants, claims_wanted
+from deployer.planning.claims import claims_held
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
 from deployer.planning.handmade import HandMade
@@ -59,22 +60,18 @@ def handovers(
 ) -> tuple[Handover, ...]:
     """All replicas, desired or found, in key order; what could not be placed is left as it is."""
     result = []
+    claimants = Claimants(desired, found)
     for key in sorted(set(desired) | set(found)):
         if key in unplaced:
             continue
         replica, items = desired.get(key), found.get(key, ())
         if replica is not None:
-            result.append(_handover(replica, items))
+            result.append(_handover(replica, items, claimants))
         elif stopped is not None and key in stopped:
             result.append(_stopped(key, stopped[key], items))
         else:
             result.append(_removal(key, items))
     return tuple(result)
-
-
-def claims_wanted(replica: DesiredReplica) -> frozenset[Claim]:
-    """What the replica holds once it runs; its port also where the host's network is used and none is published."""
-    return claims_of(replica.host, replica.container) | {port_claim(replica.host, replica.placed.port)}
 
 
 def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
@@ -125,7 +122,7 @@ def _stopped(key: ReplicaKey, choice: ServiceChoice, items: tuple[Found, ...]) -
     return Handover(change, live=live, stale=stale, keep=keep)
 
 
-def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
+def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Claimants) -> Handover:
     match = _match(replica, items)
     rest = tuple(i for i in items if i is not match)
     live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
@@ -136,9 +133,34 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...]) -> Handover:
         change = _with_match(replica, match, live, surplus(stale, keep))
     back = None
     if match is None or not match.is_verified:
-        back = fallback(items, replica.host, claims_wanted(replica))
+        back = fallback(items, replica.host, lambda claim: claimants.is_free(claim, replica.key))
         back = None if back is not None and match is not None and back.container.id == match.container.id else back
     return Handover(change, new=replica, match=match, live=live, stale=stale, keep=keep, fallback=back)
+
+
+def handover_back(replica: DesiredReplica, target: Found, items: tuple[Found, ...]) -> Handover:
+    """To a former container of the same host."""
+    rest = tuple(i for i in items if i is not target)
+    live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
+    change = _with_match(replica, target, live, ())
+    if change.action is Action.KEEP:
+        return Handover(change, new=replica, match=target)
+    then = f"goes back to revision `{replica.revision}`, of apply {target.recorded.apply or 'unknown'}"
+    others = tuple(reason for reason in change.reasons if reason.code == "secret-rotated")
+    before = next((i.recorded.spec for i in items if i is not target and i.recorded.spec is not None), None)
+    diff = field_diffs(before, replica.container) if before is not None else ()
+    change = replace(change, cause=Cause.CHANGE, reasons=(Reason("rolled-back", then), *others), diff=diff)
+    keep = replica.choice.service.rollout.keep_revisions
+    return Handover(change, new=replica, match=target, live=live, stale=stale, keep=keep)
+
+
+def handover_down(key: ReplicaKey, items: tuple[Found, ...], keep: int) -> Handover:
+    """Of a replica that came later than what its service goes back to: it is stopped, and kept."""
+    live, stale = _live(items), tuple(i for i in items if not i.is_live)
+    reason = Reason("not-there-then", "was not there at the revision that its service goes back to")
+    action, cause = (Action.STOP, Cause.CHANGE) if live else (Action.KEEP, Cause.NONE)
+    change = Change(key, items[0].host, action, cause, (reason,), container=items[0].container.name)
+    return Handover(change, live=live, stale=stale, keep=keep + 1)
 
 
 def _live(items: Iterable[Found]) -> tuple[Found, ...]:

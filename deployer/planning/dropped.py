@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 from deployer.errors import Diagnostic, warning
 from deployer.planning.claims import is_holding
 from deployer.spec.language import DeploySpec, Host
 from deployer.spec.project import Project
-from deployer.values.facts import HostFacts, ObservedState, ProjectRecord
+from deployer.values.facts import Hold, HostFacts, ObservedState, ProjectRecord
 
 APPLY = re.compile(r"\d{8}T\d{6}Z[0-9a-f]{8}\Z")  # begins with the time
 MOST_NAMED = 20
@@ -68,12 +68,15 @@ def records_to_write(
     *,
     destroy: bool = False,
     completing: Set[tuple[str, str]] = frozenset(),
+    holds: Iterable[Hold] = (),
 ) -> dict[str, ProjectRecord | None]:
     """By host, the record that it shall have after an apply (None: none), where it has another one now.
 
     `observed` is what was seen after it. Hosts that are out of sight stay in the record until they are seen without
     the project, or said to be lost. `completing`: (host, container) of models that were found to have no chat template.
+    `holds`: all that are to stand.
     """
+    standing = tuple(sorted(holds, key=lambda hold: hold.service))
     spec, facts = project.spec, observed.reachable
     hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
     services = _services(spec, facts, hosts)
@@ -88,7 +91,7 @@ def records_to_write(
         there = {container.name for container in host.containers if container.recorded is not None}
         known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
         completing_ = tuple(sorted(known & there))
-        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services)
+        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing)
         if now is None or replace(now, apply=apply) != new:
             wanted[name] = new
     return wanted

@@ -4,7 +4,7 @@ then. An apply that dies between the stop and the answer leaves nothing else beh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from deployer.planning.claims import Claim, claims_of, port_claim
@@ -55,14 +55,14 @@ def owed(takeovers: Takeovers, key: ReplicaKey, items: Sequence[Found]) -> tuple
     return tuple(made.as_it_was(noted[made.container.id]) for made in known if made.container.id in noted)
 
 
-def fallback(items: Sequence[Found], host: str, mine: frozenset[Claim]) -> Found | None:
-    """The predecessor of ours that was stopped, with the restart policy that it had; where it needs nothing that could
-    be somebody else's by now."""
+def fallback(items: Sequence[Found], host: str, is_free: Callable[[Claim], bool]) -> Found | None:
+    """The predecessor of ours that was stopped, with the restart policy that it had; where it needs nothing that is
+    somebody else's by now, or will be."""
     noted = _noted(items)
     for item in items:
         then = noted.get(item.container.id)
         is_stopped = item.host == host and item.container.status == "exited"
-        if then is not None and is_stopped and _claims_recorded(item) <= mine:
+        if then is not None and is_stopped and all(map(is_free, _claims_recorded(item))):
             return replace(item, container=replace(item.container, restart_policy=then))
     return None
 

@@ -18,19 +18,22 @@ from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fanout import fanned_out
 from deployer.planning.fetching import Layers, code_warnings
+from deployer.planning.former import Back
 from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
+from deployer.planning.holds import hold_warnings, holds_in_force
 from deployer.planning.hosts import HostIndex
 from deployer.planning.image_sources import unknown_images
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
 from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
-from deployer.planning.readiness import url
+from deployer.planning.readiness import url, with_listed
 from deployer.planning.remedies import Trials, explained
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
+from deployer.planning.rollback import going_back
 from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
 from deployer.planning.setup import setup_questions, with_setup
@@ -49,8 +52,11 @@ ALL = Selection()
 NO_LAYERS: Layers = {}
 
 
-def plan(project: Project, observed: ObservedState, resolved: Resolved, selection: Selection = ALL) -> Plan:
-    """What to do so that the hosts become what the spec says. Problems of severity error forbid applying it."""
+def plan(
+    project: Project, observed: ObservedState, resolved: Resolved, selection: Selection = ALL, *, resume: bool = False
+) -> Plan:
+    """What to do so that the hosts become what the spec says. Problems of severity error forbid applying it. `resume`:
+    holds are at an end."""
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
     problems: list[Diagnostic] = [*here.problems, *foreign_project_problems(project, facts)]
@@ -62,6 +68,7 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += explained(Trials(project, seen, found, choices, frozenset(change.key for change in unknown)), placer)
+    written = Written(project, seen.index)
     desired = _desired(Wanted(written, resolved, found), placer, problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
@@ -80,11 +87,14 @@ def plan(project: Project, observed: ObservedState, resolved: Resolved, selectio
     problems += [*placer.takeovers.problems, *shared_gpus(changes)]
     problems += left_running(project, placer.takeovers, (made for h in changes for made in h.taken))
     changes += tuple(Handover(change) for change in unknown)
-    changes, entangled = selected(changes, selection)
-    problems += entangled
+    holds = {} if resume else holds_in_force(project, facts, written)
+    met = {h.key.service for h in changes if selection.names(h)}
+    changes, entangled = selected(changes, replace(selection, held=frozenset(holds)))
+    kept_back = tuple(hold for name, hold in sorted(holds.items()) if name in met)
+    problems += [*entangled, *hold_warnings(project, kept_back)]
     problems += unknown_images(project, desired, resolved.images)
     made_plan = _assemble(project, observed, changes, choices, desired, problems, resolved.layers)
-    return replace(made_plan, questions=questions)
+    return replace(made_plan, questions=questions, holds=kept_back)
 
 
 def plan_destroy(project: Project, observed: ObservedState, selection: Selection = ALL) -> Plan:
@@ -97,6 +107,19 @@ def plan_destroy(project: Project, observed: ObservedState, selection: Selection
     removals, entangled = selected(tuple(map(_destroyed, gone)), selection)
     problems += entangled
     return _assemble(project, observed, removals, {}, {}, problems)
+
+
+def plan_rollback(
+    project: Project, observed: ObservedState, resolved: Resolved, back: Back, selection: Selection = ALL
+) -> Plan:
+    """Brings replicas back to former containers of their own hosts; whatever else the spec says waits."""
+    here = presence(project, observed)
+    facts, found = here.visible.reachable, found_replicas(here.visible)
+    problems = [*here.problems, *foreign_project_problems(project, facts)]
+    going = going_back(project, found, resolved, back)
+    changes, entangled = selected(going.handovers, selection)
+    problems += [*going.problems, *entangled]
+    return _assemble(project, observed, changes, going.choices, going.desired, problems)
 
 
 def _drained(handover: Handover, project: Project) -> Handover:
@@ -199,7 +222,7 @@ def _desired(wanted: Wanted, placer: Placer, problems: list[Diagnostic]) -> dict
             replica = desired_replica(wanted, placed)
             beside = placer.other_port(placed) if waits_for_port_only(replica, wanted.found.get(key, ())) else None
             replica = desired_replica(wanted, beside) if beside is not None else replica
-            desired[key] = replica
+            desired[key] = with_listed(replica)
         except SpecError as error:
             if key.service not in failed:
                 problems += error.diagnostics

@@ -23,6 +23,7 @@ from deployer.spec.language.services import ProbeRequest
 from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup, Probe
 from deployer.values.setup import SetupTask
 
+LISTED, MOST_LISTED = "listed", 100  # in a container's decisions
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -30,19 +31,21 @@ def endpoint(replica: DesiredReplica) -> Endpoint:
     """Where the replica answers, seen from its own host."""
     service = replica.choice.service
     keys = service.options.api_key or ()
-    return Endpoint(
-        address=ANY_ADDRESS.get(service.port.bind, service.port.bind),
-        port=replica.placed.port,
-        api_key=keys[0].secret if keys else None,
-    )
+    at = endpoint_of(replica.returns) if replica.returns is not None else None
+    at = at or Endpoint(ANY_ADDRESS.get(service.port.bind, service.port.bind), replica.placed.port)
+    return replace(at, api_key=keys[0].secret if keys else None)
 
 
 def await_ready(replica: DesiredReplica) -> AwaitReady:
-    health, backend = replica.choice.service.health, replica.choice.backend
+    return await_backend(replica.name, endpoint(replica), replica.choice.service, replica.choice.backend)
+
+
+def await_backend(name: str, at: Endpoint, service: Service, backend: Backend) -> AwaitReady:
+    health = service.health
     return AwaitReady(
-        name=replica.name,
-        endpoint=endpoint(replica),
-        path=api_of(replica.choice.service, backend).health,
+        name=name,
+        endpoint=at,
+        path=api_of(service, backend).health,
         timeout=backend.ready_timeout if health.ready_timeout is None else health.ready_timeout,
         stall_timeout=backend.stall_timeout if health.stall_timeout is None else health.stall_timeout,
         note=backend.first_start or "",
@@ -60,7 +63,11 @@ def proof(replica: DesiredReplica, tasks: Sequence[SetupTask]) -> Iterator[tuple
 def probes(replica: DesiredReplica) -> Iterator[Probe]:
     """A real request to each model; none where the spec says `probe: none`."""
     choice, placed = replica.choice, replica.placed
-    if choice.service.health.probe != "none":
+    if choice.service.health.probe == "none":
+        return
+    if replica.returns is not None:
+        yield from recorded_probes(replica.returns, choice.service, choice.backend, endpoint(replica))
+    else:
         for served, model in zip(choice.served, (placed.model, *placed.others), strict=True):
             asked = Asked(served.service, choice.backend, served.category, replica.container.image, model)
             yield asked.probe(replica.name, endpoint(replica))
@@ -125,14 +132,44 @@ def probes_of_found(spec: DeploySpec, item: Found) -> tuple[Probe, ...]:
     at = endpoint_of(item)
     if service is None or backend is None or at is None:
         return ()
-    keys, decisions = service.options.api_key or (), item.recorded.decisions
+    keys = service.options.api_key or ()
+    return recorded_probes(item, service, backend, replace(at, api_key=keys[0].secret if keys else None))
+
+
+def recorded_probes(item: Found, service: Service, backend: Backend, at: Endpoint) -> tuple[Probe, ...]:
+    """What a container of ours is asked, by what was noted when it was made; how, is as the spec says now."""
+    decisions = item.recorded.decisions
     image = item.recorded.spec.image if item.recorded.spec is not None else ""
-    at = replace(at, api_key=keys[0].secret if keys else None)
     others = decisions.get("other_categories")
     categories = [decisions.get("category", "llm"), *(others if isinstance(others, list) else ())]
     pairs = zip(service.each(), map(str, categories), strict=False)  # the spec may have more models by now
-    asked = (Asked(alone, backend, category, image) for alone, category in pairs)
-    return tuple(one.probe(item.container.name, at) for one in asked)
+    probes = tuple(Asked(alone, backend, kind, image).probe(item.container.name, at) for alone, kind in pairs)
+    listed = _listed_then(decisions.get(LISTED))
+    return tuple(replace(p, models=names) for p, names in zip(probes, listed, strict=False)) if listed else probes
+
+
+def with_listed(replica: DesiredReplica) -> DesiredReplica:
+    """With a note of what its server's list of models will hold: the spec may call them otherwise later."""
+    listed = [list(probe.models) for probe in probes(replica)]
+    return replace(replica, decisions={**replica.decisions, LISTED: listed}) if any(listed) else replica
+
+
+def _listed_then(noted: object) -> list[tuple[str, ...]]:
+    """What `with_listed` noted; none where a label says something else."""
+    found = noted[:MOST_LISTED] if isinstance(noted, list) else []
+    if not all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in found):
+        return []
+    return [tuple(names[:MOST_LISTED]) for names in found]
+
+
+def answers_of_found(spec: DeploySpec, item: Found, name: str) -> tuple[AwaitReady | Probe, ...]:
+    """How a container that served before proves that it serves again, once it is called `name`; () where that cannot be
+    told."""
+    service, backend, at = spec.services.get(item.recorded.key.service), backend_of(spec, item), endpoint_of(item)
+    if service is None or backend is None or at is None:
+        return ()
+    probes = probes_of_found(spec, item) if service.health.probe != "none" else ()
+    return (await_backend(name, at, service, backend), *(replace(probe, name=name) for probe in probes))
 
 
 def backend_of(spec: DeploySpec, item: Found) -> Backend | None:

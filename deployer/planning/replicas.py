@@ -28,9 +28,17 @@ class Found:
 
     @property
     def is_verified(self) -> bool:
-        """It once answered: until then its restart policy is `no`, whatever was asked for (see planning.rollout)."""
+        """It answered since its last start by deployer: until then its restart policy is `no` (see planning.rollout).
+        Where that is also the one it is to have, its host's note tells."""
         wanted = self.recorded.spec.restart if self.recorded.spec else None
-        return wanted is not None and (wanted == "no" or self.container.restart_policy != "no")
+        if wanted == "no":
+            return self.has_answered
+        return wanted is not None and self.container.restart_policy != "no"
+
+    @property
+    def has_answered(self) -> bool:
+        """Once, as its host noted; also of one that was stopped since."""
+        return self.container.id in self.facts.answered
 
 
 def found_replicas(observed: ObservedState) -> dict[ReplicaKey, tuple[Found, ...]]:

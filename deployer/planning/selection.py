@@ -1,4 +1,4 @@
-"""`--limit` and `--target`: which changes are made now. Observing and placing are always about the whole project."""
+"""`--limit`, `--target` and holds: which changes are made now. All is observed and placed, whatever they say."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ class Selection:
     services: frozenset[str] | None = None
     gone: frozenset[str] = frozenset()  # of `services`, those that are not in the spec
     replicas: frozenset[ReplicaKey] | None = None
+    held: frozenset[str] = frozenset()  # services that were rolled back, and stay so
 
     def takes(self, handover: Handover) -> bool:
+        return handover.key.service not in self.held and self.names(handover)
+
+    def names(self, handover: Handover) -> bool:
+        """Whether the command line chose it."""
         change = handover.change
         touched = {change.host, change.from_host or change.host, *(found.host for found in handover.live)}
         by_host = self.hosts is None or touched <= self.hosts
@@ -60,23 +65,27 @@ def selected(handovers: tuple[Handover, ...], selection: Selection) -> tuple[tup
     if not left_out:
         return handovers, []
     problems = [
-        Diagnostic(
-            "needs-more",
-            f"replica `{key}` takes over a GPU or port of `{other}`, which `--limit` or `--target` leaves out",
-            hint=f"select `{other.service}` and its host too",
-        )
+        _needed(key, other, selection)
         for key, others in sorted(waits_for(pending).items())
         for other in sorted(others)
         if key not in left_out and other in left_out
     ]
-    return tuple(_kept(h) if h.key in left_out else h for h in handovers), problems
+    return tuple(_kept(h, selection) if h.key in left_out else h for h in handovers), problems
 
 
-def _kept(handover: Handover) -> Handover:
+def _needed(key: ReplicaKey, other: ReplicaKey, selection: Selection) -> Diagnostic:
+    what = f"replica `{key}` takes over a GPU or port of `{other}`"
+    if other.service in selection.held:
+        return Diagnostic("needs-more", f"{what}, which is held", hint="end the hold with `--resume`")
+    hint = f"select `{other.service}` and its host too"
+    return Diagnostic("needs-more", f"{what}, which `--limit` or `--target` leaves out", hint=hint)
+
+
+def _kept(handover: Handover, selection: Selection) -> Handover:
     change = handover.change
-    reason = Reason(
-        "not-selected", f"would be {DONE.get(change.action, f'{change.action.value}d')}, but is not selected"
-    )
+    is_held = handover.key.service in selection.held
+    code, why = ("held", "is held since it was rolled back") if is_held else ("not-selected", "is not selected")
+    reason = Reason(code, f"would be {DONE.get(change.action, f'{change.action.value}d')}, but {why}")
     kept = replace(change, action=Action.KEEP, cause=Cause.NONE, reasons=(reason, *change.reasons), diff=())
     where = replace(kept, host=change.from_host or change.host, from_host=None)
     return Handover(where, match=handover.match, live=handover.live)

@@ -36,6 +36,9 @@ class StepList:
         step = self.steps[id_]
         self.steps[id_] = replace(step, needs=tuple(dict.fromkeys((*step.needs, *needs))))
 
+    def bind(self, id_: str, bound: str, reverts: Iterable[tuple[str, Operation]]) -> None:
+        self.steps[id_] = replace(self.steps[id_], bound=bound, reverts=tuple(reverts))
+
     def in_order(self) -> tuple[Step, ...]:
         return in_order(tuple(self.steps.values()))
 

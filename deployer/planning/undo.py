@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deployer.dataclass import dataclass
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.diff import Handover
 from deployer.planning.handmade import HandMade
+from deployer.planning.readiness import answers_of_found
 from deployer.planning.replicas import Found
+from deployer.spec.language import DeploySpec
 from deployer.values.names import RETIRING
 from deployer.values.plan import GiveBack, Operation, RemoveContainer, RenameContainer, StartContainer, StopContainer
 
@@ -18,17 +20,21 @@ HostOperation = tuple[str, Operation]
 @dataclass(frozen=True, slots=True)
 class Swap:
     """A successor and its predecessors, under the names they have while it starts. `renamed`: which of them made room
-    for a successor of the same name. `stops_first`: they are stopped before it starts."""
+    for a successor of the same name. `stops_first`: they are stopped before it starts. `returning`: the former
+    container that is the successor, and is kept whatever comes."""
 
     handover: Handover
     new: DesiredReplica
     olds: tuple[Found, ...]
     renamed: Found | None
     stops_first: bool
+    returning: Found | None = None
 
     @property
     def removal(self) -> HostOperation:
         """At once: it has not answered anybody yet, and what comes back may need its port and GPUs."""
+        if self.returning is not None:
+            return self.new.host, StopContainer(self.new.name, self.returning.container.id, 0.0)
         return self.new.host, RemoveContainer(self.new.name, None, 0.0)
 
     @property
@@ -44,12 +50,15 @@ class Swap:
         return ((self.renamed.host, RenameContainer(old.name + RETIRING, old.id, old.name)),)
 
     @property
-    def restarts(self) -> tuple[HostOperation, ...]:
+    def brought_back(self) -> tuple[Found, ...]:
         """Nothing comes back that never answered where there is something that did."""
-        olds = self.olds if self.stops_first else ()
         if self.handover.fallback is not None:
-            olds = (self.handover.fallback,)
-        return tuple((old.host, _restart(old)) for old in olds)
+            return (self.handover.fallback,)
+        return self.olds if self.stops_first else ()
+
+    @property
+    def was_served(self) -> bool:
+        return any(old.is_live and old.is_verified for old in self.olds)
 
     @property
     def given_back(self) -> tuple[HostOperation, ...]:
@@ -62,22 +71,37 @@ def given_back(h: Handover, taken: Sequence[HandMade]) -> tuple[HostOperation, .
     return tuple((m.host, GiveBack(m.container.name, i, m.restart, m.runs, m.retries)) for i, m in theirs.items())
 
 
-def undo_of_revival(h: Handover, match: Found, stopped: Sequence[Found]) -> tuple[HostOperation, ...]:
+def undo_of_revival(spec: DeploySpec, h: Handover, match: Found, stopped: Sequence[Found]) -> tuple[HostOperation, ...]:
     """The container that was to be the right one is kept, stopped; what served or ran before it comes back."""
     olds = (h.fallback,) if h.fallback is not None else stopped
-    back = (*((old.host, _restart(old)) for old in olds), *given_back(h, ()))
+    back = (*_restarts(olds), *given_back(h, ()))
     if not back or h.new is None or h.new.choice.service.rollout.on_failure == "stop":
         return ()
-    return ((match.host, StopContainer(h.new.name, match.container.id, grace_of(h.new))), *back)
+    stop = StopContainer(h.new.name, match.container.id, grace_of(h.new))
+    return ((match.host, stop), *back, *_answers(spec, olds))
 
 
-def undo_of(swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
-    """Replicas that can only be swapped together are undone together: first every successor, then every predecessor."""
+def undo_of(spec: DeploySpec, swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
+    """Replicas that can only be swapped together are undone together: first every successor, then every predecessor;
+    in the end each predecessor that is back must answer."""
     if all(swap.new.choice.service.rollout.on_failure == "stop" for swap in swaps):
         return ()
     found = [swap.removal for swap in swaps]
     found += [operation for swap in swaps for operation in swap.renames_back]
-    found += [operation for swap in swaps for operation in (*swap.restarts, *swap.given_back)]
+    found += [operation for swap in swaps for operation in (*_restarts(swap.brought_back), *swap.given_back)]
+    found += [operation for swap in swaps for operation in _answers(spec, swap.brought_back)]
+    return tuple(found)
+
+
+def reverts_of(spec: DeploySpec, swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
+    """The way back of successors that answered: as they came, so that no more is down than then."""
+    if any(swap.stops_first for swap in swaps):
+        return undo_of(spec, swaps)
+    found: list[HostOperation] = []
+    for swap in swaps:
+        olds = tuple(old for old in swap.olds if old.is_live and old.is_verified)
+        found += [*_restarts(olds, as_named=True), *_answers(spec, olds, as_named=True)]
+        found += [swap.removal, *swap.renames_back]
     return tuple(found)
 
 
@@ -91,7 +115,20 @@ def grace_of(replica: DesiredReplica) -> float:
     return replica.container.stop_grace or replica.choice.backend.stop_grace
 
 
-def _restart(found: Found) -> StartContainer:
-    """Brings a predecessor back as it was, under the name it has by then."""
-    name = found.container.name.removesuffix(RETIRING)
-    return StartContainer(name, found.container.id, found.container.restart_policy, returns=True)
+def _restarts(olds: Iterable[Found], *, as_named: bool = False) -> Iterator[HostOperation]:
+    """Predecessors as they were, under the names they have by then."""
+    for old in olds:
+        container = old.container
+        yield old.host, StartContainer(_name(old, as_named), container.id, container.restart_policy, returns=True)
+
+
+def _answers(spec: DeploySpec, olds: Iterable[Found], *, as_named: bool = False) -> Iterator[HostOperation]:
+    """Of those that served: an apply has not undone anything before they serve again."""
+    for old in olds:
+        if old.is_verified or old.has_answered:
+            for operation in answers_of_found(spec, old, _name(old, as_named)):
+                yield old.host, operation
+
+
+def _name(old: Found, as_named: bool) -> str:
+    return old.container.name if as_named else old.container.name.removesuffix(RETIRING)

@@ -215,6 +215,21 @@ class LockFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A service that was rolled back, and that an apply leaves so while the spec says of it what it said then: `inputs`
+    is the digest of that. `back_to`: by replica, the container that was to be brought back. Texts are as hosts tell
+    them."""
+
+    service: str
+    inputs: str
+    who: str
+    since: str  # RFC 3339, by the clock of who did it
+    why: str
+    apply: str
+    back_to: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectRecord:
     """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
     `services`: by host, those that ran there; `protected`: its services that are; `completing`: containers of this host
@@ -227,6 +242,7 @@ class ProjectRecord:
     protected: tuple[str, ...] = ()
     completing: tuple[str, ...] = ()
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +282,7 @@ class HostFacts:
     nim_profiles: tuple[ImageProfiles, ...] = ()  # of images of the spec, as `nim-profiles` asked them
     copies: tuple[Copy, ...] = ()  # of the spec's models, in the host's `model_dirs`
     late_mounts: tuple[str, ...] = ()  # mount points of fstab that Docker's service may start before
+    answered: Mapping[str, float | None] = field(default_factory=dict)  # container id: seconds from start to answer
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

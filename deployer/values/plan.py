@@ -14,6 +14,7 @@ from typing import Any, Literal
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Severity
 from deployer.values.container import ContainerSpec
+from deployer.values.facts import Hold
 from deployer.values.image_content import ImageContent
 from deployer.values.names import ReplicaKey
 from deployer.values.setup import SetupTask
@@ -348,7 +349,10 @@ Operation = (
 @dataclass(frozen=True, slots=True)
 class Step:
     """One operation on one host. Starts only when all of `needs` are done; if it fails, or cannot start any more after
-    something was changed for it, `on_failure` runs at once, and so does `elsewhere` (on the hosts named there)."""
+    something was changed for it, `on_failure` runs at once, and so does `elsewhere` (on the hosts named there).
+
+    Steps that are `bound` by one name are done together or not at all: where one of them fails or is never reached for
+    a failure, the `reverts` of those that were done follow, the last one first, each up to its first failure."""
 
     id: str
     host: str
@@ -359,6 +363,8 @@ class Step:
     key: ReplicaKey | None = None
     bytes: int | None = None
     elsewhere: tuple[tuple[str, Operation], ...] = ()
+    bound: str = ""
+    reverts: tuple[tuple[str, Operation], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +377,20 @@ class HostUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Downtime:
+    """`measured`: as the last starts on these hosts took; else it takes so long at most. `allowed`: by the spec, in
+    seconds; None where it says nothing."""
+
+    seconds: float
+    measured: bool
+    allowed: float | None = None
+
+    @property
+    def is_too_long(self) -> bool:
+        return self.allowed is not None and self.seconds > self.allowed
+
+
+@dataclass(frozen=True, slots=True)
 class Availability:
     """Of one service while the plan runs: ready replicas before and after, and never fewer than `min_ready` between."""
 
@@ -379,6 +399,7 @@ class Availability:
     min_ready: int
     desired: int
     downtime: bool  # true where at some moment no replica is ready although one was before
+    down: Downtime | None = None  # how long that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +415,7 @@ class Plan:
     rollout: tuple[Availability, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
     questions: tuple[SetupQuestion, ...] = ()
+    holds: tuple[Hold, ...] = ()  # of services that it would change
 
     @property
     def pending(self) -> tuple[Change, ...]:

@@ -7,14 +7,20 @@ from deployer.values.plan import Action, Plan
 from deployer.view.measures import counted
 from deployer.view.page import Page, Span, Style
 
+HELD = "an apply leaves that so until the spec of the service changes, or it says `--resume`"
 
-def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> Page:
+
+def render_result(plan: Plan, result: ApplyResult, *, verb: str = "apply") -> Page:
     """All but the diagnostics, which progress and problems have told."""
     page = Page()
-    if result.is_ok and destroy:
+    if result.is_ok and verb == "destroy":
         left = any(change.action is Action.KEEP for change in plan.changes)
         what = "what was selected is gone" if left else f"nothing of `{plan.project}` runs any more"
         page.line(Span("Destroyed:", Style.ADDED), f" {_counts(result)}; {what}")
+        return page
+    if result.is_ok and verb == "rollback":
+        page.line(Span("Rolled back:", Style.ADDED), f" {_counts(result)}; {HELD}")
+        page.extend(_urls(plan))
         return page
     if result.is_ok:
         page.line(Span("Applied:", Style.ADDED), f" {_counts(result)}; the hosts are as the spec says")
@@ -24,7 +30,7 @@ def render_result(plan: Plan, result: ApplyResult, *, destroy: bool = False) -> 
         page.extend(_render_failed(plan, failed))
     for undone in result.not_undone:
         page.extend(_render_not_undone(undone))
-    head = "Interrupted:" if result.interrupted else "Destroy failed:" if destroy else "Apply failed:"
+    head = "Interrupted:" if result.interrupted else f"{verb.capitalize()} failed:"
     page.line(Span(head, Style.ERROR), f" {_counts(result)}")
     page.line(_what_next(result))
     return page

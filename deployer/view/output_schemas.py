@@ -58,6 +58,13 @@ DIAGNOSTIC = _object(
 )
 PROBLEMS = _object(format_version=FORMAT, problems=_list(DIAGNOSTIC))
 OPERATION = _object(host=TEXT, op=TEXT, what=TEXT)
+HOLD = _object(service=TEXT, who=TEXT, since=TEXT, why=TEXT, apply=TEXT)
+DOWN: Schema = {
+    "oneOf": [
+        {"type": "null"},
+        _object(seconds={"type": "number"}, measured={"type": "boolean"}, allowed={"type": ["number", "null"]}),
+    ]
+}
 PLAN = _object(
     format_version=FORMAT,
     deployer=TEXT,
@@ -95,6 +102,7 @@ PLAN = _object(
             what=TEXT,
             needs=_list(TEXT),
             on_failure=_list(OPERATION),
+            reverts=_list(OPERATION),
             why=TEXT,
             bytes=MAYBE_COUNT,
         )
@@ -102,7 +110,15 @@ PLAN = _object(
     rollout=_object(
         downtime={"type": "boolean"},
         min_ready=_map(COUNT),
-        services=_map(_object(ready_before=COUNT, min_ready=COUNT, desired=COUNT, downtime={"type": "boolean"})),
+        services=_map(
+            _object(
+                ready_before=COUNT,
+                min_ready=COUNT,
+                desired=COUNT,
+                downtime={"type": "boolean"},
+                down_for=DOWN,
+            )
+        ),
     ),
     problems=_list(DIAGNOSTIC),
 )
@@ -132,7 +148,7 @@ STATUS = _object(
             backend=MAYBE_TEXT,
             desired=COUNT,
             ready=COUNT,
-            held={},
+            held={"oneOf": [{"type": "null"}, HOLD]},
             replicas=_list(
                 _object(
                     replica=COUNT,

@@ -6,7 +6,8 @@ from typing import Any
 
 from deployer.engine.wording import operation_text
 from deployer.values.codec import to_data
-from deployer.values.plan import Change, HostUse, Operation, Placement, Plan, Step
+from deployer.values.facts import Hold
+from deployer.values.plan import Availability, Change, HostUse, Operation, Placement, Plan, Step
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.json_text import FORMAT_VERSION
 
@@ -24,8 +25,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "changes": [_change(c) for c in plan.changes],
         "steps": [_step(s) for s in plan.steps],
         "rollout": _rollout(plan),
+        "holds": [hold_json(hold) for hold in plan.holds],
         "problems": [diagnostic_json(p) for p in plan.problems],
     }
+
+
+def hold_json(hold: Hold) -> dict[str, str]:
+    return {"service": hold.service, "who": hold.who, "since": hold.since, "why": hold.why, "apply": hold.apply}
 
 
 def _host(use: HostUse) -> dict[str, Any]:
@@ -63,6 +69,7 @@ def _step(step: Step) -> dict[str, Any]:
         "what": operation_text(step.operation),
         "needs": list(step.needs),
         "on_failure": [_operation(*item) for item in (*((step.host, o) for o in step.on_failure), *step.elsewhere)],
+        "reverts": [_operation(*item) for item in step.reverts],
         "why": step.why,
         "bytes": step.bytes,
     }
@@ -70,6 +77,11 @@ def _step(step: Step) -> dict[str, Any]:
 
 def _operation(host: str, operation: Operation) -> dict[str, str]:
     return {"host": host, "op": operation.op, "what": operation_text(operation)}
+
+
+def _down(service: Availability) -> dict[str, Any] | None:
+    down = service.down
+    return {"seconds": down.seconds, "measured": down.measured, "allowed": down.allowed} if down is not None else None
 
 
 def _rollout(plan: Plan) -> dict[str, Any]:
@@ -83,6 +95,7 @@ def _rollout(plan: Plan) -> dict[str, Any]:
                 "min_ready": a.min_ready,
                 "desired": a.desired,
                 "downtime": a.downtime,
+                "down_for": _down(a),
             }
             for a in plan.rollout
         },

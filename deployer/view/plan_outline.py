@@ -10,7 +10,7 @@ from deployer.errors import Severity
 from deployer.values.container import ContainerSpec
 from deployer.values.plan import Action, Availability, Cause, Change, CreateContainer, Plan, PullImage, Step
 from deployer.view.gpus import render_gpus
-from deployer.view.measures import counted, render_bytes
+from deployer.view.measures import counted, render_bytes, render_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def is_unknown(change: Change) -> bool:
     return any(reason.code == "unknown" for reason in change.reasons)
 
 
+def is_held(change: Change) -> bool:
+    """It was rolled back, and stays as it is for now."""
+    return any(reason.code == "held" for reason in change.reasons)
+
+
 def change_rows(plan: Plan, *, kept: bool = False) -> list[ChangeRow]:
     """What is asked for and what nobody can see; with `kept` all else too."""
     created = {(s.key, s.host): s.operation.spec for s in plan.steps if isinstance(s.operation, CreateContainer)}
@@ -123,9 +128,20 @@ def fewer_rows(rollout: Sequence[Availability]) -> list[FewerRow]:
 def _fewer(service: Availability) -> FewerRow:
     after = f", {service.desired} after"
     if service.downtime:
-        return FewerRow(service.service, f"{service.ready_before} ready now, ", "down for a while", after)
+        return FewerRow(service.service, f"{service.ready_before} ready now, ", down_words(service), after)
     before = f"{service.ready_before} ready now, never fewer than {service.min_ready}"
     return FewerRow(service.service, before, "", after)
+
+
+def down_words(service: Availability) -> str:
+    """For how long a service is down, and how that is known."""
+    down = service.down
+    if down is None:
+        return "down for a while"
+    words = f"down for {'about' if down.measured else 'up to'} {render_seconds(down.seconds)}"
+    words += " as its last start took" if down.measured else ""
+    allowed = f", more than the {render_seconds(down.allowed or 0)} that `max_downtime` allows"
+    return words + (allowed if down.is_too_long else "")
 
 
 def fetch_rows(steps: Sequence[Step]) -> list[FetchRow]:
@@ -162,15 +178,21 @@ def wanted_line(plan: Plan) -> str:
 def summary_line(plan: Plan) -> str:
     """`Plan: 1 to create, 2 to replace on 2 hosts; 3 unchanged.`, or that there is nothing to do."""
     counts = plan.summary()
-    unknown = sum(is_unknown(change) for change in plan.changes)
-    kept = counts.pop(Action.KEEP.value) - unknown
+    unknown, held = sum(map(is_unknown, plan.changes)), sum(map(is_held, plan.changes))
+    kept = counts.pop(Action.KEEP.value) - unknown - held
     if not any(counts.values()) and plan.is_empty:
-        unseen = f" {counted(unknown, 'replica')} cannot be seen." if unknown else ""
-        return f"No changes. {_as_it_should(kept)}{unseen}" if kept or not unknown else f"No changes.{unseen}"
+        others = f" {_are(held)} held." if held else ""
+        others += f" {counted(unknown, 'replica')} cannot be seen." if unknown else ""
+        return f"No changes. {_as_it_should(kept)}{others}" if kept or not others else f"No changes.{others}"
     asked = ", ".join(f"{count} to {action}" for action, count in counts.items() if count)
     hosts = counted(len({step.host for step in plan.steps} or {c.host for c in plan.pending}), "host")
-    unchanged = (f"; {kept} unchanged" if kept else "") + (f"; {unknown} cannot be seen" if unknown else "")
+    unchanged = (f"; {kept} unchanged" if kept else "") + (f"; {held} held" if held else "")
+    unchanged += f"; {unknown} cannot be seen" if unknown else ""
     return f"Plan: {asked or 'finish what an earlier apply began'} on {hosts}{unchanged}."
+
+
+def _are(count: int) -> str:
+    return f"{counted(count, 'replica')} {'is' if count == 1 else 'are'}"
 
 
 def _as_it_should(kept: int) -> str:

@@ -121,6 +121,9 @@ def render_steps(steps: Sequence[Step]) -> Page:
         after_failure += [f"{operation_text(operation)} on {where}" for where, operation in step.elsewhere]
         for what in after_failure:
             page.line(" " * (digits + host + 6), Span(f"if it fails: {what}", Style.DIM))
+        for where, operation in step.reverts:
+            what = f"if another of {step.bound} fails: {operation_text(operation)} on {where}"
+            page.line(" " * (digits + host + 6), Span(what, Style.DIM))
     return page
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.project import Project
-from deployer.values.facts import ObservedState
+from deployer.values.facts import Hold, ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Placement, Plan
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.measured import GpuUse, gpu_use, use_json
+from deployer.view.plan_json import hold_json
 from deployer.view.plan_outline import is_unknown
 
 # What only hosts can bring about, so that it is drift beside an edit too (see planning.diff).
@@ -51,6 +52,7 @@ class ServiceStatus:
     backend: str | None
     desired: int
     replicas: tuple[ReplicaStatus, ...]
+    held: Hold | None = None
 
     @property
     def ready(self) -> int:
@@ -97,6 +99,7 @@ def _service(seen: Seen, name: str, found: Mapping[ReplicaKey, tuple[Found, ...]
         backend=(service.backend if service else None) or ", ".join(sorted(backends)) or None,
         desired=desired,
         replicas=tuple(rows),
+        held=next((hold for hold in seen.plan.holds if hold.service == name), None),
     )
 
 
@@ -184,7 +187,7 @@ def _service_json(service: ServiceStatus) -> dict[str, Any]:
         "backend": service.backend,
         "desired": service.desired,
         "ready": service.ready,
-        "held": None,
+        "held": hold_json(service.held) if service.held is not None else None,
         "replicas": [_replica_json(replica) for replica in service.replicas],
     }
 

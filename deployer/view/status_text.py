@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from deployer.planning.holds import said_of
 from deployer.spec.language import DeploySpec
 from deployer.view.curl import Example, Running, example_of
 from deployer.view.gpus import render_gpus
@@ -32,6 +33,8 @@ def _render_service(name: str, service: ServiceStatus) -> Page:
     style = Style.ADDED if service.ready >= service.desired else Style.ERROR
     model = "  " + " on ".join(part for part in (service.model, service.backend) if part)
     page.line(Span(name, Style.BOLD), "  ", Span(f"{service.ready} of {service.desired} ready", style), model)
+    if service.held is not None:
+        page.line("  ", Span(said_of(service.held), Style.WARNING))
     for replica in service.replicas:
         page.line(f"  {name}-{replica.replica}  ", "  ".join(_cells(replica)))
         if replica.pending:

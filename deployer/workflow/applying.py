@@ -19,10 +19,12 @@ from deployer.engine.project_record import write_records
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
 from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
+from deployer.planning.holds import refuse_held
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
 from deployer.workflow.closing import Closing
+from deployer.workflow.holding import hold, holds_after, let_go
 from deployer.workflow.images import registries_of
 from deployer.workflow.looking import speaking
 from deployer.workflow.orders import Orders
@@ -35,20 +37,24 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec = session.project.spec
     holder = Holder(spec.project, new_apply_id(), who_applies())
     with _locked(session, planned, holder, orders) as leases:
-        again = session.plan(destroy=planned.destroy, then=planned)
+        again = session.plan(destroy=planned.destroy, back=planned.back, then=planned)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again)
+        refuse_held(again.plan.holds)
         refuse_moved(planned.plan, again.plan)
         closing = Closing(session, planned, again.plan, holder, leases)
         try:
+            held = hold(session, again, holder, orders.reason) if planned.back is not None else ()
             result = _perform(session, again, orders, leases, holder)
+            if planned.back is not None and not result.is_ok and not result.interrupted:
+                held = let_go(session, again, holder)
         except (InterruptedByUser, KeyboardInterrupt):
             closing.stop(orders.report)
             raise
         except DeployerError:
             closing.fail(orders.report)
             raise
-        warnings = closing.close(result, orders.report)
+        warnings = (*held, *closing.close(result, orders.report))
     return replace(result, problems=(*result.problems, *warnings))
 
 
@@ -90,7 +96,7 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
     if not result.is_ok:
         return result
     orders.report(Note("looking at the hosts once more"))
-    after = session.plan(destroy=planned.destroy, known=untouched(planned))
+    after = session.plan(destroy=planned.destroy, back=planned.back, known=untouched(planned))
     found = mismatches(after.plan)
     return replace(result, problems=found or _remember(session, after, holder, context.completing))
 
@@ -107,7 +113,8 @@ def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
     holder = Holder(session.project.spec.project, new_apply_id(), who_applies())
     if planned.saved_selection is not None:
         return ()  # it was observed some time ago
-    if not records_to_write(session.project, planned.observed, holder.apply, destroy=planned.destroy):
+    holds = holds_after(session, planned)
+    if not records_to_write(session.project, planned.observed, holder.apply, destroy=planned.destroy, holds=holds):
         return ()
     try:
         with acquire(session.fleet, planned.observed.reachable, holder):
@@ -122,8 +129,9 @@ def _remember(
     session: Session, after: Planned, holder: Holder, completing: Set[tuple[str, str]] = frozenset()
 ) -> tuple[Diagnostic, ...]:
     """Writes down on each host where the project runs now, and what was found out; returns warnings."""
+    holds = holds_after(session, after)
     wanted = records_to_write(
-        session.project, after.observed, holder.apply, destroy=after.destroy, completing=completing
+        session.project, after.observed, holder.apply, destroy=after.destroy, completing=completing, holds=holds
     )
     return write_records(session.fleet, holder, wanted)
 

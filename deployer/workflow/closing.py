@@ -71,7 +71,7 @@ class Closing:
             apply=self.holder.apply,
             who=self.holder.who,
             deployer=self.plan.deployer,
-            verb="destroy" if self.planned.destroy else "apply",
+            verb="destroy" if self.planned.destroy else "rollback" if self.planned.back is not None else "apply",
             plan=digest(to_data(self.plan)),
             result=ending,
             commit=commit_of(self.session.project.path),

@@ -33,6 +33,7 @@ class Inputs:
     limit: tuple[str, ...] = ()  # hosts and groups
     target: tuple[str, ...] = ()  # services
     locked: bool = False  # refuse what deploy.lock does not hold
+    resume: bool = False  # what was rolled back moves on
 
 
 def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
@@ -108,7 +109,8 @@ def plan_recorded(inputs: Inputs, facts: bytes) -> Plan:
     observed = recorded_state(facts)
     listings = with_found(project, project.lock.listings(), observed.reachable)
     resolved = Resolved(listings=listings, images=project.lock.images)
-    return plan(project, observed, resolved, selection_of(project.spec, inputs.limit, inputs.target))
+    chosen = selection_of(project.spec, inputs.limit, inputs.target)
+    return plan(project, observed, resolved, chosen, resume=inputs.resume)
 
 
 def recorded_state(facts: bytes) -> ObservedState:

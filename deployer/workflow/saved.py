@@ -40,6 +40,7 @@ class SavedSpec:
     limit: tuple[str, ...]
     target: tuple[str, ...]
     sources: Mapping[str, str]  # path -> base64
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def carried(inputs: Inputs, sources: Sources, planned: Planned) -> dict[str, Any
         inputs.limit,
         inputs.target,
         {path: base64.b64encode(content).decode() for path, content in sources.files.items()},
+        inputs.resume,
     )
     known = {name: value for name, value in planned.resolved.secrets.items() if isinstance(value, str)}
     resolved = planned.resolved
@@ -120,11 +122,12 @@ def replan(text: bytes) -> tuple[Planned, dict[str, Any]]:
     names = project.spec.secrets
     known = {n: body.secrets.get(n, Unresolved("was not at hand for the plan")) for n in names}
     resolved = Resolved(known, body.setup, body.listings, body.images, body.layers)
-    made = plan(project, observed, resolved, selection_of(project.spec, body.spec.limit, body.spec.target))
+    selection = selection_of(project.spec, body.spec.limit, body.spec.target)
+    made = plan(project, observed, resolved, selection, resume=body.spec.resume)
     if digest(to_data(made)) != body.plan:
         raise _refused("plan-not-its-own", "the saved plan is not what its spec and facts give")
     chosen = (body.spec.limit, body.spec.target)
-    return Planned(project, observed, resolved, made, saved_selection=chosen), document
+    return Planned(project, observed, resolved, made, saved_selection=chosen, resumes=body.spec.resume), document
 
 
 def _parse(text: bytes) -> tuple[dict[str, Any], Carried]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deployer.engine.secrets import SecretStore
     from deployer.errors import Diagnostic
+    from deployer.planning.former import Back
     from deployer.planning.selection import Selection
     from deployer.spec.project import Project
     from deployer.transport.fleet import Fleet
@@ -42,7 +43,9 @@ class Planned:
     resolved: Resolved
     plan: Plan
     destroy: bool = False
+    back: Back | None = None  # where a rollback goes to
     saved_selection: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # of a plan that was read from a file
+    resumes: bool = False  # likewise
 
     @property
     def leaves_open(self) -> bool:
@@ -90,7 +93,7 @@ class Session:
         refuse_other_project(saved, self.project)
         self.project = saved.project
         limit, target = saved.saved_selection or ((), ())
-        self.inputs = replace(self.inputs, limit=limit, target=target)
+        self.inputs = replace(self.inputs, limit=limit, target=target, resume=saved.resumes)
 
     def __enter__(self) -> Session:
         return self
@@ -152,41 +155,46 @@ class Session:
         self,
         *,
         destroy: bool = False,
+        back: Back | None = None,
         then: Planned | None = None,
         known: ObservedState | None = None,
         asks_hubs: bool = True,
     ) -> Planned:
-        """Observes, looks up what lies outside, and plans; changes nothing. `then`: an earlier plan, which stands
-        although weights arrived since. `known`: hosts that need no look. Hubs are asked where something is to be done,
-        and once; without `asks_hubs` what only they know stays open."""
+        """Observes, looks up what lies outside, and plans; changes nothing. `back`: a rollback. `then`: an earlier
+        plan, which stands although weights arrived since. `known`: hosts that need no look. Hubs are asked where
+        something is to be done, and once; without `asks_hubs` what only they know stays open."""
         from deployer.planning.selection import selection_of
-        from deployer.values.resolved import Resolved
 
         chosen = replace(selection_of(self.project.spec, self.inputs.limit, self.inputs.target), replicas=self.only)
         looking = begun(lambda: self.observe(known))
-        from deployer.engine.resolve import resolve
         from deployer.planning.ahead import prepare
         from deployer.planning.arrivals import without_arrivals
-        from deployer.planning.planner import plan, plan_destroy
+        from deployer.planning.planner import plan, plan_destroy, plan_rollback
         from deployer.workflow.locking import refuse_unlocked_images
 
         prepare(self.project.spec)
-        said, environment = then.resolved if then is not None else self._said, self.inputs.environment
-        resolved = Resolved() if destroy else resolve(self.project, self.secrets, environment, said)
+        said = then.resolved if then is not None else self._said
+        resolved = self._resolved(said, destroy=destroy, back=back is not None)
         observed = looking.result()
         if then is not None:
             observed = without_arrivals(observed, then.observed)
         if destroy:
             return Planned(self.project, observed, resolved, plan_destroy(self.project, observed, chosen), True)
-        found = plan(self.project, observed, resolved, chosen)
-        planned = Planned(self.project, observed, resolved, found)
+        if back is not None:
+            found = plan_rollback(self.project, observed, resolved, back, chosen)
+            return Planned(self.project, observed, resolved, found, back=back)
+        resume = self.inputs.resume
+        planned = Planned(
+            self.project, observed, resolved, plan(self.project, observed, resolved, chosen, resume=resume)
+        )
         if asks_hubs:
             planned = self._with_answers(planned, chosen)
         self._said = planned.resolved
         refuse_unlocked_images(self, planned.plan)
         if planned.plan.questions:
             resolved = replace(planned.resolved, setup=self._ask_setup(planned.plan))
-            planned = replace(planned, resolved=resolved, plan=plan(self.project, observed, resolved, chosen))
+            found = plan(self.project, observed, resolved, chosen, resume=resume)
+            planned = replace(planned, resolved=resolved, plan=found)
         return planned
 
     def _with_answers(self, first: Planned, chosen: Selection) -> Planned:
@@ -201,11 +209,30 @@ class Session:
             with speaking(self.report, lambda seconds: f"still asking hubs for models ({seconds:.0f} s)"):
                 listings = ask_hubs(self.project, self.secrets, self.inputs.environment, resolved.listings)
             resolved = replace(resolved, listings=with_found(self.project, listings, observed.reachable))
-            found = plan(self.project, observed, resolved, chosen)
+            found = plan(self.project, observed, resolved, chosen, resume=self.inputs.resume)
         asked = looked_up(self, found, resolved)
         if asked is not resolved:
-            resolved, found = asked, plan(self.project, observed, asked, chosen)
+            resolved, found = asked, plan(self.project, observed, asked, chosen, resume=self.inputs.resume)
         return replace(first, resolved=resolved, plan=found)
+
+    def _resolved(self, said: Resolved | None, *, destroy: bool, back: bool) -> Resolved:
+        from deployer.engine.resolve import resolve, resolve_secrets
+        from deployer.values.resolved import Resolved
+
+        if destroy:
+            return Resolved()
+        if back:
+            return resolve_secrets(self.project, self.secrets)
+        return resolve(self.project, self.secrets, self.inputs.environment, said)
+
+    def plan_rollback(self, apply: str | None) -> Planned:
+        """Chooses where each replica goes back to, and plans that."""
+        from deployer.planning.former import choose_former
+        from deployer.planning.selection import selection_of
+
+        chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
+        observed = self.observe()
+        return self.plan(back=choose_former(self.project, observed, chosen, apply), known=observed)
 
     def _ask_setup(self, found: Plan) -> Mapping[str, Mapping[str, bool]]:
         from deployer.engine.context import ApplyContext

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deployer.errors import Diagnostic, Severity, Where
 from deployer.values.events import ApplyResult, StepDone, StepFailed, StepSkipped, StepUndone
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Plan, Reason
+from deployer.values.plan import Action, Availability, Cause, Change, Downtime, Plan, Reason
 from deployer.view.apply_text import render_result
 from deployer.view.diagnostics import render_diagnostics
 from deployer.view.plan_html import render_html
@@ -27,12 +29,24 @@ UNSEEN = Change(
 )
 
 
+HELD = Change(
+    ReplicaKey("docs", 0),
+    "gpu-a",
+    Action.KEEP,
+    Cause.NONE,
+    (Reason("held", "would be replaced, but is held since it was rolled back"),),
+)
+
+SLOW, UNKNOWN = Downtime(42.0, True, 30.0), Downtime(1330.0, False)
+DOWN = (Availability("chat", 1, 0, 1, True, SLOW), Availability("docs", 2, 0, 2, True, UNKNOWN))
 PLANS = [
     ("create", creation()),
+    ("downtime", replace(creation(), rollout=DOWN)),
     ("everything", everything()),
     ("impossible", impossible()),
     ("no-changes", NOTHING_TO_DO),
     ("nothing-deployed", a_plan()),
+    ("held", a_plan(changes=(*NOTHING_TO_DO.changes, HELD))),
     ("unseen", a_plan(changes=(*NOTHING_TO_DO.changes, UNSEEN))),
 ]
 

@@ -91,7 +91,7 @@ rollouts = st.fixed_dictionaries(
     {
         "max_unavailable": st.sampled_from([1, 1, 1, 2, 2, 0]),
         "keep_revisions": st.integers(0, 2),
-        "strategy": st.sampled_from(["rolling", "rolling", "rolling", "recreate"]),
+        "strategy": st.sampled_from(["rolling", "rolling", "rolling", "recreate", "canary"]),
         "on_failure": rarely("stop", "rollback"),
     }
 )

@@ -144,6 +144,61 @@ def one_failure_costs_no_healthy_replica(planner: Planner, case: Case) -> None:
     assert before - gone <= ready_keys(world)
 
 
+def a_failure_after_a_crash_costs_no_healthy_replica(planner: Planner, case: Case) -> None:
+    """An apply dies at any step, and no successor of the next one answers: what was ready before the first is ready."""
+    world, chance = case.world(), case.chance()
+    if any(s["rollout"]["on_failure"] == "stop" for s in case.after.services.values()):
+        raise Unplaceable
+    settle(planner, case.before, world, chance)
+    before = ready_keys(world)
+    found = plan_of(planner, case.after, world)
+    gone = {c.key for c in found.changes if c.action in (Action.REMOVE, Action.STOP)} | given_up(found, world)
+    Walk(world, found.steps, chance.randrange).run(stop_after=chance.randint(0, len(found.steps)))
+    good = {box.id for box in world.all_boxes if box.has_answered}
+    world.bad = lambda box: box.id not in good
+    Walk(world, plan_of(planner, case.after, world).steps, chance.randrange).run()
+    assert before - gone <= ready_keys(world)
+
+
+def given_up(found: Plan, world: World) -> set[ReplicaKey]:
+    """Replicas that have what others are to have, or that leave their host: another host's label cannot name them."""
+    members = [(p.key, member) for p in found.placements for member in p.members]
+    wanted = {(m.host, "gpu", gpu): key for key, m in members for gpu in m.gpus}
+    wanted |= {(m.host, "port", str(m.port)): key for key, m in members}
+    held = (
+        (box.key, (host, *claim))
+        for host, boxes in world.boxes.items()
+        for box in boxes.values()
+        for claim in box.claims()
+    )
+    return {key for key, claim in held if wanted.get(claim, key) != key} | {c.key for c in found.changes if c.from_host}
+
+
+def goes_back_as_a_whole(planner: Planner, case: Case) -> None:
+    """Where some successors of a service fail, and its plan binds them, all of its replicas are what they were."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    before, found = running(world), plan_of(planner, case.after, world)
+    swapped = {s.key for s in found.steps if s.operation.op == "create-container" and s.key is not None}
+    unlucky = {key for key in sorted(swapped) if chance.random() < 0.4}
+    world.bad = lambda box: box.id not in before and box.key in unlucky
+    Walk(world, found.steps, chance.randrange, promise(found, world)).run()
+    several = [name for name in {k.service for k in unlucky} if sum(k.service == name for k in swapped) > 1]
+    wishes = {name: s for name, s in case.after.services.items() if s["rollout"]["on_failure"] == "rollback"}
+    for name in several:
+        was_there = any(f"_{name}_" in box for box in before.values())
+        if name in wishes and was_there and not gives_away(found, name):
+            now = {box.id for box in world.all_boxes if box.key in swapped and box.key.service == name and box.holds}
+            assert now <= set(before), f"{name} has replicas of both revisions"
+
+
+def gives_away(found: Plan, service: str) -> bool:
+    """Another service waits for what this one's predecessors hold."""
+    mine = {step.id for step in found.steps if step.key is not None and step.key.service == service}
+    others = (step for step in found.steps if step.key is not None and step.key.service != service)
+    return any(mine.intersection(step.needs) for step in others)
+
+
 def leaves_the_untouched_alone(planner: Planner, case: Case) -> None:
     """A replica that is kept gets no step, and its container is the same one afterwards."""
     world, chance = case.world(), case.chance()
@@ -294,7 +349,8 @@ def removes_all_of_its_own(planner: Planner, case: Case) -> None:
 
 LAWS: tuple[Law, ...] = (
     reaches_what_is_asked, survives_a_crash, keeps_healthy_replicas, survives_failures,
-    one_failure_costs_no_healthy_replica, leaves_the_untouched_alone, moves_nothing_that_was_not_edited,
+    one_failure_costs_no_healthy_replica, goes_back_as_a_whole, a_failure_after_a_crash_costs_no_healthy_replica,
+    leaves_the_untouched_alone, moves_nothing_that_was_not_edited,
     drift_is_put_right, touches_only_its_own, does_not_depend_on_order, is_data, errors_leave_their_services_alone,
     needs_come_first, removes_all_of_its_own,
 )  # fmt: skip

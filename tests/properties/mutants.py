@@ -112,6 +112,7 @@ forgets_to_rename = each_step(lambda s: None if is_verb(s, "rename") else s)
 
 # --- failures -----------------------------------------------------------------------------
 
+never_goes_back = each_step(lambda s: replace(s, reverts=()))
 never_undoes = each_step(lambda s: replace(s, on_failure=(), elsewhere=()))
 undoes_only_on_its_host = each_step(lambda s: replace(s, elsewhere=()))
 leaves_successors = each_step(

@@ -35,6 +35,8 @@ DEATHS: tuple[tuple[Planner, Law], ...] = (
     (m.leaves_predecessors_down, laws.keeps_healthy_replicas),
     (m.leaves_names, laws.keeps_healthy_replicas),
     (m.undoes_only_on_its_host, laws.one_failure_costs_no_healthy_replica),
+    (m.never_undoes, laws.a_failure_after_a_crash_costs_no_healthy_replica),
+    (m.never_goes_back, laws.goes_back_as_a_whole),
     (m.never_undoes, laws.one_failure_costs_no_healthy_replica),
     (Planner(m.overlooks_leftovers), laws.survives_a_crash),
     (Planner(m.overlooks_leftovers), laws.survives_failures),

@@ -34,10 +34,28 @@ def steps_of(found: Plan, world: World | None = None) -> list[str]:
 
 def step_text(step: Step, there: There) -> str:
     needs = ", ".join(filter(None, (need_text(step, need) for need in step.needs)))
-    undo = [operation_text(step.host, o, there) for o in step.on_failure]
-    undo += [f"{host}: {operation_text(host, o, there)}" for host, o in step.elsewhere]
+    undo = undo_texts([(step.host, o) for o in step.on_failure], step.host, there)
+    undo += undo_texts(step.elsewhere, step.host, there)
     text = short_names(step.id) + (f" <- {needs}" if needs else "")
-    return text + (f" | undo: {', '.join(undo)}" if undo else "")
+    text += f" | undo: {', '.join(undo)}" if undo else ""
+    back = undo_texts(step.reverts, step.host, there)
+    return text + (f" | reverts: {', '.join(back)}" if back else "")
+
+
+def undo_texts(operations: Iterable[tuple[str, Operation]], home: str, there: There) -> list[str]:
+    """`bring back chat-0=` is a start that is followed by a wait for that very container, and by a request to it."""
+    texts: list[str] = []
+    found = list(operations)
+    waited = {getattr(o, "name", "") for _, o in found if o.op == "await-ready"}
+    asked = {getattr(o, "name", "") for _, o in found if o.op == "probe"}
+    for host, operation in found:
+        text = operation_text(host, operation, there)
+        name = getattr(operation, "name", "")
+        if operation.op == "start-container" and name in waited & asked:
+            text = text.replace("start ", "bring back ", 1)
+        if operation.op not in ("await-ready", "probe"):
+            texts.append(text if host == home else f"{host}: {text}")
+    return texts
 
 
 def need_text(step: Step, need: str) -> str:

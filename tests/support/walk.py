@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from deployer.values.plan import (
@@ -42,6 +41,9 @@ class Walk:
     changed: set[str] = field(default_factory=set)
     undoing: dict[str, list[Operation]] = field(default_factory=dict)
     undos: dict[str, deque[list[Operation]]] = field(default_factory=dict)
+    committed: list[Step] = field(default_factory=list)  # of those that are bound
+    broken: set[str] = field(default_factory=set)
+    reverting: deque[tuple[str, Operation]] = field(default_factory=deque)
     jobs: int = 0
 
     def run(self, stop_after: int | None = None) -> Walk:
@@ -62,6 +64,8 @@ class Walk:
             host for host in {*self.undoing, *self.undos} if self.undoing.get(host) or self.undos.get(host)
         )
         found: list[Callable[[], None]] = [lambda host=host: self._undo_one(host) for host in undoing]  # type: ignore[misc]
+        if not found and (back := self._next_back()):
+            return [back]
         settled = self.done | self.failed | self.skipped
         for step in self.steps:
             may = isinstance(step.operation, BESIDE) or step.host not in undoing
@@ -76,8 +80,11 @@ class Walk:
             self.failed.add(step.id)
             self._undo(step)
             self._skip_dependents(step)
+            self._break([step.bound])
             return
         self.done.add(step.id)
+        if step.bound:
+            self.committed.append(step)
         changes = not isinstance(step.operation, HARMLESS)
         if changes or self.changed.intersection(step.needs):
             self.changed.add(step.id)
@@ -93,6 +100,36 @@ class Walk:
                 self.skipped.add(step.id)
                 if self.changed.intersection(step.needs):
                     self._undo(step)
+        self._break(step.bound for step in self.steps if step.id in gone)
+
+    def _break(self, names: Iterable[str]) -> None:
+        """What is bound together begins no more once one of it is not reached."""
+        for name in {*names} - self.broken - {""}:
+            self.broken.add(name)
+            for step in self.steps:
+                settled = step.id in self.done | self.failed | self.skipped
+                if not settled and step.key is not None and step.key.service == name:
+                    self.skipped.add(step.id)
+                    if self.changed.intersection(step.needs):
+                        self._undo(step)
+
+    def _next_back(self) -> Callable[[], None] | None:
+        """What was done of it goes back, one after the other, each up to its first failure; nothing does once something
+        could not be undone."""
+        if not self.reverting:
+            back = [step for step in self.committed if step.bound in self.broken]
+            if not back:
+                return None
+            self.committed.remove(back[-1])
+            self.reverting.extend(back[-1].reverts)
+        return self._revert_one if self.reverting else None
+
+    def _revert_one(self) -> None:
+        try:
+            self.world.undo(*self.reverting.popleft())
+        except StepFails:
+            self.reverting.clear()
+            self.committed.clear()
 
     def _undo(self, step: Step) -> None:
         parts: dict[str, list[Operation]] = {step.host: list(step.on_failure)}
@@ -106,5 +143,7 @@ class Walk:
         if not self.undoing.get(host):
             self.undoing[host] = self.undos[host].popleft()
         operation = self.undoing[host].pop(0)
-        with suppress(StepFails):
+        try:
             self.world.undo(host, operation)
+        except StepFails:
+            self.committed.clear()

@@ -77,6 +77,7 @@ class Box:
     restart: str = "no"
     started: int = 0
     has_answered: bool = False
+    is_noted: bool = False  # by its host, as one that answered
     setup: set[str] = field(default_factory=set)  # digests of the tasks that were done in it
 
     @property
@@ -99,9 +100,13 @@ class Box:
         return share
 
     @property
+    def apply_id(self) -> str:
+        return f"20260101T{self.apply:06}Z00000000"
+
+    @property
     def is_verified(self) -> bool:
         """It answered once: only then it comes back by itself, if it is to."""
-        return self.restart != "no" or self.spec.restart == "no"
+        return self.is_noted if self.spec.restart == "no" else self.restart != "no"
 
     @property
     def holds(self) -> bool:
@@ -143,6 +148,7 @@ class Box:
             spec=from_data(ContainerSpec, json.loads(self.labels["deployer.spec"])),
             decisions=json.loads(self.labels["deployer.decisions"]),
             secrets=self.secrets,
+            apply=self.apply_id,
         )
 
 
@@ -255,6 +261,7 @@ class World:
             images=tuple(ImageFact("sha256:0", tags=(name,)) for name in sorted(self.images[host])),
             folders=self._folders(host),
             copies=self.copies.get(host, ()),
+            answered={box.id: 1.0 for box in self.boxes[host].values() if box.is_noted},
         )  # fmt: skip
 
     def _folders(self, host: str) -> dict[str, dict[str, tuple[int, int]]]:
@@ -312,7 +319,11 @@ class World:
                 if box is not None:
                     del self.boxes[host][box.name]
             case UpdateContainer(restart=restart):
-                self._set_restart(self._find(host, operation.name, operation.id), restart)
+                box = self._find(host, operation.name, operation.id)
+                if not box.has_answered:
+                    raise LawBroken(f"{box.name} has not answered and is said to have")
+                self._set_restart(box, restart)
+                box.is_noted = True
             case RenameContainer(to=to):
                 self._rename(host, operation.name, operation.id, to)
             case TakeOver(id=id_):

@@ -23,10 +23,6 @@ def check_support(checked: Checked) -> None:
         if len(model.source) > 1 and not schemes.issubset(MIRRORED):
             instead = "name one, or several of " + ", ".join(f"`{scheme}://`" for scheme in MIRRORED)
             _refuse(checked, ("models", name, "source"), instead, "such a list of sources")
-    for name, service in checked.spec.services.items():
-        if service.rollout.strategy == "canary":
-            path = ("services", name, "rollout", "strategy")
-            _refuse(checked, path, "use `rolling` or `recreate`", "`strategy: canary`")
 
 
 def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:

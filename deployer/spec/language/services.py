@@ -86,11 +86,12 @@ class ApiPaths(Section):
 
 
 class Rollout(Section):
-    strategy: Annotated[Literal["rolling", "recreate", "canary"], Field(description="canary is not built yet")] = (
-        "rolling"
-    )
+    strategy: Annotated[
+        Literal["rolling", "recreate", "canary"],
+        Field(description="canary: one replica first, the rest once it has answered"),
+    ] = "rolling"
     max_unavailable: int = Field(1, ge=0)
-    max_downtime: Annotated[Duration | None, NotYet("leave it out; a plan says which services go down")] = None
+    max_downtime: Duration | None = Field(None, description="`apply -y` refuses a plan that is down for longer")
     on_failure: Literal["rollback", "stop"] = "rollback"
     keep_revisions: int = Field(1, ge=0)
 

@@ -7,7 +7,11 @@ import socket
 
 import pytest
 
+from deployer.engine.answered import parse_answered
+from deployer.engine.perform import Performer
+from deployer.engine.watch import Watch
 from deployer.values.container import ContainerSpec
+from deployer.values.events import Note
 from deployer.values.plan import (
     RemoveContainer,
     RenameContainer,
@@ -15,7 +19,7 @@ from deployer.values.plan import (
     StopContainer,
     UpdateContainer,
 )
-from tests.contract.operations.bench import IMAGE, LABELLED, LABELLED_LABELS, Bench, eventually
+from tests.contract.operations.bench import IMAGE, LABELLED, LABELLED_LABELS, PROJECT, Bench, eventually
 
 QUICK = 1.0  # seconds of grace
 
@@ -161,3 +165,25 @@ def test_an_update_sets_the_policy(bench: Bench) -> None:
     assert bench.perform(UpdateContainer(name, None, "always")) == ""
     assert bench.policy(name) == "always"
     assert bench.perform(UpdateContainer(name, None, "always")) == "was so already"
+
+
+def test_its_host_notes_that_a_container_answered(bench: Bench) -> None:
+    """Also where the restart policy is to be `no`, so that nothing else tells."""
+    name = bench.running()
+    id = bench.state(name)["Id"]
+    context = bench.context
+    context.started["here", name] = context.clock() - 12.0
+    performer = Performer(context, {"here": bench.transport})
+    performer("here", UpdateContainer(name, None, "no"), Watch("step", "here", "update", bench.events.append))
+    assert bench.perform(UpdateContainer(name, None, "no")) == "was so already"
+    text = (bench.directory / "state" / PROJECT / "answered").read_bytes()
+    assert parse_answered(text)[id] is not None
+    assert (parse_answered(text)[id] or 0.0) >= 12.0
+
+
+def test_a_note_that_cannot_be_written_costs_nothing(bench: Bench) -> None:
+    name = bench.running()
+    (bench.directory / "state").write_text("in the way")
+    assert bench.perform(UpdateContainer(name, None, "always")) == ""
+    assert bench.policy(name) == "always"
+    assert [event for event in bench.events if isinstance(event, Note) and "could not be noted" in event.what]

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from deployer.cli.app import run
-from deployer.cli.applying import Wish, exit_code, refuse_protected
+from deployer.cli.applying import Wish, exit_code, refuse_downtime, refuse_protected
 from deployer.cli.plan import exit_code as plan_exit_code
 from deployer.cli.refusals import problem_exit
 from deployer.errors import Diagnostic, RefusedError, Severity
@@ -17,7 +17,7 @@ from deployer.values.events import ApplyResult
 from deployer.values.facts import DockerFacts, HostFacts, ObservedState
 from deployer.values.facts_json import facts_to_data
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Plan, Reason
+from deployer.values.plan import Action, Availability, Cause, Change, Downtime, Plan, Reason
 from deployer.view.output_schemas import output_schema
 from tests.unit.view.plans import a_plan, creation, impossible
 
@@ -205,3 +205,19 @@ def test_what_the_spec_protects_today_is_protected_whatever_its_container_was_ma
     refuse_protected(plan, Wish(yes=True, lock_wait=0), ["other"])
     with pytest.raises(RefusedError):
         refuse_protected(plan, Wish(yes=True, lock_wait=0), ["chat"])
+
+
+@pytest.mark.parametrize(("seconds", "allowed"), [(120.0, 120.0), (3600.0, None)])
+def test_downtime_that_the_spec_allows_is_covered(seconds: float, allowed: float | None) -> None:
+    refuse_downtime(a_plan(rollout=(Availability("chat", 1, 0, 1, True, Downtime(seconds, True, allowed)),)))
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"), [(True, "about 2m 01s as its last start took"), (False, "up to 2m 01s")]
+)
+def test_more_downtime_than_the_spec_allows_is_refused(measured: bool, words: str) -> None:
+    plan = a_plan(rollout=(Availability("chat", 1, 0, 1, True, Downtime(121.0, measured, 120.0)),))
+    with pytest.raises(RefusedError) as caught:
+        refuse_downtime(plan)
+    assert caught.value.exit_code == 3
+    assert f"`chat` is down for {words}, more than the 2m 00s" in caught.value.diagnostics[0].message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.engine.lock import Holder, HostLock
-from deployer.engine.project_record import MAX_HOSTS, parse_record, render_record, write_records
+from deployer.engine.project_record import MAX_HOSTS, MAX_NAMES, parse_record, render_record, write_records
 from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
-from deployer.values.facts import ProjectRecord
+from deployer.values.facts import Hold, ProjectRecord
 
 RECORD = ProjectRecord("lab", "7f3a", "20260101T000000Z00000000", {"gpu-a": "10.0.0.11", "主机": "fe80::1"})
 
@@ -78,6 +79,32 @@ def document(**changed: object) -> bytes:
 )  # fmt: skip
 def test_what_is_no_record_is_none(text: bytes) -> None:
     assert parse_record(text) is None
+
+
+HOLD = Hold("chat", "abcd", "ada@desk", "2026-01-02T00:00:00Z", "it was slow", RECORD.apply, {"chat-0": "lab_chat_0_a"})
+
+
+def test_holds_are_read_back() -> None:
+    held = replace(RECORD, holds=(HOLD,))
+    assert parse_record(render_record(held)) == held
+
+
+@pytest.mark.parametrize("holds", [7, {}, [7], [{}], [{"service": "../x"}], [{"service": "a\nb"}], [{"service": 7}]])
+def test_what_is_no_hold_is_left_out(holds: object) -> None:
+    found = parse_record(document(holds=holds))
+    assert found is not None
+    assert found.holds == ()
+
+
+def test_a_planted_hold_is_on_one_line_and_bounded() -> None:
+    back = {"chat-0": 7, "\x1b[1mchat-1": "y" * 5000}
+    said = {"service": "chat", "who": "\x1b[31meve\n", "why": "x" * 5000, "back_to": back}
+    found = parse_record(document(holds=[said]))
+    assert found is not None
+    assert found.holds == (Hold("chat", "", "eve", "", "x" * 200, "", {"chat-1": "y" * 200}),)
+    many = parse_record(document(holds=[{"service": "chat"}] * (MAX_NAMES + 5)))
+    assert many is not None
+    assert len(many.holds) == MAX_NAMES
 
 
 def test_what_somebody_planted_is_bounded_and_on_one_line() -> None:

@@ -27,8 +27,9 @@ def undone(failures: list[Exception], patience: tuple[float, ...]) -> tuple[list
             raise failures.pop(0)
         return ""
 
-    step = Step("s", "a", StartContainer("new", None, "no"), on_failure=(NEW, OLD))
-    Worker(step, perform, Watch("s", "a", "start", said.append), patience=patience).undo()
+    pauses = iter(patience)
+    for operation in (NEW, OLD):
+        Worker(Step("s", "a", operation), perform, Watch("s", "a", "start", said.append)).undo(pauses)
     return tried, said
 
 

@@ -71,11 +71,11 @@ def test_stop_first_where_the_gpu_is_the_same() -> None:
         text_of(Scene({"h1": 1}), {"chat": GPU}, {"chat": GPU | EDIT}),
         """
         h1/chat-0/create | undo: remove chat-0
-        h1/chat-0/stop <- create | undo: remove chat-0, start chat-0=
-        h1/chat-0/start <- stop | undo: remove chat-0, start chat-0=
-        h1/chat-0/await <- start | undo: remove chat-0, start chat-0=
-        h1/chat-0/probe <- await | undo: remove chat-0, start chat-0=
-        h1/chat-0/commit <- probe | undo: remove chat-0, start chat-0=
+        h1/chat-0/stop <- create | undo: remove chat-0, bring back chat-0=
+        h1/chat-0/start <- stop | undo: remove chat-0, bring back chat-0=
+        h1/chat-0/await <- start | undo: remove chat-0, bring back chat-0=
+        h1/chat-0/probe <- await | undo: remove chat-0, bring back chat-0=
+        h1/chat-0/commit <- probe | undo: remove chat-0, bring back chat-0=
         """,
     )
 
@@ -91,11 +91,11 @@ def test_a_rotated_secret_with_a_fixed_port_makes_room_for_the_name() -> None:
         f"""
         h1/chat-0/rename | undo: {back}
         h1/chat-0/create <- rename | undo: remove chat-0=, {back}
-        h1/chat-0/stop <- create | undo: remove chat-0=, {back}, start chat-0=
-        h1/chat-0/start <- stop | undo: remove chat-0=, {back}, start chat-0=
-        h1/chat-0/await <- start | undo: remove chat-0=, {back}, start chat-0=
-        h1/chat-0/probe <- await | undo: remove chat-0=, {back}, start chat-0=
-        h1/chat-0/commit <- probe | undo: remove chat-0=, {back}, start chat-0=
+        h1/chat-0/stop <- create | undo: remove chat-0=, {back}, bring back chat-0=
+        h1/chat-0/start <- stop | undo: remove chat-0=, {back}, bring back chat-0=
+        h1/chat-0/await <- start | undo: remove chat-0=, {back}, bring back chat-0=
+        h1/chat-0/probe <- await | undo: remove chat-0=, {back}, bring back chat-0=
+        h1/chat-0/commit <- probe | undo: remove chat-0=, {back}, bring back chat-0=
         h1/chat-0/retire <- commit, stop
         """,
     )
@@ -160,11 +160,11 @@ def test_a_recreated_replica_that_moves_is_brought_back_on_its_old_host() -> Non
         text_of(Scene({"h1": 0, "h2": 0}), before, after),
         """
         h1/chat-0/create <- pull | undo: remove chat-0
-        h2/chat-0/stop <- h1/chat-0/create | undo: start chat-0=, h1: remove chat-0
-        h1/chat-0/start <- h2/chat-0/stop | undo: remove chat-0, h2: start chat-0=
-        h1/chat-0/await <- start | undo: remove chat-0, h2: start chat-0=
-        h1/chat-0/probe <- await | undo: remove chat-0, h2: start chat-0=
-        h1/chat-0/commit <- probe | undo: remove chat-0, h2: start chat-0=
+        h2/chat-0/stop <- h1/chat-0/create | undo: bring back chat-0=, h1: remove chat-0
+        h1/chat-0/start <- h2/chat-0/stop | undo: remove chat-0, h2: bring back chat-0=
+        h1/chat-0/await <- start | undo: remove chat-0, h2: bring back chat-0=
+        h1/chat-0/probe <- await | undo: remove chat-0, h2: bring back chat-0=
+        h1/chat-0/commit <- probe | undo: remove chat-0, h2: bring back chat-0=
         h2/chat-0/retire <- h1/chat-0/commit, stop
         """,
     )
@@ -174,7 +174,7 @@ def test_two_fixed_ports_are_swapped_together() -> None:
     """Both stop before either starts, and neither is committed before both answer."""
     before = {"api": FIXED, "chat": CHAT | {"port": 8002}}
     after = {"api": CHAT | {"port": 8002}, "chat": FIXED}
-    undo = "undo: remove api-0, remove chat-0, start api-0=, start chat-0="
+    undo = "undo: remove api-0, remove chat-0, bring back api-0=, bring back chat-0="
     assert is_text(
         text_of(Scene({"h1": 0}), before, after),
         f"""
@@ -199,9 +199,9 @@ def test_a_swap_over_two_hosts_is_undone_on_both() -> None:
     starts = sorted(line for line in found.splitlines() if "/start" in line.partition(" <- ")[0])
     assert starts == [
         "h1/api-1/start <- h2/api-1/stop, h1/api-0/stop"
-        " | undo: remove api-1, start api-0=, h2: remove api-0, h2: start api-1=",
+        " | undo: remove api-1, bring back api-0=, h2: remove api-0, h2: bring back api-1=",
         "h2/api-0/start <- h1/api-0/stop, h2/api-1/stop"
-        " | undo: remove api-0, start api-1=, h1: remove api-1, h1: start api-0=",
+        " | undo: remove api-0, bring back api-1=, h1: remove api-1, h1: bring back api-0=",
     ]
 
 

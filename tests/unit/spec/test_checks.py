@@ -142,7 +142,6 @@ def test_hand_made_containers_are_named_once_on_a_known_host(line, found):
 
 NOT_YET = [
     ("    placement: {distributed: true}\n", "distributed", "one host"),
-    ("    rollout: {strategy: canary}\n", "strategy", "rolling"),
     ("hubs: {ngc: {endpoint: x}}\n", "hubs.ngc", "env"),
     ("defaults: {service: {placement: {distributed: true}}}\n", "distributed", "one host"),
 ]

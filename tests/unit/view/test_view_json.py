@@ -16,7 +16,7 @@ def test_the_plan_has_the_promised_keys() -> None:
     data = json.loads(render_json(plan_json(everything())))
     assert list(data) == [
         "format_version", "deployer", "project", "id", "spec_digest", "hosts", "summary", "placements", "changes",
-        "steps", "rollout", "problems",
+        "steps", "rollout", "holds", "problems",
     ]  # fmt: skip
     assert data["hosts"]["gpu-c"] == {"unreachable": "no answer in 10 s"}
     assert set(data["hosts"]["gpu-a"]) == {"used", "used_digest"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+
+import jsonschema
 
 from deployer.spec.load import load
 from deployer.spec.project import Project
@@ -12,6 +15,7 @@ from deployer.values.facts import (
     Gpu,
     GpuFacts,
     GpuProcess,
+    Hold,
     HostFacts,
     ObservedContainer,
     ObservedState,
@@ -19,7 +23,10 @@ from deployer.values.facts import (
 )
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Member, Placement, Reason
-from deployer.view.status import Seen, status_of
+from deployer.view.json_text import render_json
+from deployer.view.output_schemas import output_schema
+from deployer.view.status import Seen, status_json, status_of
+from deployer.view.status_text import render_status
 from tests.unit.view.plans import a_plan
 
 SPEC = b"""\
@@ -56,6 +63,15 @@ def observed(*containers: ObservedContainer) -> ObservedState:
 
 
 CHAT, SECOND, OLD = ReplicaKey("chat", 0), ReplicaKey("chat", 1), ReplicaKey("old", 0)
+
+
+def test_a_service_that_is_held_says_by_whom() -> None:
+    hold = Hold("chat", "abc", "ada@desk", "2026-01-02T00:00:00Z", "it was slow", "20260102T000000Z00000000")
+    status = status_of(Seen(project(), observed(container(CHAT, "running")), a_plan(holds=(hold,))))
+    data = status_json(status)["services"]["chat"]["held"]
+    assert (data["who"], data["why"]) == ("ada@desk", "it was slow")
+    assert "ada@desk rolled it back at 2026-01-02T00:00:00Z: it was slow" in render_status(status).render()
+    jsonschema.validate(json.loads(render_json(status_json(status))), output_schema("status"))
 
 
 def test_running_missing_and_leftover_replicas() -> None:

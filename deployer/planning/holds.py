@@ -1,0 +1,44 @@
+"""Holds: services that were rolled back, and that no apply moves on until somebody edits them or says `--resume`.
+
+What the hosts remember of a hold is shown, and refuses an apply; it decides nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from deployer.errors import Diagnostic, RefusedError, Where, warning
+from deployer.planning.decisions import Written
+from deployer.planning.dropped import latest_record
+from deployer.spec.project import Project
+from deployer.values.facts import Hold, HostFacts
+
+HINT = "edit the service, or end the hold with `deployer apply --resume`"
+
+
+def holds_in_force(project: Project, facts: Mapping[str, HostFacts], written: Written) -> dict[str, Hold]:
+    """By service: those of the latest record, while the spec still says what it said when they were made."""
+    latest = latest_record(project.spec, facts)
+    return {
+        hold.service: hold
+        for hold in (latest.holds if latest is not None else ())
+        if hold.service in project.spec.services and hold.inputs == written.service(hold.service)
+    }
+
+
+def hold_warnings(project: Project, holds: Iterable[Hold]) -> list[Diagnostic]:
+    return [warning("held", said_of(hold), project.where("services", hold.service), HINT) for hold in holds]
+
+
+def refuse_held(holds: Iterable[Hold], where: Mapping[str, Where | None] | None = None) -> None:
+    """RefusedError where there is one."""
+    found = [Diagnostic("held", said_of(h), (where or {}).get(h.service), hint=HINT) for h in holds]
+    if found:
+        raise RefusedError(found)
+
+
+def said_of(hold: Hold) -> str:
+    """Who, when and why, in one sentence."""
+    when = f" at {hold.since}" if hold.since else ""
+    why = f": {hold.why}" if hold.why else ""
+    return f"service `{hold.service}` is held: {hold.who or 'somebody'} rolled it back{when}{why}"

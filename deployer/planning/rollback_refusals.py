@@ -1,0 +1,116 @@
+"""What is against going back to a former container: its record, secrets, policy, and who holds what it needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from deployer.errors import Diagnostic
+from deployer.planning.claims import Claim, claims_held, claims_of, foreign_claims, port_claim
+from deployer.planning.desired import DesiredReplica
+from deployer.planning.hosts import HostIndex
+from deployer.planning.kept import gone_from
+from deployer.planning.readiness import backend_of
+from deployer.planning.replicas import Found
+from deployer.spec.language import DeploySpec
+from deployer.spec.project import Project
+from deployer.values.container import ContainerSpec
+from deployer.values.names import ReplicaKey
+
+
+def refusals(project: Project, item: Found, index: HostIndex) -> Iterator[Diagnostic]:
+    key, spec = item.recorded.key, item.recorded.spec
+    what = f"the former revision `{item.recorded.revision}` of replica `{key}` on `{item.host}`"
+    backend = backend_of(project.spec, item)
+    if spec is None or port_of(item) is None or backend is None:
+        hint = "set the spec back to what it was and apply"
+        yield Diagnostic("record-unusable", f"{what} is not recorded well enough to be run again", hint=hint)
+        return
+    yield from _secrets_refused(project, item, spec, index, what)
+    if spec.privileged and "privileged" in project.spec.policy.deny:
+        hint = "set the spec to what is to run and apply"
+        yield Diagnostic("privileged", f"{what} is privileged, which the policy denies", hint=hint)
+    if item.host not in index.members(project.spec.services[key.service].placement.hosts):
+        message = f"{what} is on a host that `placement.hosts` does not select"
+        yield Diagnostic("host-not-selected", message, hint="set the spec to what is to run and apply")
+    if project.spec.hosts[item.host].state == "drain" and not item.is_live:
+        message = f"{what} cannot be started: its host is being drained"
+        yield Diagnostic("host-drained", message, hint="set the host's `state` to `active`")
+    for gone in gone_from(project.spec.hosts[item.host], item) if not item.is_live else ():
+        yield Diagnostic("former-incomplete", f"{what} cannot be started: {gone}", hint="set the spec back and apply")
+
+
+def _secrets_refused(
+    project: Project, item: Found, spec: ContainerSpec, index: HostIndex, what: str
+) -> Iterator[Diagnostic]:
+    """Secrets go where the spec of today sends them, whatever a record says."""
+    service = item.recorded.key.service
+    bound = bound_secrets(project.spec, service, str(item.recorded.decisions.get("backend")))
+    for name in spec.secret_names:
+        source = project.spec.secrets.get(name)
+        if source is None or name not in bound:
+            message = f"{what} is given secret `{name}`, which the spec does not give to `{service}`"
+            hint = f"give it to `services.{service}` again, or set the spec back and apply"
+            yield Diagnostic("secret-not-bound", message, project.where("services", service), hint=hint)
+        elif item.host not in index.members(source.hosts):
+            message = f"{what} is given secret `{name}`, which must not be sent to that host"
+            hint = "widen `hosts` of the secret, or set the spec back and apply"
+            yield Diagnostic("secret-not-for-host", message, project.where("secrets", name, "hosts"), hint=hint)
+
+
+def bound_secrets(spec: DeploySpec, service: str, backend: str) -> frozenset[str]:
+    """Names of the secrets that the spec gives to a service, with this backend."""
+    found = set(_named(spec.services[service].model_dump(mode="json")))
+    for _ in range(len(spec.backends) + 1):
+        pin = spec.backends.get(backend)
+        if pin is None:
+            break
+        found |= set(_named(pin.model_dump(mode="json")))
+        backend = pin.extends or ""
+    return frozenset(found)
+
+
+def _named(data: Any) -> Iterator[str]:
+    """Whatever is written `{secret: NAME}`, with or without more keys."""
+    if isinstance(data, dict):
+        if isinstance(name := data.get("secret"), str):
+            yield name
+        for value in data.values():
+            yield from _named(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _named(value)
+
+
+def blocked(
+    found: Mapping[ReplicaKey, Sequence[Found]], desired: Mapping[ReplicaKey, DesiredReplica]
+) -> Iterator[Diagnostic]:
+    """What a former container claims, others may have by now. `found`: of replicas that stay as they are."""
+    ours: dict[Claim, str] = {}
+    for key, items in found.items():
+        for item in items:
+            ours |= dict.fromkeys(claims_held(item.facts, item.container), f"replica `{key}`")
+    wanted: dict[Claim, ReplicaKey] = {}
+    for key, replica in sorted(desired.items()):
+        foreign = foreign_claims(replica.placed.facts)
+        for claim in sorted(_exclusive(replica)):
+            other = wanted.setdefault(claim, key)
+            holder = ours.get(claim) or foreign.holder(claim) or (f"replica `{other}`" if other != key else None)
+            if holder is not None:
+                thing = f"{claim[1].partition('/')[0]} {claim[2]} of `{claim[0]}`"
+                message = f"replica `{key}` cannot go back: {thing} is held by {holder}"
+                yield Diagnostic(
+                    "rollback-blocked", message, hint="free it, or set the spec to what is to run and apply"
+                )
+
+
+def _exclusive(replica: DesiredReplica) -> frozenset[Claim]:
+    """What nobody else may have; whether there is room on GPUs that it shares, is seen when it starts."""
+    claims = claims_of(replica.host, replica.container) | {port_claim(replica.host, replica.placed.port)}
+    return frozenset(claim for claim in claims if replica.placed.share is None or claim[1] != "gpu")
+
+
+def port_of(item: Found) -> int | None:
+    """Of the host, as a container's record says; None where it says nonsense."""
+    port = item.recorded.decisions.get("port")
+    return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else None

@@ -1,0 +1,71 @@
+"""Holds of one apply: which stand after it, and those that a rollback leaves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from deployer.engine.lock import Holder
+from deployer.engine.project_record import write_records
+from deployer.errors import Diagnostic
+from deployer.planning.decisions import Written
+from deployer.planning.dropped import records_to_write
+from deployer.planning.holds import holds_in_force
+from deployer.planning.hosts import HostIndex
+from deployer.values.facts import Hold, ObservedState
+
+if TYPE_CHECKING:
+    from deployer.planning.former import Back
+    from deployer.workflow.session import Planned, Session
+
+
+def holds_after(session: Session, planned: Planned) -> tuple[Hold, ...]:
+    """Those that stand when an apply is at its end: of a destroyed project none."""
+    if planned.destroy:
+        return ()
+    project = session.project
+    written = Written(project, HostIndex(project.spec))
+    standing = holds_in_force(project, planned.observed.reachable, written)
+    return tuple(hold for name, hold in standing.items() if not _is_resumed(session, name))
+
+
+def _is_resumed(session: Session, service: str) -> bool:
+    named = [name for text in session.inputs.target for name in text.split(",") if name]
+    return session.inputs.resume and (not named or service in named)
+
+
+def new_holds(session: Session, back: Back, holder: Holder, reason: str) -> tuple[Hold, ...]:
+    project = session.project
+    written = Written(project, HostIndex(project.spec))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return tuple(
+        Hold(
+            service,
+            written.service(service),
+            holder.who,
+            now,
+            reason,
+            holder.apply,
+            {str(key): name for key, name in back.targets.items() if key.service == service and name is not None},
+        )
+        for service in back.services
+    )
+
+
+def hold(session: Session, planned: Planned, holder: Holder, reason: str) -> tuple[Diagnostic, ...]:
+    """Before anything is changed: a rollback that dies half-way is not undone by the next apply. Returns warnings."""
+    assert planned.back is not None, "only a rollback holds"
+    others = [h for h in holds_after(session, planned) if h.service not in planned.back.services]
+    return _write(session, planned.observed, holder, (*others, *new_holds(session, planned.back, holder, reason)))
+
+
+def let_go(session: Session, planned: Planned, holder: Holder) -> tuple[Diagnostic, ...]:
+    """Of a rollback that failed: what was held before it, still is."""
+    return _write(session, session.observe(), holder, holds_after(session, planned))
+
+
+def _write(
+    session: Session, observed: ObservedState, holder: Holder, holds: tuple[Hold, ...]
+) -> tuple[Diagnostic, ...]:
+    wanted = records_to_write(session.project, observed, holder.apply, holds=holds)
+    return write_records(session.fleet, holder, wanted)
