@@ -36,8 +36,8 @@ class Shared:
 
 
 def shared_options(*, hosts: bool, chooses: bool = False, locks: bool = False) -> Callable[[Command], Command]:
-    """`-f -i --var --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and `--target` for
-    those that choose what to change, `--locked` for those that look models up."""
+    """`-f -i --var --offline --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and
+    `--target` for those that choose what to change, `--locked` for those that look models up."""
 
     def decorate(function: Command) -> Command:
         def called(**given: Any) -> int:
@@ -102,6 +102,7 @@ def _shared(given: dict[str, Any]) -> Shared:
         limit=given.pop("limit", ()),
         target=given.pop("target", ()),
         locked=given.pop("locked", False),
+        offline=given.pop("offline"),
     )
     console = Console.of(no_colour=given.pop("no_color"))
     return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
@@ -146,6 +147,7 @@ CHOICE: tuple[Decorator, ...] = (
 )
 LOCKED: tuple[Decorator, ...] = (click.option("--locked", is_flag=True, help="Refuse what deploy.lock does not hold."),)
 OUTPUT: tuple[Decorator, ...] = (
+    click.option("--offline", is_flag=True, help="Refuse what would leave the given hosts, and say what it was."),
     click.option("--json", "json", is_flag=True, help="Print the result as JSON."),
     click.option("--no-color", "no_color", is_flag=True, help="No colours; NO_COLOR does so too."),
     click.option("-v", "--verbose", is_flag=True, help="Say more, tracebacks of bugs included."),
