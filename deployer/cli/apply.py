@@ -43,9 +43,9 @@ def command(
     """
     if bundle is not None and plan_file is not None:
         raise UsageError(Diagnostic("usage", "give a saved plan or `--bundle`, not both"))
-    if bundle is not None:
-        shared = with_bundle(shared, bundle, given)
     wish = Wish(yes=yes, lock_wait=lock_wait, allow_remove=allow_remove, steps=steps, plan_file=plan_file)
+    if bundle is not None:
+        wish = replace(wish, prepared=lambda known: with_bundle(known, bundle, given))
     return run_apply(shared, wish)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import click
 
@@ -27,6 +27,7 @@ class Wish:
     destroy: bool = False
     allow_remove: tuple[str, ...] = ()
     plan_file: str | None = None
+    prepared: Callable[[Shared], Shared] = lambda shared: shared  # may be refused, as the apply itself
 
     @property
     def verb(self) -> str:
@@ -41,7 +42,7 @@ def run_apply(shared: Shared, wish: Wish) -> int:
         JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps, destroy=wish.destroy)
     )
     try:
-        return _apply(shared, wish, audience)
+        return _apply(wish.prepared(shared), wish, audience)
     except DeployerError as error:
         audience.refused(error)
         return error.exit_code

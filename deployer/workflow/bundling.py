@@ -198,7 +198,12 @@ def _refuse_passwords(inputs: Inputs, sources: Sources, project: Project) -> Non
     """DeployerError where the bundle would carry the variables of Ansible's inventories, passwords among them."""
     from deployer.workflow.saved import refuse_foreign_inventory
 
-    refuse_foreign_inventory(inputs, sources, project)
+    try:
+        refuse_foreign_inventory(inputs, sources, project)
+    except DeployerError as error:
+        message = error.diagnostics[0].message.replace("a plan cannot be saved", "a bundle cannot be made")
+        hint = "write the hosts into an inventory of deployer's own, and name theirs with `-i` on the inside"
+        raise DeployerError(replace(error.diagnostics[0], message=message, hint=hint)) from None
 
 
 def _add_wheels(work: Work, folder: str | None) -> None:

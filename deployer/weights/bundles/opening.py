@@ -90,7 +90,7 @@ def refuse_untrusted(opened: Opened, allowed: Allowed) -> None:
         hint = "sign it where it is made (`--key`), or give `--allow-unsigned` if nobody else can have touched it"
         raise RefusedError(Diagnostic("bundle-unsigned", f"nobody signed the bundle `{name}`", hint=hint))
     if signer.trust == "unknown" and not allowed.unknown_signer:
-        files = " and ".join(f"`{path}`" for path in allowed.signers)
+        files = " or ".join(f"`{path}`" for path in allowed.signers)
         message = f"the bundle `{name}` is signed by a key that is not among the allowed signers"
         hint = (
             f"add `NAME ssh-ed25519 ...` with that key to {files}, or give `--allow-unknown-signer` if you know the key"

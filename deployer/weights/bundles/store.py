@@ -17,6 +17,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.bundle import BLOBS, INDEX, SIGNATURE, Content, Loaded, total
 from deployer.values.codec import from_data, parse_json, to_data
+from deployer.weights.bundles.index import PROJECT
 from deployer.weights.bundles.opening import Opened
 from deployer.weights.bundles.reading import Follow, hashed
 
@@ -74,7 +75,7 @@ class Store:
     def folder_of(self, project: str) -> Path | None:
         """Where the index of the newest bundle is that was loaded for a project of this name; None: there is none, or
         there are two with different ids."""
-        found = sorted(self.root.glob(f"projects/{project}@*/{INDEX}")) if project.isascii() else []
+        found = sorted(self.root.glob(f"projects/{project}@*/{INDEX}")) if PROJECT.match(project) else []
         return found[0].parent if len(found) == 1 else None
 
     def take(self, opened: Opened, follow: Follow) -> None:
