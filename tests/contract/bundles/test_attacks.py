@@ -70,6 +70,12 @@ def test_an_archive_that_differs_in_form_is_refused(desk: Desk) -> None:
         assert desk.stored() == [], name
     assert desk.run("apply", "--bundle", "b.tar", "-y", exit=1) == {"bad-bundle"}
     write(Path("b.tar"), made)
+    whole = Path("b.tar").read_bytes()
+    for place in (len(whole) - 1, whole.rindex(b"}") + 10):
+        Path("b.tar").write_bytes(whole[:place] + b"#" + whole[place + 1 :])
+        assert desk.run("bundle", "load", "b.tar", exit=1) == {"bad-bundle"}
+        assert "hides behind" in desk.said
+    Path("b.tar").write_bytes(whole)
     desk.run("bundle", "load", "b.tar")
 
 
