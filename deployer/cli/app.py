@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": "Send every replica a real request and judge the answer.",
     "query": "Ask a service something and print the answer as it comes.",
     "cache": "Show, check, tidy up and fill the hosts' caches of weights.",
+    "bundle": "Carry a whole deployment to hosts without internet.",
     "history": "Show who applied what, from the hosts' journals.",
     "rollback": "Bring back the last revision that worked.",
     "force-unlock": "Take the project's lock away from another apply.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import click
@@ -30,6 +30,7 @@ class Wish:
     plan_file: str | None = None
     former: str | None = None  # the apply to go back to
     reason: str = ""
+    prepared: Callable[[Shared], Shared] = lambda shared: shared  # may be refused, as the apply itself
 
 
 def run_apply(shared: Shared, wish: Wish) -> int:
@@ -38,7 +39,7 @@ def run_apply(shared: Shared, wish: Wish) -> int:
         raise click.UsageError(f"`{wish.verb}` asks before it acts, and there is no terminal to ask on: give `-y`")
     audience: Audience = JsonAudience(shared) if shared.json else TextAudience(shared, steps=wish.steps, verb=wish.verb)
     try:
-        return _apply(shared, wish, audience)
+        return _apply(wish.prepared(shared), wish, audience)
     except DeployerError as error:
         audience.refused(error)
         return error.exit_code

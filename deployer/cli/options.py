@@ -38,8 +38,9 @@ class Shared:
 def shared_options(
     *, hosts: bool, chooses: bool = False, locks: bool = False, resumes: bool = False
 ) -> Callable[[Command], Command]:
-    """`-f -i --var --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and `--target` for
-    those that choose what to change, `--locked` for those that look models up, `--resume` for those that holds meet."""
+    """`-f -i --var --offline --json --no-color -v`, `--ssh-config` for commands that reach hosts, `--limit` and
+    `--target` for those that choose what to change, `--locked` for those that look models up, `--resume` for those that
+    holds meet."""
 
     def decorate(function: Command) -> Command:
         def called(**given: Any) -> int:
@@ -104,6 +105,7 @@ def _shared(given: dict[str, Any]) -> Shared:
         target=given.pop("target", ()),
         locked=given.pop("locked", False),
         resume=given.pop("resume", False),
+        offline=given.pop("offline"),
     )
     console = Console.of(no_colour=given.pop("no_color"))
     return Shared(inputs, console, given.pop("json"), given.pop("verbose"))
@@ -151,6 +153,7 @@ RESUME: tuple[Decorator, ...] = (
     click.option("--resume", is_flag=True, help="Move on what was rolled back: its hold ends."),
 )
 OUTPUT: tuple[Decorator, ...] = (
+    click.option("--offline", is_flag=True, help="Refuse what would leave the given hosts, and say what it was."),
     click.option("--json", "json", is_flag=True, help="Print the result as JSON."),
     click.option("--no-color", "no_color", is_flag=True, help="No colours; NO_COLOR does so too."),
     click.option("-v", "--verbose", is_flag=True, help="Say more, tracebacks of bugs included."),

@@ -8,7 +8,7 @@ from deployer.cli.console import Console
 
 OUTPUTS = (
     "plan", "events", "status", "doctor", "verify", "query", "history", "force-unlock", "estimate", "nim-profiles",
-    "problems",
+    "bundle", "problems",
 )  # fmt: skip
 
 

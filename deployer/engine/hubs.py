@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployer.dataclass import dataclass
 from deployer.engine.secrets import SecretStore
-from deployer.errors import OperationError
+from deployer.errors import Diagnostic, OperationError
 from deployer.planning.choice import NOT_ASKED
 from deployer.spec.language import DeploySpec, Model
 from deployer.values.resolved import Unresolved
@@ -44,9 +44,12 @@ class Hubs:
     store: SecretStore
     environment: Mapping[str, str]
     folder: Path = Path()
+    offline: bool = False  # none is asked
 
     def listing(self, model: Model, locked: Listing | None = None) -> Listing | Unresolved:
         """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
+        if self.offline and (locked is not None or model.scheme != "local"):
+            return self.located(locked) if locked is not None else self._unasked(model)
         try:
             if locked is not None:
                 return with_mirrors(self.located(locked), model, self._accesses(model))
@@ -68,9 +71,18 @@ class Hubs:
 
     def hashed(self, model: Model) -> Listing:
         """What the model's source has, with the SHA-256 of every file. OperationError."""
+        if self.offline:
+            unasked = self._unasked(model)
+            raise OperationError(Diagnostic("offline", unasked.reason, hint=unasked.hint))
         accesses = self._accesses(model)
         listing = list_mirrored(model, accesses, self.folder)
         return with_hashes(listing, accesses.get((listing.origin or listing.source).partition("://")[0]))
+
+    def _unasked(self, model: Model) -> Unresolved:
+        hub = model.scheme
+        place = self._endpoint(hub) if hub in ENDPOINTS else model.source[0]
+        hint = "run `deployer lock` where it can be reached, or bring a bundle from there"
+        return Unresolved(f"`--offline`: {place} would be asked what `{model.source[0]}` has", hint)
 
     def _accesses(self, model: Model) -> dict[str, Access]:
         schemes = {source.partition("://")[0] for source in model.source}

@@ -31,6 +31,7 @@ class Registries:
     store: SecretStore
     environment: Mapping[str, str]
     folder: Path = Path()
+    offline: bool = False  # none is asked
 
     def reader(self, image: str) -> RegistryReader:
         """For this image; close it. OperationError for a secret that is not at hand."""
@@ -43,6 +44,9 @@ class Registries:
 
     def looked_up(self, image: str, archive: str = "") -> ResolvedImage | Unresolved:
         """Why there is no answer is a value."""
+        if self.offline and not archive:
+            what = f"`--offline`: registry `{registry_of(image)}` would be asked for `{image}`"
+            return Unresolved(what, "run `deployer lock` where it can be reached, or bring a bundle from there")
         try:
             return self.archive(archive).image(image) if archive else self.resolve(image)
         except OperationError as error:

@@ -35,16 +35,21 @@ def resolve(
     store: SecretStore,
     environment: Mapping[str, str] | None = None,
     known: Resolved | None = None,
+    *,
+    registries: Registries | None = None,
 ) -> Resolved:
     """Fingerprints of all secrets that a service is given, what is known of the sources of its models without asking
     hubs, and the images of deploy.lock and of archives. What cannot be had is Unresolved, never an error. `known`: what
-    was said before; what hubs and registries said then stands."""
+    was said before; what hubs and registries said then stands. `registries`: where archives are, and whether anybody
+    may be asked."""
     names, models = used_secrets(project.spec), used_models(project.spec)
-    images = resolved_images(project, store, environment or {}, known.images if known is not None else {})
+    said = known.images if known is not None else {}
+    images = resolved_images(project, store, environment or {}, said, registries)
     layers = known.layers if known is not None else {}
     if not names and not models:
         return Resolved(images=images, layers=layers)
-    hubs = Hubs(project.spec, store, environment or {}, Path(project.path).parent)
+    offline = registries is not None and registries.offline
+    hubs = Hubs(project.spec, store, environment or {}, Path(project.path).parent, offline)
     locked = project.lock.listings()
     listings = known.listings if known is not None else {}
     standing = {name: found for name, found in listings.items() if isinstance(found, Listing)}
@@ -72,13 +77,15 @@ def resolve_secrets(project: Project, store: SecretStore) -> Resolved:
 
 
 def ask_hubs(
-    project: Project, store: SecretStore, environment: Mapping[str, str], known: Listings
+    project: Project, store: SecretStore, environment: Mapping[str, str], known: Listings, *, offline: bool = False
 ) -> dict[str, Listing | Unresolved]:
-    """What is known, and what hubs say of all that they can say more of."""
+    """What is known, and what hubs say of all that they can say more of; `offline`: that they would be asked."""
     models, locked = left_open(project, known), project.lock.listings()
+    if offline:
+        models = tuple(model for model in models if not isinstance(known.get(model.reference), Listing))
     if not models:
         return {**known}
-    hubs = Hubs(project.spec, store, environment, Path(project.path).parent)
+    hubs = Hubs(project.spec, store, environment, Path(project.path).parent, offline)
     with ThreadPoolExecutor(min(AT_ONCE, len(models))) as pool:
         said = pool.map(lambda model: hubs.listing(model, locked.get(model.reference)), models)
         return {**known, **dict(zip((model.reference for model in models), said, strict=True))}
@@ -96,7 +103,11 @@ def _is_open(model: Model, known: Listing | Unresolved) -> bool:
 
 
 def resolved_images(
-    project: Project, store: SecretStore, environment: Mapping[str, str], said: Images
+    project: Project,
+    store: SecretStore,
+    environment: Mapping[str, str],
+    said: Images,
+    registries: Registries | None = None,
 ) -> dict[str, ResolvedImage | Unresolved]:
     """Those that stand: as deploy.lock has them, as they lie in archives, and as registries said before."""
     found: dict[str, ResolvedImage | Unresolved] = {**said, **project.lock.images}
@@ -105,9 +116,9 @@ def resolved_images(
         return found
     from deployer.engine.registries import Registries
 
-    registries = Registries(project.spec.registries, store, environment, Path(project.path).parent)
+    asked = registries or Registries(project.spec.registries, store, environment, Path(project.path).parent)
     for image, archive in sorted(archives.items()):
-        found[image] = _in_archive(registries, image, archive, project.lock.images.get(image))
+        found[image] = _in_archive(asked, image, archive, project.lock.images.get(image))
     return found
 
 

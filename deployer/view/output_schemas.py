@@ -23,6 +23,7 @@ def output_schema(name: str) -> Schema:
     failure)."""
     known = {"plan": PLAN, "status": STATUS, "doctor": DOCTOR, "verify": VERIFY, "query": QUERY}
     known |= {"history": HISTORY, "force-unlock": UNLOCKED, "estimate": ESTIMATE, "nim-profiles": NIM_PROFILES}
+    known |= {"bundle": BUNDLE}
     found = (known | {"events": EVENT, "problems": PROBLEMS})[name]
     return {"$schema": DIALECT, "title": f"deployer {name}", **found}
 
@@ -278,4 +279,33 @@ HISTORY = _object(
 UNLOCKED = _object(format_version=FORMAT, project=TEXT, unlocked=_list(_object(host=TEXT, holder=TEXT, since=TEXT)))
 EVENT = _object(
     time={"type": "string", "format": "date-time"}, event=_one_of(*EVENTS), step=MAYBE_TEXT, host=MAYBE_TEXT
+)
+CONTENT = _object(path=TEXT, size=COUNT, sha256=TEXT)
+BUNDLE = _object(
+    format_version=FORMAT,
+    project=TEXT,
+    id=MAYBE_TEXT,
+    sequence=COUNT,
+    made=TEXT,
+    by=TEXT,
+    deployer=TEXT,
+    signature=_object(trust=_one_of("trusted", "unknown", "unsigned"), name=MAYBE_TEXT, key=MAYBE_TEXT),
+    checked={"type": "boolean"},
+    size=COUNT,
+    files=_list(CONTENT),
+    parent={"oneOf": [{"type": "null"}, _object(sequence=COUNT, digest=TEXT)]},
+    needs=_list(CONTENT),
+    inside=_list(CONTENT),
+    models=_list(
+        _object(
+            source=TEXT,
+            revision=TEXT,
+            commit=TEXT,
+            files=_list(_object(path=TEXT, size=COUNT, sha256=TEXT, here={"type": "boolean"})),
+        )
+    ),
+    images=_list(
+        _object(reference=TEXT, digest=MAYBE_TEXT, platforms=_list(TEXT), size=COUNT, here={"type": "boolean"})
+    ),
+    texts=_list(TEXT),
 )

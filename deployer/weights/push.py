@@ -10,7 +10,7 @@ import tarfile
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -141,10 +141,17 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
 
 def _pieces(file: WeightFile, first: int, url: str, token: Secret | None) -> Generator[bytes, None, None]:
     """The content from byte `first` on, in chunks. OSError or HTTPException where its source breaks off."""
-    if file.url.startswith("/"):
-        with Path(file.url).open("rb") as content:
+    with opened_at(first, url, token) as read:
+        yield from _chunks(read, file.size - first)
+
+
+@contextmanager
+def opened_at(first: int, url: str, token: Secret | None) -> Iterator[Callable[[int], bytes]]:
+    """Reads a file of the controller's disk, or what a server has, from byte `first` on. OSError or HTTPException."""
+    if url.startswith("/"):
+        with Path(url).open("rb") as content:
             content.seek(first)
-            yield from _chunks(content.read, file.size - first)
+            yield content.read
         return
     headers = {"Range": f"bytes={first}-"} if first else {}
     headers |= {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
@@ -152,7 +159,7 @@ def _pieces(file: WeightFile, first: int, url: str, token: Secret | None) -> Gen
     with opener().open(request, timeout=TIMEOUT) as response:
         if first and response.status != 206:
             _skip(response.read, first)
-        yield from _chunks(response.read, file.size - first)
+        yield response.read
 
 
 def _skip(read: Callable[[int], bytes], count: int) -> None:

@@ -13,6 +13,7 @@ from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, HostError, OperationError, warning
 from deployer.planning.cached import cache_of
 from deployer.planning.caches import Needed, judge_cache, judge_copies, removals
+from deployer.planning.offline import refused
 from deployer.planning.presence import hosts_to_ask
 from deployer.planning.presynced import places_asked
 from deployer.values.cache import CachedModel, Checked, CheckedCopy, HostCache, KeptCopy, Removal
@@ -64,6 +65,8 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
     """Every file of every manifest is read; what is wrong is fetched anew. Host by host at once, on each in order."""
     by_host = {cache.host: cache for cache in found if cache.models}
     hubs = Hubs(session.project.spec, session.secrets, session.inputs.environment)
+    if session.inputs.offline:
+        _refuse_repairs(by_host.values())
 
     def work(transport: Transport) -> list[Checked]:
         cache = by_host[transport.name]
@@ -99,6 +102,14 @@ def _watch_copy(kept: KeptCopy, orders: Orders) -> Watch:
     return Watch(kept.copy.folder, kept.host, f"check {kept.source} in {kept.copy.folder}", orders.report)
 
 
+def _refuse_repairs(found: Iterable[HostCache]) -> None:
+    """What is wrong would be fetched anew: OperationError where that is not from the controller's own disk."""
+    sources = sorted({m.kept.manifest.source for cache in found for m in cache.models})
+    outside = [source for source in sources if not source.startswith("local://")]
+    if outside:
+        raise OperationError(refused(f"what is wrong of `{outside[0]}` would be fetched anew from there"))
+
+
 def _watch(model: CachedModel, orders: Orders) -> Watch:
     what = f"check {model.kept.manifest.source} at {model.kept.manifest.commit[:12]}"
     return Watch(model.kept.id, model.host, what, orders.report)
@@ -108,7 +119,8 @@ def to_remove(session: Session, found: Iterable[HostCache], budget: int | None) 
     """What no container of any project uses and no model of this spec means today."""
     from deployer.engine.resolve import ask_hubs
 
-    listings = ask_hubs(session.project, session.secrets, session.inputs.environment, {})
+    inputs = session.inputs
+    listings = ask_hubs(session.project, session.secrets, inputs.environment, {}, offline=inputs.offline)
     needed = Needed.of(session.project.spec, listings)
     return tuple(removal for cache in found for removal in removals(cache, needed, budget))
 

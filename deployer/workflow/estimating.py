@@ -12,7 +12,7 @@ from deployer.catalog.gpus import GpuModel, find_gpu, near_gpus
 from deployer.dataclass import dataclass
 from deployer.engine.model_files import FolderFiles
 from deployer.engine.model_reading import CONFIG, read_model
-from deployer.errors import DeployerError, Diagnostic, Severity
+from deployer.errors import DeployerError, Diagnostic, OperationError, Severity
 from deployer.planning.category import category_of_architecture
 from deployer.planning.estimate import smallest_group
 from deployer.planning.estimate_choices import usual_choices
@@ -39,12 +39,18 @@ class Asked:
     tensor_parallel: int | None = None
     pipeline_parallel: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    offline: bool = False
 
 
 def estimate_asked(asked: Asked) -> Estimate:
     """DeployerError where the command line names what is not there, or files are not what their names say."""
     gpu = gpu_of(asked.gpu) if asked.gpu is not None else None
     named = _backend_of(asked.backend) if asked.backend is not None else None
+    if asked.offline and asked.model.startswith(HUB):
+        from deployer.planning.offline import refused
+
+        hint = "name a folder, or a config.json"
+        raise OperationError(refused(f"the Hub would be asked about `{asked.model}`", hint))
     model = read_named(asked.model, asked.environment)
     backend = named or default_backend(model)
     card = Card.of(gpu) if gpu is not None else None

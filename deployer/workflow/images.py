@@ -23,8 +23,21 @@ def registries_of(session: Session) -> Registries:
     from deployer.engine.registries import Registries
 
     project = session.project
-    folder = Path(project.path).parent
-    return Registries(project.spec.registries, session.secrets, session.inputs.environment, folder)
+    folder, inputs = Path(project.path).parent, session.inputs
+    usual = Registries(project.spec.registries, session.secrets, inputs.environment, folder, inputs.offline)
+    if inputs.bundle is None:
+        return usual
+    from deployer.engine.bundle_images import BundledRegistries
+
+    return BundledRegistries.instead_of(usual, inputs.bundle)
+
+
+def resolved_of(session: Session, said: Resolved | None) -> Resolved:
+    """What lies outside spec and hosts. `said`: before, and stands."""
+    from deployer.engine.resolve import resolve
+
+    registries = registries_of(session) if session.inputs.offline else None
+    return resolve(session.project, session.secrets, session.inputs.environment, said, registries=registries)
 
 
 def looked_up(session: Session, found: Plan, resolved: Resolved) -> Resolved:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deployer.spec.project import Project
     from deployer.values.facts import ObservedState
     from deployer.values.plan import Plan
+    from deployer.weights.bundles.using import InUse
 
 PREFIX = "DEPLOYER_VAR_"
 MOST_READ = 4 << 20  # bytes
@@ -34,6 +35,8 @@ class Inputs:
     target: tuple[str, ...] = ()  # services
     locked: bool = False  # refuse what deploy.lock does not hold
     resume: bool = False  # what was rolled back moves on
+    offline: bool = False  # refuse what would leave the given hosts
+    bundle: InUse | None = None  # that brings weights and images
 
 
 def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
@@ -48,7 +51,7 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
         user_home=inputs.environment.get("HOME", "~"),
         confined=confined,
     )
-    reading = read or (read_inside if confined else read_file)
+    reading = _of_bundle(inputs) or read or (read_inside if confined else read_file)
     project = load_files(inputs.files, reading, options)
     from deployer.workflow.locking import read_lock, refuse_unlocked
 
@@ -56,6 +59,15 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
     if inputs.locked:
         refuse_unlocked(project, inputs.files[0])
     return project
+
+
+def _of_bundle(inputs: Inputs) -> Callable[[str], bytes] | None:
+    """Reads the spec that a bundle brings; None where there is none, or the one at hand counts."""
+    if inputs.bundle is None or not inputs.bundle.brings_spec:
+        return None
+    theirs = inputs.bundle.bundle.spec.inventories
+    given = {path: f"{Path(path).parent}/" for path in inputs.inventories if path not in theirs}
+    return inputs.bundle.reader(inputs.environment.get("HOME", "~"), read_file, given)
 
 
 def read_file(path: str) -> bytes:

@@ -100,7 +100,8 @@ def _locked_models(session: Session, models: dict[str, Model], upgrade: tuple[st
     from deployer.engine.hubs import Hubs
 
     project, entries = session.project, {}
-    hubs = Hubs(project.spec, session.secrets, session.inputs.environment)
+    inputs = session.inputs
+    hubs = Hubs(project.spec, session.secrets, inputs.environment, offline=inputs.offline)
     for name, model in models.items():
         old = project.lock.models.get(name)
         if old is not None and old.reference == model.reference and name not in upgrade:

@@ -62,7 +62,7 @@ class Session:
         self.project, self.fleet, self.secrets = project, fleet, secrets
         self.report = report
         self.inputs, self.sources = Inputs(), Sources()
-        self._said: Resolved | None = None
+        self.said: Resolved | None = None  # by hubs and registries, or a bundle
         self.only: frozenset[ReplicaKey] | None = None  # replicas that are changed; None: all
         self.stuck: frozenset[tuple[str, str]] = frozenset()  # starts of containers that run and serve nobody
 
@@ -78,6 +78,10 @@ class Session:
         fleet = Fleet(project.spec.hosts, ConnectOptions(ssh_config=inputs.ssh_config))
         session = cls(project, fleet, SecretStore.of(project, inputs.environment), report)
         session.inputs, session.sources = inputs, sources
+        if inputs.bundle is not None:
+            from deployer.workflow.bundles import take_up
+
+            take_up(session, inputs.bundle)
         return session
 
     def carried(self, planned: Planned) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class Session:
         from deployer.workflow.locking import refuse_unlocked_images
 
         prepare(self.project.spec)
-        said = then.resolved if then is not None else self._said
+        said = then.resolved if then is not None else self.said
         resolved = self._resolved(said, destroy=destroy, back=back is not None)
         observed = looking.result()
         if then is not None:
@@ -189,13 +193,13 @@ class Session:
         )
         if asks_hubs:
             planned = self._with_answers(planned, chosen)
-        self._said = planned.resolved
+        self.said = planned.resolved
         refuse_unlocked_images(self, planned.plan)
         if planned.plan.questions:
             resolved = replace(planned.resolved, setup=self._ask_setup(planned.plan))
             found = plan(self.project, observed, resolved, chosen, resume=resume)
             planned = replace(planned, resolved=resolved, plan=found)
-        return planned
+        return replace(planned, plan=self._confined(planned)) if self.inputs.offline else planned
 
     def _with_answers(self, first: Planned, chosen: Selection) -> Planned:
         """Where something is to be done, the plan with what hubs and registries say."""
@@ -207,7 +211,8 @@ class Session:
         found, resolved, observed = first.plan, first.resolved, first.observed
         if (found.steps or found.has_errors) and left_open(self.project, resolved.listings):
             with speaking(self.report, lambda seconds: f"still asking hubs for models ({seconds:.0f} s)"):
-                listings = ask_hubs(self.project, self.secrets, self.inputs.environment, resolved.listings)
+                given = self.project, self.secrets, self.inputs.environment, resolved.listings
+                listings = ask_hubs(*given, offline=self.inputs.offline)
             resolved = replace(resolved, listings=with_found(self.project, listings, observed.reachable))
             found = plan(self.project, observed, resolved, chosen, resume=self.inputs.resume)
         asked = looked_up(self, found, resolved)
@@ -216,14 +221,15 @@ class Session:
         return replace(first, resolved=resolved, plan=found)
 
     def _resolved(self, said: Resolved | None, *, destroy: bool, back: bool) -> Resolved:
-        from deployer.engine.resolve import resolve, resolve_secrets
+        from deployer.engine.resolve import resolve_secrets
         from deployer.values.resolved import Resolved
+        from deployer.workflow.images import resolved_of
 
         if destroy:
             return Resolved()
         if back:
             return resolve_secrets(self.project, self.secrets)
-        return resolve(self.project, self.secrets, self.inputs.environment, said)
+        return resolved_of(self, said)
 
     def plan_rollback(self, apply: str | None) -> Planned:
         """Chooses where each replica goes back to, and plans that."""
@@ -233,6 +239,19 @@ class Session:
         chosen = selection_of(self.project.spec, self.inputs.limit, self.inputs.target)
         observed = self.observe()
         return self.plan(back=choose_former(self.project, observed, chosen, apply), known=observed)
+
+    def _confined(self, planned: Planned) -> Plan:
+        """With an error for whatever would leave the hosts though it must not, or is not in the bundle at hand."""
+        from deployer.planning.bundled import AtHand, lacking
+        from deployer.planning.offline import outward
+
+        used, found = self.inputs.bundle, planned.plan
+        problems: list[Diagnostic] = []
+        if used is not None:
+            at_hand = AtHand(used.bundle, lambda sha256: used.find(sha256) is not None)
+            problems += lacking(found, planned.observed, planned.resolved.layers, at_hand)
+        problems += outward(found, self.project.spec, is_brought=used is not None)
+        return replace(found, problems=(*found.problems, *problems))
 
     def _ask_setup(self, found: Plan) -> Mapping[str, Mapping[str, bool]]:
         from deployer.engine.context import ApplyContext

@@ -33,6 +33,7 @@ defaults:
     options: {{context_length: 256, max_concurrency: 1}}
     placement: {{gpus: none}}
 """
+OF_NO_HOST = ("validate", "render", "schema", "lock", "bundle")  # they take no --ssh-config
 IMAGES = (LLAMA, STAND_IN, LABELLED, BUSYBOX)
 
 
@@ -82,7 +83,7 @@ class Project:
         self.write_whole(text.replace(old, new))
 
     def argv(self, *arguments: str) -> list[str]:
-        if any(a.startswith("--ssh-config") for a in arguments) or arguments[0] in ("validate", "render", "schema"):
+        if any(a.startswith("--ssh-config") for a in arguments) or arguments[0] in OF_NO_HOST:
             return [sys.executable, "-m", "deployer", *arguments]
         words = 2 if arguments[0] == "cache" else 1
         config = str(self.ssh_config or self.lab.ssh_config)
