@@ -41,7 +41,7 @@ class Search:
         if len(items) <= known:
             return None
         self._best, self._most = {}, len(items)
-        self._listed = {c.name: frozenset(entries_of(c, key.index)) for c, key in items}
+        self._listed = {str(key): frozenset(entries_of(choice, key.index)) for choice, key in items}
         self._extend(items, {}, known)
         return self._best or None
 

@@ -33,12 +33,14 @@ def taking_over(handover: Handover, takeovers: Takeovers) -> Handover:
 
 
 def beside(handover: Handover) -> tuple[str, ...]:
-    """Ids of the strangers that its GPUs are shared with, and that it does not take over from: monitoring, mostly."""
+    """Ids of the strangers that are on its GPUs, and that it does not take over from: monitoring, mostly. Those that
+    say how much they take of a GPU it shares are counted when it starts."""
     new = handover.new
     if new is None or not new.placed.gpus:
         return ()
     taken = {made.container.id for made in (*handover.taken, *handover.owed)}
-    return tuple(c.id for c in strangers_on(new.placed.facts, new.placed.gpus) if c.id not in taken)
+    others = strangers_on(new.placed.facts, new.placed.gpus)
+    return tuple(c.id for c in others if c.id not in taken and (c.gpu_share is None or new.placed.share is None))
 
 
 def shared_gpus(handovers: Iterable[Handover]) -> list[Diagnostic]:
@@ -52,7 +54,7 @@ def shared_gpus(handovers: Iterable[Handover]) -> list[Diagnostic]:
         for h in handovers
         if h.change.action not in (Action.KEEP, Action.REMOVE, Action.STOP) and h.new is not None
         for c in strangers_on(h.new.placed.facts, h.new.placed.gpus)
-        if c.id in beside(h) and (c.gpu_share is None or h.new.placed.share is None)
+        if c.id in beside(h)
     ]
 
 

@@ -34,6 +34,18 @@ def test_replicas_must_get_gpus_of_their_own(lab: Lab, project: Project) -> None
     project.must_be_settled()
 
 
+def test_replicas_that_share_must_be_on_one_gpu_and_never_more_than_it_has_room_for(lab: Lab, project: Project) -> None:
+    wish = (
+        "chat: {model: tiny, replicas: REPLICAS, options: {gpu_memory: 20g}, placement: {gpus: [lab1:0], share: true}}"
+    )
+    project.write(wish.replace("REPLICAS", "2"), hosts="{lab1: {}}")
+    project.apply()
+    assert devices(lab, "lab1") == [[lab.gpu_uuids("lab1")[0]]] * 2
+    project.must_be_settled()
+    project.write(wish.replace("REPLICAS", "9"), hosts="{lab1: {}}")
+    must_name(project.run("apply", "-y", exit=1), "chat-8", "lab1", "are left where 20.0 are needed")
+
+
 def test_one_replica_too_many_must_be_refused_with_the_reason_per_host(lab: Lab, project: Project) -> None:
     project.write("chat: {model: tiny, replicas: 3, placement: {gpus: 1}}", hosts="{lab1: {}}")
     failed = project.run("apply", "-y", exit=1)

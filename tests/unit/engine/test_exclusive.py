@@ -44,11 +44,13 @@ def perform(host: FakeHost, project: str, operation: Operation, *, is_locked: bo
     return Performer(context, {"here": host})("here", operation, Watch("s", "here", "x", lambda event: None))
 
 
-def created(host: FakeHost, project: str, gpu: str) -> str:
-    """The name of a container of a project, with a GPU."""
+def created(host: FakeHost, project: str, gpu: str, share: int | None = None) -> str:
+    """The name of a container of a project, with a GPU, or that many GiB of it."""
     spec, name = ContainerSpec(IMAGE, gpus=(gpu,)), f"{project}_chat_0_{REVISION}"
     labels = labels_for(ReplicaKey("chat", 0), REVISION) | {"deployer.project": project}
     labels["deployer.spec"] = canonical_json(to_data(spec))
+    if share is not None:
+        labels["deployer.decisions"] = canonical_json({"gpu_share": share << 30})
     perform(host, project, CreateContainer(name, spec, labels))
     return name
 
@@ -144,3 +146,28 @@ def test_what_shares_the_gpu_by_plan_and_what_returns_to_it_are_no_reason(host: 
     assert perform(host, "b", StartContainer(second, None, "no", beside=(shared,))) == ""
     host.docker().stop(second, timeout=0)
     assert perform(host, "b", StartContainer(second, None, "no", returns=True)) == ""
+
+
+def test_those_that_share_start_as_long_as_there_is_room(host: FakeHost) -> None:
+    first, second, third = (created(host, project, "GPU-aaaa", share=30) for project in ("a", "b", "c"))
+    alone = created(host, "d", "GPU-aaaa")
+    assert [start(host, "a", first), start(host, "b", second)] == ["started", "started"]
+    assert start(host, "c", third) == "gpu-taken", "90 of 80 GiB"
+    assert start(host, "d", alone) == "gpu-taken"
+    host.docker().stop(first, timeout=0)
+    assert start(host, "c", third) == "started"
+    assert running(host) == [second, third]
+
+
+def test_beside_one_that_does_not_say_how_much_it_takes_nobody_shares(host: FakeHost) -> None:
+    alone, sharing = created(host, "a", "GPU-aaaa"), created(host, "b", "GPU-aaaa", share=10)
+    assert start(host, "a", alone) == "started"
+    assert start(host, "b", sharing) == "gpu-taken"
+
+
+@pytest.mark.parametrize("said", ["lots", -1, 0, True, 1 << 60, None])
+def test_a_share_that_is_none_is_not_believed(host: FakeHost, said: object) -> None:
+    names = {project: created(host, project, "GPU-aaaa", share=10) for project in ("a", "b")}
+    for container in host.engine_state.containers.values():
+        container.body["Labels"]["deployer.decisions"] = canonical_json({"gpu_share": said})
+    assert [start(host, project, name) for project, name in names.items()] == ["started", "gpu-taken"]
