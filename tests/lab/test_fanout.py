@@ -120,7 +120,7 @@ def test_a_middle_host_that_dies_must_be_passed_over(lab: Lab, project: Project,
     lab.fault("heal", "lab2")
     project.run("cache", "pull")  # or what still ran there, cut off, has brought it
     must_have_it(lab, *HOSTS)
-    must_be_gone(lab, *HOSTS)
+    must_be_gone(lab, "lab1", "lab3")  # that of a host that was cut off ends by itself, after ten idle minutes
 
 
 @pytest.mark.heavy
