@@ -42,7 +42,7 @@ def test_a_crash_loop_starts_anew(bench: Bench) -> None:
     name = bench.created(ContainerSpec(IMAGE, env={"MODE": "exit"}))
     bench.docker.update_container(name, restart_policy={"Name": "always"})
     bench.docker.start(name)
-    eventually(lambda: bench.state(name)["RestartCount"] >= 2 and bench.status(name) == "restarting")
+    eventually(lambda: bench.state(name)["RestartCount"] >= 4 and bench.status(name) == "restarting")
     bench.perform(StartContainer(name, bench.state(name)["Id"], "no"))
     assert bench.state(name)["RestartCount"] == 0
 
