@@ -69,6 +69,7 @@ SCENARIOS = tuple(
             seed,
         ),
         case({"api": HERE, "chat": HERE}, {"chat": HERE}, seed),
+        case({"api": service(placement={"gpus": 1})}, {"api": service(placement={"gpus": 3})}, seed, h1=1),
         case({"api": service(placement={"gpus": 2})}, {"docs": service(placement={"gpus": 2})}, seed, h1=2),
         case(
             {"api": on_gpus("h1:0", rollout=RECREATE), "chat": on_gpus("h1:1", rollout=RECREATE)},
