@@ -42,7 +42,7 @@ def command(
     once. Either way the next apply carries on.
     """
     if bundle is not None and plan_file is not None:
-        raise UsageError(Diagnostic("usage", "give a saved plan or `--bundle`, not both"))
+        raise UsageError(Diagnostic("usage", "a saved plan and `--bundle` exclude each other", hint="leave one out"))
     wish = Wish(yes=yes, lock_wait=lock_wait, allow_remove=allow_remove, steps=steps, plan_file=plan_file)
     if bundle is not None:
         wish = replace(wish, prepared=lambda known: with_bundle(known, bundle, given))

@@ -52,7 +52,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
         planned = _planned(session, wish)
         plan = planned.plan
         audience.show(plan)
-        refuse_held(plan.holds)
+        refuse_held(plan.holds, session.project)
         if plan.has_errors or plan.is_empty:
             problems = tuple(p for p in plan.problems if p.severity is Severity.ERROR)
             left = () if plan.has_errors else session.settle(planned)

@@ -44,10 +44,10 @@ def create(shared: Shared, output: str, facts: str | None, split: str | None, **
     from deployer.workflow import bundling
 
     if form["key"] is not None and form["unsigned"]:
-        raise UsageError(Diagnostic("usage", "give `--key` or `--unsigned`, not both"))
+        raise UsageError(Diagnostic("usage", "`--key` and `--unsigned` exclude each other", hint="leave one out"))
     target = Target(Path(output.rstrip("/") or "/"), _size(split))
     if target.split is not None and not target.is_tar:
-        raise UsageError(Diagnostic("usage", "`--split` makes parts of a tar: end `--output` in `.tar`"))
+        raise UsageError(Diagnostic("usage", "`--split` makes parts of a tar", hint="write `-o NAME.tar`"))
     making = bundling.Making(target, read_bytes(facts) if facts is not None else None, **form)  # type: ignore[arg-type]
     with PlainReporter(shared.console.progress) as reporter:
         made = bundling.create(shared.inputs, making, reporter.emit)
@@ -112,7 +112,8 @@ def _size(text: str | None) -> int | None:
     try:
         size = None if text is None else parse_size(text)
     except ValueError as error:
-        raise UsageError(Diagnostic("usage", f"`--split`: {error}")) from None
+        raise UsageError(Diagnostic("usage", f"`--split`: {error}", hint="write it as `4g`")) from None
     if size is not None and size < LEAST_PART:
-        raise UsageError(Diagnostic("usage", f"`--split`: parts have at least {LEAST_PART >> 20}m"))
+        least = f"{LEAST_PART >> 20}m"
+        raise UsageError(Diagnostic("usage", f"`--split`: parts have at least {least}", hint=f"give {least} or more"))
     return size

@@ -133,4 +133,4 @@ def _size(text: str | None) -> int | None:
     try:
         return None if text is None else parse_size(text)
     except ValueError as error:
-        raise UsageError(Diagnostic("usage", f"`--budget`: {error}")) from None
+        raise UsageError(Diagnostic("usage", f"`--budget`: {error}", hint="write it as `40g`")) from None

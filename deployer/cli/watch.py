@@ -83,6 +83,6 @@ def _install(shared: Shared, interval: float) -> int:
     click.echo(f"{written.path} is written. It starts with:", err=True)
     for line in written.commands:
         click.echo(line)
-    click.echo(f"Secrets from the environment belong into {written.secrets} (mode 0600).", err=True)
+    click.echo(f"Secrets and HTTPS_PROXY from the environment belong into {written.secrets} (mode 0600).", err=True)
     sys.stderr.flush()
     return 0

@@ -15,6 +15,7 @@ from deployer.engine.task import discard, remove_leftover, task_labels
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
 
+BUSY = "see what the host is busy with, then run it again"
 LOOK_EVERY = 0.5
 LOG_LINES, LOG_TIMEOUT = 20_000, 20.0
 
@@ -65,4 +66,4 @@ def _await_end(site: Site, id_: str, run: ShortRun) -> None:
         if now is None or now.status in ("exited", "dead"):
             return
         site.watch.pause(LOOK_EVERY)
-    raise failed(run.code, f"`{run.command}` is not done after {run.patience:g} s", None, (), site.host)
+    raise failed(run.code, f"`{run.command}` is not done after {run.patience:g} s", BUSY, (), site.host)

@@ -12,6 +12,7 @@ from typing import Any
 from deployer.dataclass import dataclass
 from deployer.values.codec import parse_json
 from deployer.values.image_content import Blob, ImageContent
+from deployer.values.images import parse_image
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -152,6 +153,13 @@ def render_manifest(content: ImageContent) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
+def _tag_of(name: str) -> str:
+    try:
+        return parse_image(name).tag or name
+    except ValueError:
+        return name
+
+
 def render_index(manifests: Mapping[str, Sequence[tuple[Blob, str]]]) -> bytes:
     """`index.json` of an OCI layout: by image name its manifests with their platforms."""
     body = {
@@ -163,7 +171,7 @@ def render_index(manifests: Mapping[str, Sequence[tuple[Blob, str]]]) -> bytes:
                 "platform": dict(zip(("os", "architecture"), platform.split("/"), strict=True)),
                 "annotations": {
                     "io.containerd.image.name": name,
-                    "org.opencontainers.image.ref.name": name.rpartition(":")[2] if ":" in name else name,
+                    "org.opencontainers.image.ref.name": _tag_of(name),
                 },
             }
             for name, blobs in sorted(manifests.items())

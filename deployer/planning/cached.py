@@ -52,7 +52,9 @@ class CachedModels:
         if fresh is not None:
             return fresh
         why = manifest.reason if isinstance(manifest, Unresolved) else "no hub said so, and there is no copy here"
-        return Diagnostic("weights-unresolved", f"the files of `{model.source[0]}` are not known: {why}")
+        hint = manifest.hint if isinstance(manifest, Unresolved) else None
+        message = f"the files of `{model.source[0]}` are not known: {why}"
+        return Diagnostic("weights-unresolved", message, hint=hint or "plan where the hub can be reached")
 
     def _fresh(self, manifest: Manifest, host: Host, inputs: str) -> ModelFacts:
         key = (id(manifest), host.cache_dir)  # a choice keeps its manifests as long as places are looked for

@@ -106,7 +106,7 @@ def _wanted(replica: DesiredReplica) -> Iterator[Diagnostic]:
         return
     name = f"{backend.title} {'.'.join(map(str, release))}"
     driver, docker = parse_version(facts.gpu.driver), parse_version(facts.docker.version)
-    is_tagged = cuda_of_tag(replica.container.image.rpartition(":")[2]) is not None  # `_cuda` knows better then
+    is_tagged = cuda_of_tag(_tag(replica)) is not None  # `_cuda` knows better then
     if driver is not None and replica.placed.gpus and not is_tagged and not _is_enough(driver, rule, replica):
         message = (
             f"{name} wants driver {_dotted(rule.driver)} or newer, and host `{replica.host}` has {facts.gpu.driver}"
@@ -117,12 +117,15 @@ def _wanted(replica: DesiredReplica) -> Iterator[Diagnostic]:
         yield warning("docker-too-old", message + facts.docker.version, hint="update Docker")
 
 
-def _release(replica: DesiredReplica) -> tuple[int, ...] | None:
+def _tag(replica: DesiredReplica) -> str:
     try:
-        tag = parse_image(replica.container.image).tag
+        return parse_image(replica.container.image).tag or ""
     except ValueError:
-        tag = None
-    return parse_version(tag) or parse_version(replica.choice.service.version)
+        return ""
+
+
+def _release(replica: DesiredReplica) -> tuple[int, ...] | None:
+    return parse_version(_tag(replica)) or parse_version(replica.choice.service.version)
 
 
 def _is_enough(driver: tuple[int, ...], rule: Wanted, replica: DesiredReplica) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deployer.errors import Diagnostic, RefusedError, Where, warning
+from deployer.errors import Diagnostic, RefusedError, warning
 from deployer.planning.decisions import Written
 from deployer.planning.dropped import latest_record
 from deployer.spec.project import Project
@@ -30,9 +30,9 @@ def hold_warnings(project: Project, holds: Iterable[Hold]) -> list[Diagnostic]:
     return [warning("held", said_of(hold), project.where("services", hold.service), HINT) for hold in holds]
 
 
-def refuse_held(holds: Iterable[Hold], where: Mapping[str, Where | None] | None = None) -> None:
+def refuse_held(holds: Iterable[Hold], project: Project) -> None:
     """RefusedError where there is one."""
-    found = [Diagnostic("held", said_of(h), (where or {}).get(h.service), hint=HINT) for h in holds]
+    found = [Diagnostic("held", said_of(h), project.where("services", h.service), hint=HINT) for h in holds]
     if found:
         raise RefusedError(found)
 

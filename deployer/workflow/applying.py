@@ -40,7 +40,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         again = session.plan(destroy=planned.destroy, back=planned.back, then=planned)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again)
-        refuse_held(again.plan.holds)
+        refuse_held(again.plan.holds, session.project)
         refuse_moved(planned.plan, again.plan)
         closing = Closing(session, planned, again.plan, holder, leases)
         try:

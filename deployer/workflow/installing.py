@@ -11,7 +11,10 @@ from deployer.errors import DeployerError, Diagnostic
 from deployer.formats.systemd import MARK, unit_text
 from deployer.workflow.inputs import Inputs
 
-PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK", "HF_ENDPOINT", "HF_HOME")  # no secret is among them
+PASSED_ON = (
+    "PATH", "HOME", "SSH_AUTH_SOCK", "HF_ENDPOINT", "HF_HOME", "MODELSCOPE_ENDPOINT", "DOCKER_CONFIG", "SSL_CERT_FILE",
+    "NO_PROXY", "XDG_CACHE_HOME",
+)  # fmt: skip # no secret is among them: an HTTPS_PROXY may have a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def command_of(inputs: Inputs, interval: float) -> list[str]:
         words += [word for name in names for word in (flag, name)]
     words += [word for name, value in sorted(inputs.variables.items()) for word in ("--var", f"{name}={value}")]
     words += ["--ssh-config", str(Path(inputs.ssh_config).absolute())] if inputs.ssh_config else []
-    return [*words, *(["--locked"] if inputs.locked else [])]
+    return [*words, *(["--locked"] if inputs.locked else []), *(["--offline"] if inputs.offline else [])]
 
 
 def _write(path: Path, text: str) -> None:
@@ -60,7 +63,11 @@ def _write(path: Path, text: str) -> None:
             hint = "move it away, or install by hand"
             raise DeployerError(Diagnostic("not-ours", f"`{path}` is there and not deployer's", hint=hint))
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(text, "utf-8")
+        new.unlink(missing_ok=True)  # or a link that somebody left there is followed
+        with new.open("x", encoding="utf-8") as file:
+            file.write(text)
         new.replace(path)
     except OSError as error:
-        raise DeployerError(Diagnostic("cannot-write", f"`{path}` cannot be written: {error.strerror}")) from None
+        hint = "make its folder writable, or run as the user it is for"
+        what = f"`{path}` cannot be written: {error.strerror}"
+        raise DeployerError(Diagnostic("cannot-write", what, hint=hint)) from None
