@@ -183,7 +183,7 @@ def test_its_host_notes_that_a_container_answered(bench: Bench) -> None:
 
 def test_a_note_that_cannot_be_written_costs_nothing(bench: Bench) -> None:
     name = bench.running()
-    (bench.directory / "state").write_text("in the way")
+    (bench.directory / "state" / PROJECT / "answered").mkdir(parents=True)  # in the way
     assert bench.perform(UpdateContainer(name, None, "always")) == ""
     assert bench.policy(name) == "always"
     assert [event for event in bench.events if isinstance(event, Note) and "could not be noted" in event.what]
