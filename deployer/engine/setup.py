@@ -28,7 +28,7 @@ from deployer.values.plan import EnsureSetup, SetupQuestion
 from deployer.values.setup import ExecCall, HttpCall
 
 CHECK_TIMEOUT = 15.0
-NOT_RUNNING = 409  # what Docker answers where the container does not run
+NOT_RUNNING = (404, 409)  # what Docker answers where the container does not run (any more)
 LOOK_EVERY, SAY_EVERY = 0.5, 10.0
 
 
@@ -117,7 +117,7 @@ class Doing:
                 id_ = docker.exec_create(self.before.id, list(call.argv), stdout=False, stderr=False)["Id"]
                 docker.exec_start(id_, detach=True)
         except Refusal as refusal:
-            if refusal.status == NOT_RUNNING:
+            if refusal.status in NOT_RUNNING:
                 raise _failed(self.operation, site, "cannot be done: its container ended") from None
             raise site.refused(refusal, "run a program in", name) from None
         code = self._exit_code(id_)

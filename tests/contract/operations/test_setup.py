@@ -180,5 +180,5 @@ def test_a_program_whose_container_ends(bench: Bench) -> None:
     operation = bench.setting_up(name, prepare(0, 30, "ready"))
     threading.Timer(0.5, lambda: bench.docker.stop(name, timeout=0)).start()
     found = bench.failure(operation)
-    assert found.code == "setup-failed"
+    assert found.code == "setup-failed", found
     eventually(lambda: bench.status(name) == "exited")
