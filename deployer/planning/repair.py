@@ -127,7 +127,7 @@ class Known:
 
     def recorded(self, apply: str | None) -> None:
         """`apply`: as of `recorded_apply`."""
-        if apply is None or apply in self._applies:
+        if apply is None or apply in self._applies or not (apply or self._applies):
             return
         self.replicas.clear()
         self._applies = {*self._applies, apply} if apply else set()

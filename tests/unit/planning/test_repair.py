@@ -174,6 +174,9 @@ def test_after_a_destroy_nothing_is_known() -> None:
     known.replicas.add(KEY)
     known.recorded("")
     assert known.replicas == set()
+    known.replicas.add(KEY)
+    known.recorded("")
+    assert known.replicas == {KEY}, "there was no record to miss"
 
 
 def test_a_record_is_missed_only_if_all_hosts_were_asked(scene: Scene) -> None:
