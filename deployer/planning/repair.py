@@ -123,18 +123,20 @@ class Known:
 
     def __init__(self) -> None:
         self.replicas: set[ReplicaKey] = set()
-        self._applies: set[str] = set()
+        self._seen: set[str] = set()  # applies that a record named
+        self._own: set[str] = set()
 
     def recorded(self, apply: str | None) -> None:
-        """`apply`: as of `recorded_apply`."""
-        if apply is None or apply in self._applies or not (apply or self._applies):
+        """`apply`: as of `recorded_apply`. A record that was never there is not missed."""
+        if apply is None or apply in self._seen or not (apply or self._seen):
             return
-        self.replicas.clear()
-        self._applies = {*self._applies, apply} if apply else set()
+        if apply not in self._own:
+            self.replicas.clear()
+        self._seen = {*self._seen, apply} if apply else set()
 
     def own(self, apply: str) -> None:
         """An apply of whoever watches."""
-        self._applies.add(apply)
+        self._own.add(apply)
 
 
 class Patience:
