@@ -18,10 +18,10 @@ from deployer.dataclass import dataclass
 from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.base import Transport
+from deployer.values.facts import LONGEST_LEASE
 from deployer.values.names import STATE_DIR
 
 LEASE = 60  # seconds
-LONGEST_LEASE = 600  # seconds that a lease of another version may promise
 RUN_TIMEOUT = 30.0
 MAX_LOCK = 4096
 Verb = Literal["take", "renew", "release", "look", "seize"]

@@ -57,6 +57,11 @@ def exchange(question: Question, site: Site) -> Reply:
         connection.close()
 
 
+def is_up(status: int) -> bool:
+    """What a health path answers where the server is up: one that wants a key before it says anything is."""
+    return 200 <= status < 300 or status in (401, 403)
+
+
 def status_of(transport: Transport, endpoint: Endpoint, path: str, timeout: float) -> int:
     """The HTTP status of one GET, whatever follows it. TimeoutError unless it came in time, as a whole; else what
     `Transport.http` raises, OSError or HTTPException."""

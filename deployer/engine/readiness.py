@@ -11,7 +11,7 @@ from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import last_line, last_lines, service_of
 from deployer.engine.context import Site, failed
 from deployer.engine.failed_container import ended, explained
-from deployer.engine.model_http import status_of
+from deployer.engine.model_http import is_up, status_of
 from deployer.engine.ownership import look, moved
 from deployer.errors import Diagnostic, DockerError, HostError, OperationError
 from deployer.values.facts import ObservedContainer
@@ -57,8 +57,7 @@ def _is_ready(wait: Wait) -> bool:
 def ask_health(site: Site, endpoint: Endpoint, path: str) -> str | None:
     """None when it serves; otherwise what is seen of it, in a few words.
 
-    A server that wants a key before it says anything is up. A published port accepts connections before the server
-    listens: then they are reset or end without an answer.
+    A published port accepts connections before the server listens: then they are reset or end without an answer.
     """
     try:
         status = status_of(site.transport, endpoint, path, ASK_TIMEOUT)
@@ -68,8 +67,7 @@ def ask_health(site: Site, endpoint: Endpoint, path: str) -> str | None:
         return "connection refused"
     except (OSError, http.client.HTTPException):
         return "connection closed without an answer"
-    is_up = 200 <= status < 300 or status in (401, 403)
-    return None if is_up else f"HTTP {status}"
+    return None if is_up(status) else f"HTTP {status}"
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ MARK = "# Written by `deployer watch --install`"
 
 def unit_text(project: str, command: Sequence[str], folder: str, environment: Mapping[str, str]) -> str:
     """A service of systemd's (systemd.service(5), systemd.exec(5))."""
-    lines = [f"Environment={_word(f'{name}={value}')}" for name, value in sorted(environment.items())]
+    lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in sorted(environment.items())]
     return "\n".join(
         [
             MARK,
@@ -35,6 +35,11 @@ def unit_text(project: str, command: Sequence[str], folder: str, environment: Ma
 
 
 def _word(text: str) -> str:
-    """One word of a line, as systemd reads it: quoted, with its own `%` and `$` doubled."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """One word of a command: only there a `$` means a variable."""
+    return _quoted(text).replace("$", "$$")
+
+
+def _quoted(text: str) -> str:
+    """As systemd reads it: quoted, with its own `%` doubled."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

@@ -29,7 +29,7 @@ from deployer.planning.ownership import forbidden_secrets, foreign_project_probl
 from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
-from deployer.planning.readiness import url, with_listed
+from deployer.planning.readiness import url, with_health_path, with_listed
 from deployer.planning.remedies import Trials, explained
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
@@ -222,7 +222,7 @@ def _desired(wanted: Wanted, placer: Placer, problems: list[Diagnostic]) -> dict
             replica = desired_replica(wanted, placed)
             beside = placer.other_port(placed) if waits_for_port_only(replica, wanted.found.get(key, ())) else None
             replica = desired_replica(wanted, beside) if beside is not None else replica
-            desired[key] = with_listed(replica)
+            desired[key] = with_health_path(with_listed(replica))
         except SpecError as error:
             if key.service not in failed:
                 problems += error.diagnostics

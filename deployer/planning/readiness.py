@@ -24,6 +24,7 @@ from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup, Probe
 from deployer.values.setup import SetupTask
 
 LISTED, MOST_LISTED = "listed", 100  # in a container's decisions
+HEALTH_PATH = "health_path"  # likewise, where it is not its backend's own
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -152,6 +153,24 @@ def with_listed(replica: DesiredReplica) -> DesiredReplica:
     """With a note of what its server's list of models will hold: the spec may call them otherwise later."""
     listed = [list(probe.models) for probe in probes(replica)]
     return replace(replica, decisions={**replica.decisions, LISTED: listed}) if any(listed) else replica
+
+
+def with_health_path(replica: DesiredReplica) -> DesiredReplica:
+    """With a note of where it is asked whether it serves: the spec may say otherwise before anybody applies it."""
+    backend = replica.choice.backend
+    path = api_of(replica.choice.service, backend).health
+    if path == backend.api.health:
+        return replica
+    return replace(replica, decisions={**replica.decisions, HEALTH_PATH: path})
+
+
+def health_paths(spec: DeploySpec, item: Found, backend: Backend) -> tuple[str, ...]:
+    """Where a container that runs may say that it serves: as the spec has it, and as was noted when it was made. One
+    that answers at either is up, whatever was edited since."""
+    service, noted = spec.services.get(item.recorded.key.service), item.recorded.decisions.get(HEALTH_PATH)
+    then = noted if isinstance(noted, str) and noted.startswith("/") and noted.isprintable() else backend.api.health
+    now = api_of(service, backend).health if service is not None else then
+    return tuple(dict.fromkeys((now, then)))
 
 
 def _listed_then(noted: object) -> list[tuple[str, ...]]:

@@ -206,6 +206,9 @@ class ObservedContainer:
     unread: str = ""  # why Docker could not describe it; what it asked for, its GPUs too, is then not known
 
 
+LONGEST_LEASE = 600  # seconds that a lease of another version may promise
+
+
 @dataclass(frozen=True, slots=True)
 class LockFact:
     project: str

@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 from functools import partial
 
-from deployer.engine.model_http import status_of
-from deployer.planning.readiness import backend_of, endpoint_of
+from deployer.engine.model_http import is_up, status_of
+from deployer.planning.readiness import backend_of, endpoint_of, health_paths
 from deployer.planning.replicas import Found, found_replicas
-from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
 from deployer.values.facts import ObservedState
+from deployer.values.plan import Endpoint
 
 ANSWER_TIMEOUT = 5.0  # seconds
 LOADING = (404, 503)
@@ -41,12 +41,15 @@ def _ask(transport: Transport, spec: DeploySpec, item: Found) -> str | None:
     backend, endpoint = backend_of(spec, item), endpoint_of(item)
     if backend is None or endpoint is None:
         return None
-    service = spec.services.get(item.recorded.key.service)
-    api = backend.api if service is None else api_of(service, backend)
+    answers = [_answer(transport, endpoint, path) for path in health_paths(spec, item, backend)]
+    return next((answer for answer in answers if answer == "ready"), answers[0])
+
+
+def _answer(transport: Transport, endpoint: Endpoint, path: str) -> str:
     try:
-        status = status_of(transport, endpoint, api.health, ANSWER_TIMEOUT)
+        status = status_of(transport, endpoint, path, ANSWER_TIMEOUT)
     except (OSError, http.client.HTTPException):
         return "no answer"
-    if status == 200:
+    if is_up(status):
         return "ready"
     return "loading" if status in LOADING else f"answers {status}"

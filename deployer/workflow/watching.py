@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterable
 
 from deployer.engine.interrupt import InterruptFlag
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
-from deployer.planning.repair import Fleet, Patience, Start, Strikes, fleet, holder_of, may_still_load
+from deployer.planning.repair import (
+    Fleet,
+    Known,
+    Patience,
+    Start,
+    Strikes,
+    fleet,
+    holder_of,
+    may_still_load,
+    recorded_apply,
+    tolerant,
+)
 from deployer.planning.replicas import found_replicas
 from deployer.spec.project import Project
 from deployer.values.events import ApplyResult, Event
@@ -24,6 +35,11 @@ from deployer.workflow.session import Planned, Session
 
 LOOKS = 3  # in a row at which a replica does not serve before it is started anew
 DEFAULT_DELAY = 300.0  # seconds; of a service that the spec does not know any more
+EDITED = "does not serve, and its spec was edited since: see `deployer plan`"
+HELD = (
+    "does not serve, and is held: `deployer rollback --target {}` starts it again, `deployer apply --resume` moves on"
+)
+IN_ERROR = "is down; not brought back while the plan has errors"
 Tell = Callable[[Told], object]
 
 
@@ -32,7 +48,7 @@ class Watching:
 
     def __init__(self, inputs: Inputs, tell: Tell, interrupt: InterruptFlag) -> None:
         self._inputs, self._tell, self._interrupt = inputs, tell, interrupt
-        self._known: set[ReplicaKey] = set()
+        self._known = Known()
         self._patience, self._strikes = Patience(), Strikes(LOOKS)
         self._said: set[Told] = set()
 
@@ -59,20 +75,23 @@ class Watching:
         self._tell_once(news)
 
     def _look(self, session: Session) -> list[Told]:
+        session.project = tolerant(session.project)
         planned = session.plan(asks_hubs=False)
         if (holder := holder_of(session.project.spec.project, planned.observed)) is not None:
             return [Told("busy", f"{holder} is applying; nothing is brought back meanwhile")]
+        self._known.recorded(recorded_apply(session.project.spec, planned.observed))
         session.stuck = self._stuck(session, planned)
         if session.stuck:
             planned = session.plan(known=planned.observed, asks_hubs=False)
-        seen = fleet(planned.plan, planned.observed, self._known)
+        seen = fleet(planned.plan, planned.observed, self._known.replicas)
         self._remember(session.project, seen)
-        news = [_left_alone(change) for change in seen.edited]
-        news += [_about(Told("problem", p.message, host=p.host), p) for p in planned.plan.problems if _is_error(p)]
+        news = [_left_alone(change, EDITED) for change in seen.edited]
+        news += [_left_alone(change, HELD.format(change.key.service)) for change in seen.held]
+        news += _problems(planned)
+        if planned.plan.has_errors:
+            return news + [_left_alone(change, IN_ERROR) for change in seen.down]
         due = [change for change in seen.down if self._patience.may(change.key, time.monotonic())]
-        if due and not planned.plan.has_errors:
-            self._repair(session, planned, due)
-        return news
+        return news + self._repair(session, planned, due) if due else news
 
     def _stuck(self, session: Session, planned: Planned) -> frozenset[Start]:
         """Containers that were asked in vain at several looks in a row, and had the time to load before that."""
@@ -82,33 +101,49 @@ class Watching:
                 said = health.get(item.container.name, "ready")
                 if said != "ready" and not may_still_load(session.project.spec, item):
                     silent[item.container.id, item.container.started_at] = said
-        self._strikes.note(silent)
+        self._strikes.note(silent, time.monotonic())
         return self._strikes.out
 
     def _remember(self, project: Project, seen: Fleet) -> None:
-        self._known |= seen.serving
+        self._known.replicas |= seen.serving
         for key in seen.serving:
             self._patience.served(key, time.monotonic(), most_delay(project, key))
 
-    def _repair(self, session: Session, planned: Planned, due: list[Change]) -> None:
-        """An apply of just these replicas."""
+    def _repair(self, session: Session, planned: Planned, due: list[Change]) -> list[Told]:
+        """An apply of just these replicas; returns why there is none."""
         session.only = frozenset(change.key for change in due)
         narrowed = session.plan(known=planned.observed)
+        if narrowed.plan.has_errors:
+            return _problems(narrowed) + [_left_alone(change, IN_ERROR) for change in due]
         for change in due:
             self._tell(Told("repairing", "; ".join(r.message for r in change.reasons), str(change.key), change.host))
+            most = most_delay(session.project, change.key)
+            self._patience.tried(change.key, time.monotonic(), most, random.random())
         began = time.monotonic()
+        result = self._applied(session, narrowed, due)
+        for change in due:
+            again = self._patience.ended(change.key, time.monotonic())
+            if result is not None:
+                self._tell(_outcome(change, result, time.monotonic() - began, again))
+        return []
+
+    def _applied(self, session: Session, narrowed: Planned, due: list[Change]) -> ApplyResult | None:
+        """None where it came to no end, which is told."""
+        self._known.replicas |= {change.key for change in due}
         try:
             result = session.apply(narrowed, Orders(_silent, self._interrupt))
         except RefusedError as error:
             if error.diagnostics[0].code != "hosts-moved":  # the next look sees how
                 self._tell(_about(Told("busy", error.diagnostics[0].message), error.diagnostics[0]))
-            return
-        for change in due:
-            self._known.add(change.key)
-            again = self._patience.tried(
-                change.key, time.monotonic(), most_delay(session.project, change.key), random.random()
-            )
-            self._tell(_outcome(change, result, time.monotonic() - began, again))
+            return None
+        except InterruptedByUser:
+            raise
+        except DeployerError as error:
+            for problem in error.diagnostics:
+                self._tell(_about(Told("problem", problem.message, host=problem.host), problem))
+            return None
+        self._known.own(result.apply)
+        return result
 
     def _tell_once(self, news: Iterable[Told]) -> None:
         fresh = set(news)
@@ -131,9 +166,15 @@ def _outcome(change: Change, result: ApplyResult, seconds: float, again: float) 
     return Told("failed", found[0].message, key, change.host, seconds, again, found[0])
 
 
-def _left_alone(change: Change) -> Told:
-    why = "does not serve, and its spec was edited since: see `deployer plan`"
+def _left_alone(change: Change, why: str) -> Told:
     return Told("left-alone", why, str(change.key), change.host)
+
+
+def _problems(planned: Planned) -> list[Told]:
+    """What keeps a plan from being done, and the hosts that cannot be asked."""
+    dark = [host.reason for host in planned.observed.unreachable.values()]
+    found = [*dark, *(p for p in planned.plan.problems if _is_error(p))]
+    return [_about(Told("problem", p.message, host=p.host), p) for p in found]
 
 
 def _about(told: Told, problem: Diagnostic) -> Told:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from labkit.hosts import Lab
 from labkit.project import Project
 from labkit.waiting import eventually
@@ -52,15 +53,25 @@ def test_a_watch_must_bring_back_what_served_and_no_edit(lab: Lab, project: Proj
         assert lab.running("lab1") == [name]
         lab.run("lab1", "docker", "stop", "-t", "0", name)
         until(lines, "repaired")
-        pid = lab.inspect("lab1", name)["State"]["Pid"]
-        lab.sh("lab1", f"kill -STOP {pid}")  # it runs, and answers nobody
-        assert "does not serve" in until(lines, "repairing")["why"]
-        until(lines, "repaired")
         project.must_be_settled()
         project.edit("context_length: 256", "context_length: 512")
         lab.run("lab1", "docker", "stop", "-t", "0", name)
         assert "edited" in until(lines, "left-alone")["why"]
         assert lab.running("lab1") == []
+
+
+@pytest.mark.heavy  # a minute: as long as nobody is judged for being silent
+def test_a_watch_must_start_anew_what_runs_and_answers_nobody(lab: Lab, project: Project) -> None:
+    project.write(SERVICE, hosts="{lab1: {}}")
+    project.apply()
+    (name,) = lab.names("lab1")
+    with watching(project) as lines:
+        until(lines, "watching")
+        pid = lab.inspect("lab1", name)["State"]["Pid"]
+        lab.sh("lab1", f"kill -STOP {pid}")
+        assert "does not serve" in until(lines, "repairing")["why"]
+        until(lines, "repaired")
+        project.must_be_settled()
 
 
 def test_a_watch_must_give_way_to_an_apply(lab: Lab, project: Project) -> None:

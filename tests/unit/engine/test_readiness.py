@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployer.engine.context import ApplyContext, Site
-from deployer.engine.model_http import status_of
+from deployer.engine.model_http import is_up, status_of
 from deployer.engine.readiness import LOST_WITHIN, VITALS_EVERY, Wait, await_ready
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
@@ -216,6 +216,10 @@ class Dripping(threading.Thread):
     def end(self) -> None:
         self.over.set()
         self.listener.close()
+
+
+def test_a_server_that_wants_a_key_is_up() -> None:
+    assert [status for status in (200, 204, 301, 401, 403, 404, 500, 503) if is_up(status)] == [200, 204, 401, 403]
 
 
 def here() -> LocalTransport:

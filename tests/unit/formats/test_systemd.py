@@ -9,11 +9,13 @@ from deployer.formats.times import seconds_of
 
 
 def test_a_unit_quotes_what_systemd_would_read_otherwise() -> None:
-    text = unit_text("demo", ["/usr/bin/python3", "-f", 'a b"$HOME%h\\.yaml'], "/srv/100% spec", {"PATH": "/bin:/x y"})
+    text = unit_text(
+        "demo", ["/usr/bin/python3", "-f", 'a b"$HOME%h\\.yaml'], "/srv/100% spec", {"PATH": "/bin:/x y$%"}
+    )
     assert text.startswith(MARK + "\n[Unit]\n")
     assert 'ExecStart="/usr/bin/python3" "-f" "a b\\"$$HOME%%h\\\\.yaml"\n' in text
     assert "WorkingDirectory=/srv/100%% spec\n" in text
-    assert 'Environment="PATH=/bin:/x y"\n' in text
+    assert 'Environment="PATH=/bin:/x y$%%"\n' in text
     assert "EnvironmentFile=-%E/deployer/watch-demo.env\n" in text
 
 

@@ -7,12 +7,26 @@ from typing import Any
 
 import pytest
 
+from deployer.errors import Diagnostic
 from deployer.planning.planner import plan
-from deployer.planning.repair import SHORTEST, Patience, Strikes, fleet, may_still_load, with_unresponsive
+from deployer.planning.readiness import HEALTH_PATH, backend_of, health_paths
+from deployer.planning.repair import (
+    SHORTEST,
+    SILENT_FOR,
+    Known,
+    Patience,
+    Strikes,
+    fleet,
+    holder_of,
+    may_still_load,
+    recorded_apply,
+    tolerant,
+    with_unresponsive,
+)
 from deployer.planning.replicas import found_replicas
-from deployer.values.facts import HostFacts, ObservedState
+from deployer.values.facts import HostFacts, LockFact, ObservedState, ProjectRecord, Unreachable
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import StartContainer
+from deployer.values.plan import Action, Cause, Change, Reason, StartContainer
 from deployer.values.resolved import Resolved
 from tests.unit.planning.scene import CPU, EDIT, Scene
 
@@ -114,10 +128,127 @@ def test_one_that_served_for_long_enough_is_tried_at_once_again() -> None:
     assert patience.tried(KEY, 401.0, 300.0, 0.0) == SHORTEST
 
 
+def test_a_pause_begins_when_the_attempt_is_over() -> None:
+    patience = Patience()
+    patience.tried(KEY, 0.0, 300.0, 0.0)
+    assert not patience.may(KEY, SHORTEST - 0.1)
+    assert patience.ended(KEY, 600.0) == SHORTEST
+    assert not patience.may(KEY, 600.0 + SHORTEST - 0.1)
+    assert patience.may(KEY, 600.0 + SHORTEST)
+
+
 def test_looks_count_in_a_row_and_by_start() -> None:
     strikes, start = Strikes(3), ("id", "t1")
-    for silent in ({start: "no answer"}, {start: "loading"}, {}, {start: "no answer"}, {start: "no answer"}):
-        strikes.note(silent)
+    for number, silent in enumerate(({start: "no answer"}, {start: "loading"}, {}, {start: "no answer"}, {start: "?"})):
+        strikes.note(silent, number * SILENT_FOR)
         assert strikes.out == frozenset()
-    strikes.note({start: "no answer", ("id", "t2"): "no answer"})
+    strikes.note({start: "no answer", ("id", "t2"): "no answer"}, 5 * SILENT_FOR)
     assert strikes.out == {start}
+
+
+def test_looks_that_follow_each_other_closely_do_not_hurry() -> None:
+    strikes, start = Strikes(3), ("id", "t1")
+    for second in range(int(SILENT_FOR)):
+        strikes.note({start: "no answer"}, 100.0 + second)
+        assert strikes.out == frozenset()
+    strikes.note({start: "no answer"}, 100.0 + SILENT_FOR)
+    assert strikes.out == {start}
+
+
+def test_what_another_apply_took_away_is_forgotten() -> None:
+    known = Known()
+    known.recorded("a1")
+    known.replicas.add(KEY)
+    for apply in ("a1", None):
+        known.recorded(apply)
+    known.own("a2")
+    known.recorded("a2")
+    assert known.replicas == {KEY}, "nobody else applied, as far as one sees"
+    known.recorded("a3")
+    assert known.replicas == set()
+
+
+def test_after_a_destroy_nothing_is_known() -> None:
+    known = Known()
+    known.recorded("a1")
+    known.replicas.add(KEY)
+    known.recorded("")
+    assert known.replicas == set()
+    known.replicas.add(KEY)
+    known.recorded("")
+    assert known.replicas == {KEY}, "there was no record to miss"
+
+
+def test_a_record_is_missed_only_if_all_hosts_were_asked(scene: Scene) -> None:
+    project = scene.project({"chat": CHAT})
+    facts = scene.observed(project).reachable["h1"]
+    dark = Unreachable("h2", Diagnostic("dark", "no answer", host="h2"))
+    record = ProjectRecord(project.spec.project, project.spec.id or "", "20260101T000000Z00000000")
+    noted = replace(facts, records=(record,))
+    bare = replace(facts, records=())
+    assert recorded_apply(project.spec, ObservedState({"h1": bare})) == ""
+    assert recorded_apply(project.spec, ObservedState({"h1": bare, "h2": dark})) is None
+    assert recorded_apply(project.spec, ObservedState({"h1": noted, "h2": dark})) == record.apply
+
+
+def test_a_dark_host_keeps_no_other_from_being_looked_after() -> None:
+    scene = Scene({"h1": 0, "h2": 0})
+    pinned = {"chat": CHAT | {"placement": CPU | {"hosts": "h1"}}, "other": {"placement": CPU | {"hosts": "h2"}}}
+    scene.apply(pinned)
+    scene.box("chat-0").status = "exited"
+    project = scene.project(pinned)
+    dark = Unreachable("h2", Diagnostic("dark", "no answer", host="h2"))
+    observed = ObservedState({"h1": scene.observed(project).reachable["h1"], "h2": dark})
+    assert plan(project, observed, Resolved(setup=scene.said())).has_errors
+    found = plan(tolerant(project), observed, Resolved(setup=scene.said()))
+    assert not found.has_errors
+    assert [(c.key.service, c.action) for c in found.pending] == [("chat", Action.START)]
+
+
+def test_what_is_held_and_down_is_told_and_left(scene: Scene) -> None:
+    project = scene.project({"chat": CHAT})
+    held = Change(KEY, "h1", Action.KEEP, Cause.NONE, (Reason("held", "would be replaced, but is held"),))
+    scene.box("chat-0").status = "exited"
+    observed = scene.observed(project)
+    made = replace(plan(project, observed, Resolved(setup=scene.said())), changes=(held,))
+    assert fleet(made, observed, {KEY}).held == (held,)
+    assert fleet(made, observed, set()).held == ()
+    scene.box("chat-0").status = "running"
+    assert fleet(made, scene.observed(project), {KEY}).held == ()
+
+
+@pytest.mark.parametrize(
+    ("expires", "is_believed"),
+    [
+        ("2026-01-01T00:01:00Z", True),
+        ("2026-01-01T00:10:00Z", True),
+        ("2026-01-01T00:10:01Z", False),
+        ("2026-01-01T00:00:00Z", False),
+        ("2025-12-31T23:59:00Z", False),
+        ("soon", False),
+    ],
+)
+def test_a_lock_is_believed_for_as_long_as_a_lease_may_be(scene: Scene, expires: str, is_believed: bool) -> None:
+    facts = scene.observed(scene.project({"chat": CHAT})).reachable["h1"]
+    lock = LockFact("demo", "ada@desk", "2026-01-01T00:00:00Z", expires)
+    observed = ObservedState({"h1": replace(facts, time="2026-01-01T00:00:00Z", locks=(lock,))})
+    assert holder_of("demo", observed) == ("ada@desk" if is_believed else None)
+    assert holder_of("another", observed) is None
+
+
+def test_an_edit_of_where_health_is_asked_leaves_the_former_place_known() -> None:
+    own, edited = {"api": {"health": "/up"}}, {"api": {"health": "/typo"}}
+    scene = Scene({"h1": 0})
+    scene.apply({"chat": CHAT | own})
+
+    def paths(service: dict[str, Any]) -> tuple[str, ...]:
+        project = scene.project({"chat": CHAT | service})
+        ((item,),) = found_replicas(scene.observed(project)).values()
+        backend = backend_of(project.spec, item)
+        assert backend is not None
+        assert item.recorded.decisions[HEALTH_PATH] == "/up"
+        return health_paths(project.spec, item, backend)
+
+    assert paths(own) == ("/up",)
+    assert paths(edited) == ("/typo", "/up")
+    assert paths({}) == ("/health", "/up")

@@ -437,7 +437,7 @@ def test_a_held_service_is_left_as_it_is(held: Scene) -> None:
 
 def test_an_apply_of_it_is_refused_by_name(held: Scene) -> None:
     with pytest.raises(RefusedError) as caught:
-        refuse_held(held.plan({"chat": GPU | EDIT}).holds)
+        refuse_held(held.plan({"chat": GPU | EDIT}).holds, held.project({"chat": GPU | EDIT}))
     assert caught.value.exit_code == 3
     assert "ada@desk" in caught.value.diagnostics[0].message
 
