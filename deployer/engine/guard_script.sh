@@ -36,10 +36,8 @@ head -c 4096 -- "$dir/lock" | grep -qF "\"apply\":\"$apply\"" || say lost
 
 if [ -n "$running" ]; then
     turn=${dir%/*}/start.lock
-    if [ -L "$turn" ] || [ ! -f "$turn" ]; then
-        rm -rf -- "$turn"
-        (umask 077 && : >>"$turn")
-    fi 2>/dev/null
+    if [ -L "$turn" ] || { [ -e "$turn" ] && [ ! -f "$turn" ]; }; then rm -rf -- "$turn"; fi 2>/dev/null
+    [ -f "$turn" ] || (umask 077 && : >>"$turn") 2>/dev/null
     if { true <"$turn"; } 2>/dev/null; then
         exec 7<"$turn"
         flock -w 30 7 || :

@@ -48,7 +48,8 @@ case $verb in
 esac
 for file in "$turn" "$changes"; do
     [ -f "$file" ] && [ ! -L "$file" ] && continue
-    if [ -e "$file" ] || [ -L "$file" ]; then rm -rf -- "$file"; fi
+    # never what somebody else made since that look: each would lock a file of its own
+    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then rm -rf -- "$file"; fi
     (umask 077 && : >>"$file") || stop no-write
 done
 # a failed redirection of `exec` would end the shell without a word
