@@ -561,6 +561,20 @@ def test_a_hold_ends_where_an_apply_could_move_the_whole_service(
     assert [hold.service for hold in standing] == left
 
 
+@pytest.mark.parametrize(("apply", "goes_to"), [("20260101T000002Z00000001", 1), (LATER, 0)])
+def test_a_hold_that_an_apply_of_some_hosts_left_chooses_nothing(apply: str, goes_to: int) -> None:
+    """The replica here was moved on since, twice; a hold of a later rollback counts."""
+    scene = Scene({"h1": 1})
+    keep = GPU | {"rollout": {"keep_revisions": 2}}
+    names = []
+    for length in (1024, 2048, 4096):
+        services = {"chat": keep | {"options": {"context_length": length}}}
+        scene.apply(services)
+        names += [box.name for box in scene.world.all_boxes if box.status == "running"]
+    scene.seen = with_hold(scene, services, Back({ReplicaKey("chat", 0): names[0]}), apply=apply)
+    assert chosen(scene, services).targets == {ReplicaKey("chat", 0): names[goes_to]}
+
+
 def test_a_hold_of_another_project_or_of_no_service_is_none(edited: Scene) -> None:
     where = chosen(edited, {"chat": GPU | EDIT})
     edited.seen = with_hold(edited, {"chat": GPU | EDIT}, where, service="other")
