@@ -5,8 +5,9 @@ apply that slept, was stopped or was cut off changes nothing after another took 
 arrives late is looked at when it arrives. A change that had begun is waited for by whoever comes next.
 
 What is not bound that way: requests to a model server's own port (setup), checked by `ApplyContext.fence` right before;
-what is whole or absent and harmless twice (images, weights, directories, the journal); and a host without `curl`, where
-an apply that sleeps between the look and the change, some milliseconds, wakes up to a change that was never asked for.
+what is whole or absent and harmless twice (images, weights, directories, the journal); and a host whose `curl` knows
+no `--unix-socket`, or that has none, where an apply that sleeps between the look and the change, some milliseconds,
+wakes up to a change that was never asked for.
 """
 
 from __future__ import annotations
@@ -75,9 +76,6 @@ class Guard:
             return lock_lost(name, "another apply took it over, or it was taken away")
         if word.startswith("curl "):
             return engine_lost(name, "no answer in time" if word == OVERDUE else "the connection was closed")
-        if word == "busy":
-            message, hint = "another apply has been starting containers for long", "apply again in a moment"
-            return OperationError(Diagnostic("host-busy", f"host `{name}`: {message}", hint=hint, host=name))
         evidence = tuple(stderr.decode("utf-8", "replace").splitlines()[-3:])
         message, hint = (
             "its shell could not make the change",

@@ -13,7 +13,7 @@ from deployer.dataclass import dataclass
 from deployer.engine.context import Transports
 from deployer.engine.fanout import Crew, on_each
 from deployer.engine.guard import lock_lost
-from deployer.engine.lock import LEASE, Held, Holder, HostLock
+from deployer.engine.lock import LEASE, LINGERING, Held, Holder, HostLock
 from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
 from deployer.values.events import Note
 from deployer.values.names import STATE_DIR
@@ -140,18 +140,19 @@ class Leases:
         began = changed = wait.clock()
         said: float | None = None
         held = self._try(host)
+        seen = held or LINGERING
         while held is not None:
             now = wait.clock()
             if now - began >= wait.seconds:
                 raise RefusedError(locked(self._holder.project, host, held))
             if said is None or now - said >= SAY_EVERY:
                 said = now
-                wait.report(Note(f"waiting for the lock of {held.who}, since {held.since or 'unknown'}", host))
+                wait.report(Note(_waiting(held), host))
             wait.pause(min(ASK_EVERY, wait.seconds))
-            seen, dead = held, wait.clock() - changed > SEEN_DEAD_AFTER
-            held = self._try(host, held if dead else None)
-            if held is not None and held.checksum != seen.checksum:
-                changed = wait.clock()
+            dead = wait.clock() - changed > SEEN_DEAD_AFTER
+            held = self._try(host, seen if dead else None)
+            if held is not None and held is not LINGERING and held.checksum != seen.checksum:
+                changed, seen = wait.clock(), held
 
     # --- keeping ---------------------------------------------------------------------
 
@@ -192,12 +193,18 @@ def acquire(transports: Transports, hosts: Iterable[str], holder: Holder, wait: 
     return leases
 
 
+def _waiting(held: Held) -> str:
+    if held is LINGERING:
+        return f"waiting for {held.who}"
+    return f"waiting for the lock of {held.who}, since {held.since or 'unknown'}"
+
+
 def locked(project: str, host: str, held: Held) -> Diagnostic:
     since = f" since {held.since}" if held.since else ""
     return Diagnostic(
         "locked",
         f"project `{project}` is locked on host `{host}` by {held.who}{since}",
-        evidence=(f"its lease ends in {held.remains:.0f} s unless it is renewed",),
+        evidence=() if held is LINGERING else (f"its lease ends in {held.remains:.0f} s unless it is renewed",),
         hint="wait for that apply to end, for example with `--lock-wait 300`",
         host=host,
     )

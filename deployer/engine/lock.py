@@ -24,6 +24,7 @@ from deployer.values.names import STATE_DIR
 LEASE = 60  # seconds
 RUN_TIMEOUT = 30.0
 MAX_LOCK = 4096
+ANSWERS = (b"taken", b"released", b"lost", b"held", b"free")
 Verb = Literal["take", "renew", "release", "look", "seize"]
 
 
@@ -46,6 +47,9 @@ class Held:
     checksum: str
 
 
+LINGERING = Held("a change that an earlier apply began and that still goes on", "", 0.0, "")
+
+
 @dataclass(frozen=True, slots=True)
 class HostLock:
     """The lock of `holder.project` on one host. All methods raise HostError."""
@@ -55,8 +59,11 @@ class HostLock:
     state_dir: str = STATE_DIR
 
     def take(self, stale: Held | None = None) -> Held | None:
-        """None when it is ours now. `stale` is the lock that may be taken over, if it is still that one."""
+        """None when it is ours now. `stale` is the lock that may be taken over, if it is still that one; LINGERING
+        while what its holder began is not at its end."""
         answer = self._run("take", stale.checksum if stale else "")
+        if answer.startswith(b"busy"):
+            return LINGERING
         return parse_held(answer) if answer.startswith(b"held ") else None
 
     def renew(self) -> bool:
@@ -83,7 +90,7 @@ class HostLock:
         argv = ["sh", "-c", script(), "deployer-lock", *arguments]
         done = self.transport.run(argv, timeout=RUN_TIMEOUT)
         word = done.stdout.split(None, 1)[0] if done.stdout.strip() else b""
-        if word not in (b"taken", b"released", b"lost", b"held", b"free"):
+        if word not in ANSWERS and not (verb == "take" and word == b"busy"):
             raise _failure(self.transport, directory, word, done.stderr)
         return done.stdout
 
@@ -165,7 +172,7 @@ def _failure(transport: Transport, directory: str, word: bytes, stderr: bytes) -
         word = b"full"
     code, message, hint = {
         b"full": ("disk-full", f"no space left for the lock, in `{directory}`", f"free space under {STATE_DIR}"),
-        b"no-flock": ("flock-missing", "there is no `flock`", "install util-linux on the host"),
+        b"no-flock": ("flock-missing", "there is no `flock` of util-linux", "install util-linux on the host"),
         b"busy": ("lock-busy", "a change that an earlier apply began there still goes on", "apply again in a moment"),
         b"no-proc": ("proc-missing", "there is no `/proc/uptime`", "mount /proc on the host"),
         b"no-write": ("lock-failed", f"`{directory}/lock` cannot be written", f"see that {STATE_DIR} can be written"),

@@ -40,7 +40,7 @@ write() {
 padded() { printf "%-$((whole - 1))s\n" "$text"; }
 is_whole() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -eq $whole ]; }
 
-command -v flock >/dev/null 2>&1 || stop no-flock
+flock --version 2>/dev/null | grep -q util-linux || stop no-flock # busybox has one that cannot wait
 case $verb in
     take) mkdir -p -- "$dir" || stop no-directory ;;
     look | seize) [ -d "$dir" ] || stop free ;;
@@ -48,7 +48,8 @@ case $verb in
 esac
 for file in "$turn" "$changes"; do
     [ -f "$file" ] && [ ! -L "$file" ] && continue
-    if [ -e "$file" ] || [ -L "$file" ]; then rm -rf -- "$file"; fi
+    # never what somebody else made since that look: each would lock a file of its own
+    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then rm -rf -- "$file"; fi
     (umask 077 && : >>"$file") || stop no-write
 done
 # a failed redirection of `exec` would end the shell without a word

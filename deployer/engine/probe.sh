@@ -52,9 +52,11 @@ host() {
     first_lines 1 /proc/sys/net/ipv4/ip_local_port_range
     section tools
     for tool in $TOOLS; do
-        ! has "$tool" || echo "$tool"
+        ! has "$tool" || { [ "$tool" = flock ] && ! waits; } || echo "$tool"
     done
 }
+# busybox has a flock that cannot wait; as in lock_script.sh
+waits() { flock --version 2>/dev/null | grep -q util-linux; }
 
 # What is set; `sshd -T` would also say the defaults, but takes as long as all the rest.
 sshd_settings() {

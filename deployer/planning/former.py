@@ -93,9 +93,11 @@ def _age(item: Found) -> tuple[str, str]:
 
 
 def _begun(key: ReplicaKey, here: Sequence[Found]) -> Found | None:
-    """What a rollback that ended early was to bring back, by this very host's record; None where it did so."""
+    """What a rollback that ended early was to bring back, by this very host's record; None where it did so, or where
+    a later apply made something that worked."""
     held = [hold for record in here[0].facts.records for hold in record.holds if hold.service == key.service]
-    names = {hold.back_to.get(str(key)) for hold in held}
+    latest = max((item.recorded.apply for item in here if item.has_answered), default="")
+    names = {hold.back_to.get(str(key)) for hold in held if hold.apply >= latest}
     item = next((item for item in here if item.container.name in names and item.has_answered), None)
     return item if item is not None and not (item.is_live and item.is_verified) else None
 

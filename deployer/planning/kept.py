@@ -11,6 +11,8 @@ from deployer.planning.replicas import Found
 from deployer.spec.language import Host
 from deployer.values.facts import HostFacts
 
+GPU_NAMES = ("GPU-", "MIG-")  # a UUID begins so, as `nvidia-smi -L` lists them
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -50,3 +52,18 @@ def gone_from(host: Host, item: Found) -> Iterator[str]:
         found = item.facts.paths.get(source)
         if found is not None and found.kind == "missing":
             yield f"`{source}` is not there"
+    yield from _gpus_gone(item)
+
+
+def _gpus_gone(item: Found) -> Iterator[str]:
+    spec, gpu = item.recorded.spec, item.facts.gpu
+    named = [name for name in spec.gpus if name.startswith(GPU_NAMES)] if spec is not None else []
+    if named and gpu.problem is not None:
+        yield f"no GPU of the host can be used: {gpu.problem}"
+        return
+    known = {card.uuid: card for card in gpu.gpus}
+    for name in sorted(named):
+        if name not in known:
+            yield f"its GPU {name} is not there"
+        elif (problem := known[name].problem) is not None:
+            yield f"its GPU {name} cannot be used: {problem}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
-from deployer.planning.claims import Claim, claims_held, claims_of, foreign_claims, port_claim
+from deployer.planning.claims import Claim, ForeignClaims, claims_held, claims_of, foreign_claims, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.hosts import HostIndex
 from deployer.planning.kept import gone_from
@@ -82,32 +83,54 @@ def _named(data: Any) -> Iterator[str]:
             yield from _named(value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    who: str
+    shares: bool  # its GPUs with others that do
+
+
 def blocked(
     found: Mapping[ReplicaKey, Sequence[Found]], desired: Mapping[ReplicaKey, DesiredReplica]
 ) -> Iterator[Diagnostic]:
     """What a former container claims, others may have by now. `found`: of replicas that stay as they are."""
-    ours: dict[Claim, str] = {}
+    held: dict[Claim, list[_Holder]] = {}
     for key, items in found.items():
         for item in items:
-            ours |= dict.fromkeys(claims_held(item.facts, item.container), f"replica `{key}`")
-    wanted: dict[Claim, ReplicaKey] = {}
+            holder = _Holder(f"replica `{key}`", item.container.gpu_share is not None)
+            for claim in claims_held(item.facts, item.container):
+                held.setdefault(claim, []).append(holder)
     for key, replica in sorted(desired.items()):
+        shares = replica.placed.share is not None
         foreign = foreign_claims(replica.placed.facts)
-        for claim in sorted(_exclusive(replica)):
-            other = wanted.setdefault(claim, key)
-            holder = ours.get(claim) or foreign.holder(claim) or (f"replica `{other}`" if other != key else None)
-            if holder is not None:
+        for claim in sorted(_claims(replica)):
+            others = held.setdefault(claim, [])
+            in_the_way = _in_the_way(claim, [*others, *_strangers(foreign, claim)], shares=shares)
+            others.append(_Holder(f"replica `{key}`", shares))
+            if in_the_way is not None:
                 thing = f"{claim[1].partition('/')[0]} {claim[2]} of `{claim[0]}`"
-                message = f"replica `{key}` cannot go back: {thing} is held by {holder}"
+                message = f"replica `{key}` cannot go back: {thing} is held by {in_the_way}"
                 yield Diagnostic(
                     "rollback-blocked", message, hint="free it, or set the spec to what is to run and apply"
                 )
 
 
-def _exclusive(replica: DesiredReplica) -> frozenset[Claim]:
-    """What nobody else may have; whether there is room on GPUs that it shares, is seen when it starts."""
-    claims = claims_of(replica.host, replica.container) | {port_claim(replica.host, replica.placed.port)}
-    return frozenset(claim for claim in claims if replica.placed.share is None or claim[1] != "gpu")
+def _claims(replica: DesiredReplica) -> frozenset[Claim]:
+    return claims_of(replica.host, replica.container) | {port_claim(replica.host, replica.placed.port)}
+
+
+def _strangers(foreign: ForeignClaims, claim: Claim) -> Iterator[_Holder]:
+    who = foreign.holder(claim)
+    if who is not None:
+        yield _Holder(who, False)
+    for sharer in sorted(foreign.shares.get(claim[2], ())) if claim[1] == "gpu" else ():
+        yield _Holder(sharer, True)
+
+
+def _in_the_way(claim: Claim, holders: Sequence[_Holder], *, shares: bool) -> str | None:
+    """Who, if anybody: those that share a GPU are not in each other's way. Whether there is room for all of them is
+    seen at the start."""
+    may_share = shares and claim[1] == "gpu"
+    return next((holder.who for holder in holders if not (may_share and holder.shares)), None)
 
 
 def port_of(item: Found) -> int | None:

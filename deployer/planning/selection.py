@@ -31,6 +31,10 @@ class Selection:
     def takes(self, handover: Handover) -> bool:
         return handover.key.service not in self.held and self.names(handover)
 
+    def has_whole(self, service: str) -> bool:
+        """The command line chose all of it, wherever it runs."""
+        return self.hosts is None and self.replicas is None and (self.services is None or service in self.services)
+
     def names(self, handover: Handover) -> bool:
         """Whether the command line chose it."""
         change = handover.change

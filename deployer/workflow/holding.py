@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,28 +11,27 @@ from deployer.engine.project_record import write_records
 from deployer.errors import Diagnostic
 from deployer.planning.decisions import Written
 from deployer.planning.dropped import records_to_write
-from deployer.planning.holds import holds_in_force
+from deployer.planning.holds import holds_left
 from deployer.planning.hosts import HostIndex
+from deployer.planning.selection import Selection, selection_of
 from deployer.values.facts import Hold, ObservedState
 
 if TYPE_CHECKING:
     from deployer.planning.former import Back
     from deployer.workflow.session import Planned, Session
 
+NOTHING = Selection(services=frozenset())
+
 
 def holds_after(session: Session, planned: Planned) -> tuple[Hold, ...]:
-    """Those that stand when an apply is at its end: of a destroyed project none."""
+    """Those that stand when an apply is at its end: of a destroyed project none, and a rollback ends none."""
     if planned.destroy:
         return ()
-    project = session.project
+    project, inputs = session.project, session.inputs
+    chosen = NOTHING if planned.back is not None else selection_of(project.spec, inputs.limit, inputs.target)
+    chosen = replace(chosen, replicas=session.only)
     written = Written(project, HostIndex(project.spec))
-    standing = holds_in_force(project, planned.observed.reachable, written)
-    return tuple(hold for name, hold in standing.items() if not _is_resumed(session, name))
-
-
-def _is_resumed(session: Session, service: str) -> bool:
-    named = [name for text in session.inputs.target for name in text.split(",") if name]
-    return session.inputs.resume and (not named or service in named)
+    return holds_left(project, planned.observed.reachable, written, chosen, resume=inputs.resume)
 
 
 def new_holds(session: Session, back: Back, holder: Holder, reason: str) -> tuple[Hold, ...]:

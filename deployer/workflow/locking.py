@@ -122,7 +122,9 @@ def _write(path: str, made: Lock) -> None:
 
     try:
         beside = Path(f"{path}.new")
-        beside.write_text(render_lock(made), encoding="utf-8")
+        beside.unlink(missing_ok=True)  # it may be a link
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(render_lock(made))
         beside.replace(path)
     except OSError as error:
         message = f"`{path}` cannot be written: {error.strerror}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -167,6 +170,43 @@ def test_a_change_is_made_only_beside_what_it_was_decided_by(host: FakeHost) -> 
     assert not host.engine_state.find(NAME).is_live
     others = frozenset({host.engine_state.find("other").id})
     replace(site(host), running=others).changing().start(id_)
+    assert host.engine_state.find(NAME).is_live
+
+
+def test_nobody_who_holds_the_state_directory_keeps_a_start_back(host: FakeHost) -> None:
+    """Any user of the host can: it is to be read by all."""
+    lock(host).take()
+    perform(host, CREATE)
+    directory = os.open(host.state_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        replace(site(host), running=frozenset()).changing().start(NAME)
+    finally:
+        os.close(directory)
+    assert host.engine_state.find(NAME).is_live
+    assert stat.S_IMODE((host.state_dir / "start.lock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("plant", [lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
+def test_nor_does_what_was_planted_for_that(host: FakeHost, plant: Callable[[Path], object]) -> None:
+    lock(host).take()
+    perform(host, CREATE)
+    plant(host.state_dir / "start.lock")
+    replace(site(host), running=frozenset()).changing().start(NAME)
+    assert host.engine_state.find(NAME).is_live
+
+
+@pytest.mark.parametrize("running", [None, frozenset[str]()])
+def test_a_curl_that_knows_no_sockets_is_none(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: frozenset[str] | None
+) -> None:
+    lock(host).take()
+    perform(host, CREATE)
+    program = tmp_path / "curl"
+    program.write_text("#!/bin/sh\necho 'curl: option --unix-socket: is unknown' >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    replace(site(host), running=running).changing().start(NAME)
     assert host.engine_state.find(NAME).is_live
 
 

@@ -18,6 +18,7 @@ from deployer.engine.lease import Leases, LockWait, acquire
 from deployer.engine.lock import LEASE, Held, Holder, HostLock, parse_held
 from deployer.errors import Diagnostic, HostError, OperationError, RefusedError, UnreachableError
 from deployer.spec.language import Host
+from deployer.transport.base import Completed
 from deployer.transport.local import LocalTransport
 from deployer.values.events import Note
 from deployer.values.names import STATE_DIR
@@ -457,6 +458,49 @@ def eventually_renewed(held: Leases, host: str, now: float) -> None:
         assert time.monotonic() < deadline, f"{host} waits for another host"
         time.sleep(0.01)
         held.renew_all()
+
+
+class Lingering(LocalTransport):
+    """A host where a change of an earlier apply goes on while it is asked `times` times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__("a", Host.model_validate({"connection": "local"}))
+        self.times = times
+
+    def run(self, argv, *, stdin=b"", timeout=60.0):  # type: ignore[no-untyped-def]
+        self.times -= 1
+        return Completed(0, b"busy\n", b"") if self.times >= 0 else super().run(argv, stdin=stdin, timeout=timeout)
+
+
+def test_a_change_that_goes_on_is_waited_for(tmp_path: Path) -> None:
+    clock, notes = Clock(), list[Note]()
+    wait = LockWait(60, notes.append, clock.pause, clock)
+    with Leases({"a": Lingering(3)}, holder(), wait, str(tmp_path)) as held:
+        held.take_all("a")
+        held.fence("a")
+    assert [note.what for note in notes] == ["waiting for a change that an earlier apply began and that still goes on"]
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_until_the_time_is_up(tmp_path: Path, seconds: float) -> None:
+    clock = Clock()
+    with pytest.raises(RefusedError) as caught:
+        Leases({"a": Lingering(1000)}, holder(), LockWait(seconds, pause=clock.pause, clock=clock)).take_all("a")
+    assert (caught.value.exit_code, caught.value.diagnostics[0].code) == (3, "locked")
+    assert "by a change that an earlier apply began" in caught.value.diagnostics[0].message
+    assert clock.now >= seconds
+
+
+def test_a_flock_that_cannot_wait_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As busybox has it."""
+    program = tmp_path / "flock"
+    program.write_text("#!/bin/sh\necho \"flock: unrecognized option '--version'\" >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(HostError) as caught:
+        lock(tmp_path).take()
+    assert caught.value.diagnostic.code == "flock-missing"
+    assert "util-linux" in (caught.value.diagnostic.hint or "")
 
 
 class Moved(LocalTransport):

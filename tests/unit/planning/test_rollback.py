@@ -12,20 +12,21 @@ import pytest
 from deployer.errors import RefusedError
 from deployer.planning.decisions import Written
 from deployer.planning.former import Back, choose_former
-from deployer.planning.holds import refuse_held
+from deployer.planning.holds import holds_left, refuse_held
 from deployer.planning.hosts import HostIndex
 from deployer.planning.kept import needs_of_kept
 from deployer.planning.planner import plan, plan_rollback
 from deployer.planning.selection import Selection, selection_of
 from deployer.values.canonical import canonical_json, digest_of
 from deployer.values.codec import to_data
-from deployer.values.facts import Hold, HostFacts, ObservedContainer, ProjectRecord
+from deployer.values.facts import GpuFacts, Hold, HostFacts, ObservedContainer, ProjectRecord
+from deployer.values.names import ReplicaKey
 from deployer.values.plan import CreateContainer, Plan
 from deployer.values.resolved import Resolved
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
 from tests.support.world import Box
-from tests.unit.planning.scene import CPU, EDIT, Scene
+from tests.unit.planning.scene import CPU, EDIT, Scene, a_stranger, with_others
 
 GPU: dict[str, Any] = {"placement": {"gpus": 1}}
 CHAT: dict[str, Any] = {"placement": CPU}
@@ -214,6 +215,49 @@ def test_what_others_hold_by_now_is_not_taken() -> None:
     assert found.steps != ()  # they are shown, and cannot be applied
 
 
+def shared(scene: Scene, *services: str) -> Callable[[HostFacts], HostFacts]:
+    """As if the containers of these services had said that they take 1 GiB of their GPUs."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        ours = [
+            replace(c, gpu_share=1 << 30) if c.recorded is not None and c.recorded.key.service in services else c
+            for c in facts.containers
+        ]
+        return replace(facts, containers=tuple(ours))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("sharing", "codes"),
+    [
+        ((), ["rollback-blocked"]),
+        (("chat",), ["rollback-blocked"]),
+        (("docs",), ["rollback-blocked"]),
+        (("chat", "docs"), []),
+    ],
+)
+def test_who_shares_a_gpu_takes_none_that_another_has_alone(sharing: tuple[str, ...], codes: list[str]) -> None:
+    scene = Scene({"h1": 2})
+    scene.apply({"chat": {"placement": {"gpus": ["h1:0"]}}})
+    after = {"chat": {"placement": {"gpus": ["h1:1"]}}, "docs": {"placement": {"gpus": ["h1:0"]}}}
+    scene.apply(after)
+    scene.seen = shared(scene, *sharing)
+    assert [p.code for p in back(scene, after, None, "chat").problems] == codes
+
+
+def test_strangers_that_share_a_gpu_are_in_the_way_of_who_wants_it_alone() -> None:
+    scene = Scene({"h1": 2})
+    scene.apply({"chat": {"placement": {"gpus": ["h1:0"]}}})
+    after = {"chat": {"placement": {"gpus": ["h1:1"]}}}
+    scene.apply(after)
+    stranger = a_stranger(gpus=("GPU-h1-0",), gpu_share=1 << 30)
+    scene.seen = with_others(stranger)
+    assert [p.code for p in back(scene, after).problems] == ["rollback-blocked"]
+    scene.seen = lambda facts: with_others(stranger)(shared(scene, "chat")(facts))
+    assert not back(scene, after).has_errors
+
+
 def test_a_rollback_that_died_half_way_is_gone_on_with() -> None:
     """By the hold on the replica's own host: what it was to bring back, whatever runs by then."""
     for after in range(5):
@@ -378,6 +422,25 @@ def test_one_whose_model_is_gone_is_not_begun(edited: Scene) -> None:
 
 
 @pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        (lambda gpu: replace(gpu, gpus=()), "its GPU GPU-h1-0 is not there"),
+        (
+            lambda gpu: replace(gpu, gpus=tuple(replace(card, problem="ERR!") for card in gpu.gpus)),
+            "its GPU GPU-h1-0 cannot be used: ERR!",
+        ),
+        (lambda gpu: replace(gpu, gpus=(), problem="no driver"), "no GPU of the host can be used: no driver"),
+    ],
+)
+def test_one_whose_gpu_is_gone_is_not_begun(edited: Scene, gpu: Callable[[GpuFacts], GpuFacts], said: str) -> None:
+    edited.seen = lambda facts: replace(facts, gpu=gpu(facts.gpu))
+    found = back(edited, {"chat": GPU | EDIT})
+    assert [p.code for p in found.problems] == ["former-incomplete"]
+    assert found.problems[0].message.endswith(said)
+    assert found.steps == ()
+
+
+@pytest.mark.parametrize(
     "decisions",
     [{"port": "8001"}, {"port": True}, {"port": 0}, {"port": 70000}, {"backend": "no-such"}, {"backend": ["vllm"]}],
 )
@@ -440,6 +503,7 @@ def test_an_apply_of_it_is_refused_by_name(held: Scene) -> None:
         refuse_held(held.plan({"chat": GPU | EDIT}).holds, held.project({"chat": GPU | EDIT}))
     assert caught.value.exit_code == 3
     assert "ada@desk" in caught.value.diagnostics[0].message
+    assert str(caught.value.diagnostics[0].where) == str(held.project({"chat": GPU | EDIT}).where("services", "chat"))
 
 
 def test_an_edit_ends_the_hold(held: Scene) -> None:
@@ -468,6 +532,47 @@ def test_resuming_moves_it_on(held: Scene) -> None:
     assert (found.holds, [c.action for c in found.pending]) == ((), ["replace"])
     Walk(held.world, found.steps).run()
     assert held.plan({"chat": GPU | EDIT}).steps == ()
+
+
+EDITED = {"chat": GPU | {"options": {"context_length": 2048}}, "docs": CHAT}
+SAME = {"chat": GPU | EDIT, "docs": CHAT}
+ONE_HOST, OTHERS = Selection(hosts=frozenset({"h1"})), Selection(services=frozenset({"docs"}))
+REPAIR = Selection(replicas=frozenset({ReplicaKey("chat", 0)}))
+
+
+@pytest.mark.parametrize(
+    ("services", "selection", "resume", "left"),
+    [
+        (SAME, Selection(), False, ["chat"]),
+        (EDITED, Selection(), False, []),
+        (SAME, Selection(), True, []),
+        (SAME, Selection(services=frozenset({"chat"})), True, []),
+        ({"docs": CHAT}, Selection(), False, []),
+        *((services, OTHERS, resume, ["chat"]) for services in (SAME, EDITED, {"docs": CHAT}) for resume in (0, 1)),
+        *((EDITED, part, resume, ["chat"]) for part in (ONE_HOST, REPAIR) for resume in (False, True)),
+    ],
+)
+def test_a_hold_ends_where_an_apply_could_move_the_whole_service(
+    held: Scene, services: dict[str, Any], selection: Selection, resume: bool, left: list[str]
+) -> None:
+    project = held.project(services)
+    written = Written(project, HostIndex(project.spec))
+    standing = holds_left(project, held.observed(project).reachable, written, selection, resume=resume)
+    assert [hold.service for hold in standing] == left
+
+
+@pytest.mark.parametrize(("apply", "goes_to"), [("20260101T000002Z00000001", 1), (LATER, 0)])
+def test_a_hold_that_an_apply_of_some_hosts_left_chooses_nothing(apply: str, goes_to: int) -> None:
+    """The replica here was moved on since, twice; a hold of a later rollback counts."""
+    scene = Scene({"h1": 1})
+    keep = GPU | {"rollout": {"keep_revisions": 2}}
+    names = []
+    for length in (1024, 2048, 4096):
+        services = {"chat": keep | {"options": {"context_length": length}}}
+        scene.apply(services)
+        names += [box.name for box in scene.world.all_boxes if box.status == "running"]
+    scene.seen = with_hold(scene, services, Back({ReplicaKey("chat", 0): names[0]}), apply=apply)
+    assert chosen(scene, services).targets == {ReplicaKey("chat", 0): names[goes_to]}
 
 
 def test_a_hold_of_another_project_or_of_no_service_is_none(edited: Scene) -> None:
