@@ -31,7 +31,7 @@ def load_bundle(path: str, allowed: Allowed, store: Store, report: Report) -> Op
     """All of it is in the store afterwards, or nothing. RefusedError, OperationError."""
     opened = _judged(path, allowed, store, to_keep=True)
     store.take(opened, _said(opened.bundle, report))
-    store.remember(opened)
+    store.keep(opened, older=allowed.older)
     return opened
 
 
@@ -45,7 +45,7 @@ def bring(path: str, allowed: Allowed, store: Store, report: Report) -> InUse:
     opened = _judged(path, allowed, store)
     if not isinstance(opened.reader, FolderReader):
         store.take(opened, _said(opened.bundle, report))
-        store.remember(opened)
+        store.keep(opened, older=allowed.older)
         return InUse(opened.bundle, store.blob)
     check_hashes(opened.reader, opened.bundle.contents, _said(opened.bundle, report))
     store.remember(opened)

@@ -105,6 +105,18 @@ def test_a_token_is_asked_for_once(registry: RegistryServer) -> None:
     assert failure(registry, login=("ops", "wrong")) == "registry-denied"
 
 
+def test_a_token_that_ends_while_layers_come_is_asked_for_anew(registry: RegistryServer, tmp_path: Path) -> None:
+    registry.login, registry.tokens = ("ops", "hunter2"), True
+
+    def expire(done: int, total: int) -> None:
+        registry.token = f"another-{done}"
+
+    with reader(registry, ("ops", "hunter2")) as known:
+        store = fetch_image(BlobStore(tmp_path), known, image(registry), IMAGE.content, expire)
+    assert all(store.has(layer) for layer in IMAGE.content.layers)
+    assert registry.paths().count("/token") == 3  # config, two layers
+
+
 def test_a_token_without_a_login(registry: RegistryServer) -> None:
     registry.tokens = True
     assert resolved(registry).digest == IMAGE.digest
@@ -232,6 +244,15 @@ def test_a_registry_that_stays_away_is_given_up(registry: RegistryServer, tmp_pa
     with pytest.raises(OperationError) as failed:
         fetched(registry, tmp_path)
     assert failed.value.diagnostic.code == "registry-unreachable"
+
+
+def test_a_disk_that_takes_no_image_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = BlobStore(tmp_path / "file")
+    for write in (lambda: store.put(b"{}"), lambda: store.write_index({})):
+        with pytest.raises(OperationError) as failed:
+            write()
+        assert failed.value.diagnostic.code == "cannot-write"
 
 
 # --- where and as whom ----------------------------------------------------------------------
