@@ -2,6 +2,7 @@
 is there. Needs no registry on the host's side and leaves nothing there but the image.
 
 What a broken connection costs is one batch of layers: those before it are kept, and the next apply goes on after them.
+With containerd's image store there are no batches: all of an image goes over, at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by, engine_calls, engine_lost
-from deployer.docker.layers import chains_there, parts_there
-from deployer.docker.loadtar import Load, loads, padding, tag_of
+from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
+from deployer.docker.loadtar import Load, WholeLoad, loads, padding, tag_of
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there, name_image
 from deployer.engine.mirrors import pulled_as
@@ -40,12 +41,11 @@ def load_image(operation: LoadImage, site: Site) -> str:
         name_image(site, there, image)
         return "was there already"
     missing = content.missing(chains_there(site.transport))
-    source = _source(operation, site, missing)
-    with source.open(content.config) as file:
-        config = file.read(MOST_CONFIG)
+    manifest = _manifest_for(operation, site)
+    source = _source(operation, site, ImageContent(content.platform, content.config, missing, (), manifest))
     total = sum(blob.size for blob in missing)
     sent = Sending(site, source, total, Follower(site, total, "over the connection to the host"))
-    for load in loads(content, config, missing, tag_of(parse_image(image))):
+    for load in _loads(operation, source, missing, manifest):
         sent.send(load)
     _forget_parts(site, content)
     if image_there(site, image, content.ids) is None:
@@ -54,13 +54,35 @@ def load_image(operation: LoadImage, site: Site) -> str:
     return f"{layers} were missing"
 
 
-def _source(operation: LoadImage, site: Site, missing: tuple[Blob, ...]) -> ImageSource:
-    """Where config and missing layers can be read on the controller, every one of them checked."""
+def _manifest_for(operation: LoadImage, site: Site) -> Blob | None:
+    """What the host's Docker will know the image by; None where that is its config."""
+    if not keeps_images_in_containerd(site.transport):
+        return None
+    if operation.content.manifest is None:
+        message = f"`{operation.archive}` has no manifest of `{operation.image}`, and Docker on this host wants one"
+        hint = "make the archive anew with `docker save` of Docker 25 or newer, then plan again"
+        raise failed("image-without-manifest", message, hint)
+    return operation.content.manifest
+
+
+def _loads(
+    operation: LoadImage, source: ImageSource, missing: tuple[Blob, ...], manifest: Blob | None
+) -> tuple[Load | WholeLoad, ...]:
+    content, name = operation.content, tag_of(parse_image(operation.image))
+    with source.open(content.config) as file:
+        config = file.read(MOST_CONFIG)
+    if manifest is None:
+        return loads(content, config, missing, name)
+    with source.open(manifest) as file:
+        return (WholeLoad(content, file.read(manifest.size), config, name),)
+
+
+def _source(operation: LoadImage, site: Site, wanted: ImageContent) -> ImageSource:
+    """Where what is wanted can be read on the controller, every blob of it checked."""
     known = site.context.images
     if known is None:
         raise failed("load-failed", "this run knows no registries", "apply again")
     content = operation.content
-    wanted = ImageContent(content.platform, content.config, missing, (), None)
     if operation.archive:
         archive = known.archive(operation.archive)
         found = archive.image(operation.image).platforms.get(content.platform)
@@ -107,7 +129,7 @@ class Sending:
     follow: Follower
     done: int = 0
 
-    def send(self, load: Load) -> None:
+    def send(self, load: Load | WholeLoad) -> None:
         site = self.site
         try:
             with engine_upload(site.transport, "/images/load?quiet=0", load.size, self._body(load)) as pieces:
@@ -117,7 +139,7 @@ class Sending:
         except (OSError, http.client.HTTPException) as error:
             raise engine_lost(site.host, broken_by(error)) from None
 
-    def _body(self, load: Load) -> Iterator[bytes]:
+    def _body(self, load: Load | WholeLoad) -> Iterator[bytes]:
         for part in load.parts():
             if isinstance(part, bytes):
                 yield part

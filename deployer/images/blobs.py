@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from deployer.dataclass import dataclass
 from deployer.errors import OperationError
-from deployer.formats.oci import digest_of, render_index, render_manifest
+from deployer.formats.oci import LAYOUT, digest_of, render_index, render_manifest
 from deployer.images.access import failure
 from deployer.values.image_content import Blob, ImageContent
 
@@ -26,7 +26,6 @@ Opened = Callable[[int], AbstractContextManager[tuple[int, Iterator[bytes]]]]  #
 TRIES = 6  # in a row without a byte
 PIECE = 1 << 20
 EVERY = 0.25  # seconds between two looks at what somebody else fetches
-LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 def quiet(count: int) -> None:
