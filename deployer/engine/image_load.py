@@ -7,30 +7,24 @@ With containerd's image store there are no batches: all of an image goes over, a
 
 from __future__ import annotations
 
-import http.client
-import json
-from collections.abc import Iterator
-from typing import Any
+import time
 
-from deployer.dataclass import dataclass
-from deployer.docker.calls import Refusal, broken_by, engine_calls, engine_lost
+from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
-from deployer.docker.loadtar import Load, WholeLoad, loads, padding, tag_of
+from deployer.docker.loadtar import Load, WholeLoad, loads, tag_of
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there, name_image
+from deployer.engine.image_sending import Follower, Sending
 from deployer.engine.mirrors import pulled_as
 from deployer.engine.registries import Registries
-from deployer.engine.streams import Ended, Pieces, engine_upload
-from deployer.errors import HostError, OperationError
+from deployer.images.blobs import BlobStore
 from deployer.images.fetching import ImageSource, fetch_image
 from deployer.values.image_content import Blob, ImageContent
 from deployer.values.images import parse_image
 from deployer.values.plan import LoadImage
 
-STALLED_AFTER = 600.0  # seconds without a word from Docker while it unpacks
-EVERY = 0.25  # seconds between two reports
-PIECE = 1 << 18
 MOST_CONFIG = 8 << 20
+UNUSED = 30 * 86_400.0  # seconds after which the controller keeps a blob of an image no longer
 
 
 def load_image(operation: LoadImage, site: Site) -> str:
@@ -48,6 +42,8 @@ def load_image(operation: LoadImage, site: Site) -> str:
     for load in _loads(operation, source, missing, manifest):
         sent.send(load)
     _forget_parts(site, content)
+    if isinstance(source, BlobStore):
+        source.prune(time.time() - UNUSED)
     if image_there(site, image, content.ids) is None:
         raise failed("load-failed", f"Docker loaded `{image}`, and has no such image", "apply again")
     layers = f"{len(missing)} of {len(content.layers)} layers"
@@ -102,98 +98,6 @@ def _fetched(known: Registries, operation: LoadImage, site: Site, wanted: ImageC
         return fetch_image(store, reader, image, wanted, lambda done, total: follow(done))
 
 
-@dataclass(slots=True)
-class Follower:
-    """Tells of bytes, of `total`; ends what it follows where the user asks to stop."""
-
-    site: Site
-    total: int
-    note: str
-    said: float = 0.0
-
-    def __call__(self, done: int) -> None:
-        self.site.watch.pause(0)
-        now = self.site.context.clock()
-        if now - self.said >= EVERY:
-            self.said = now
-            self.site.watch.progress(done, self.total, self.note)
-
-
-@dataclass(slots=True)
-class Sending:
-    """The tars of one image on their way. `done`: bytes of layers that went, of `total`."""
-
-    site: Site
-    source: ImageSource
-    total: int
-    follow: Follower
-    done: int = 0
-
-    def send(self, load: Load | WholeLoad) -> None:
-        site = self.site
-        try:
-            with engine_upload(site.transport, "/images/load?quiet=0", load.size, self._body(load)) as pieces:
-                self._hear(pieces)
-        except Refusal as refusal:
-            raise self._refused(refusal.text) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise engine_lost(site.host, broken_by(error)) from None
-
-    def _body(self, load: Load | WholeLoad) -> Iterator[bytes]:
-        for part in load.parts():
-            if isinstance(part, bytes):
-                yield part
-                continue
-            with self.source.open(part) as file:
-                left = part.size
-                while left and (piece := file.read(min(PIECE, left))):
-                    left -= len(piece)
-                    yield piece
-                    self._count(len(piece))
-            if left:
-                raise failed("wrong-digest", f"`{part.digest}` is shorter than it was", "apply again")
-            yield padding(part)
-
-    def _count(self, more: int) -> None:
-        self.done += more
-        self.follow(self.done)
-
-    def _hear(self, pieces: Pieces) -> None:
-        """Docker's words while it unpacks, to the last."""
-        clock = self.site.context.clock
-        moved = clock()
-        while True:
-            self.site.watch.pause(0)
-            try:
-                line = pieces.next(1.0)
-            except Ended as end:
-                if isinstance(end.error, HostError):
-                    raise end.error from None
-                if end.error is not None:
-                    raise engine_lost(self.site.host, broken_by(end.error)) from None
-                return
-            if line is not None:
-                moved = clock()
-                message = _message(line)
-                if "error" in message or "errorDetail" in message:
-                    raise self._refused(str(message.get("error") or message.get("errorDetail")))
-            self.site.watch.progress(self.done, self.total, "Docker unpacks it")
-            if clock() - moved > STALLED_AFTER:
-                why = f"Docker says nothing for {STALLED_AFTER / 60:g} minutes while it unpacks an image"
-                raise failed(
-                    "load-stalled", why, "look at the host's disk and `journalctl -u docker`, then apply again"
-                )
-
-    def _refused(self, words: str) -> OperationError:
-        clean = self.site.words(words)
-        if "no space left" in clean:
-            hint = (
-                "free space on the host: `docker system df` shows what Docker keeps, then apply: it goes on from there"
-            )
-            return failed("disk-full", "no space left on the host's disk", hint, (clean,))
-        return failed("load-failed", "Docker does not take the image", "see what it says", (clean,))
-
-
 def _forget_parts(site: Site, content: ImageContent) -> None:
     """What was loaded on the way; its layers stay, since they are the image's now."""
     for id_ in parts_there(site.transport, content.config.digest):
@@ -203,11 +107,3 @@ def _forget_parts(site: Site, content: ImageContent) -> None:
         except Refusal as refusal:
             if refusal.status not in (404, 409):  # gone, or another's by now
                 raise site.refused(refusal, "forget", id_) from None
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -62,11 +62,21 @@ class BlobStore:
         return blob
 
     def fetch(self, blob: Blob, opened: Opened, follow: Follow = quiet) -> int:
-        """The blob is there whole afterwards; returns the bytes that came. OperationError."""
+        """The blob is there whole afterwards, as one used now; returns the bytes that came. OperationError."""
         if self.has(blob):
+            with contextlib.suppress(OSError):  # a disk that may only be read keeps what it has
+                os.utime(self.path(blob))
             return 0
         with self._writing(), self._arriving(blob, follow) as file:
             return 0 if self.has(blob) else self._arrive(blob, opened, file, follow)
+
+    def prune(self, before: float) -> None:
+        """Takes away what was last used before that time (seconds since 1970), whole or not. What cannot be taken away
+        stays."""
+        for path in (self.folder / "blobs" / "sha256").glob("*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def write_index(self, images: Mapping[str, Iterable[ImageContent]]) -> None:
         """Makes the folder an OCI layout of these images, by their names; every blob of theirs is there."""

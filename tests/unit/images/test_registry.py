@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -244,6 +245,20 @@ def test_a_registry_that_stays_away_is_given_up(registry: RegistryServer, tmp_pa
     with pytest.raises(OperationError) as failed:
         fetched(registry, tmp_path)
     assert failed.value.diagnostic.code == "registry-unreachable"
+
+
+def test_what_is_no_longer_used_is_taken_away(registry: RegistryServer, tmp_path: Path) -> None:
+    store = fetched(registry, tmp_path)
+    old = store.put(b"of another image")
+    part = store.path(old).with_name("0" * 64 + ".part")
+    part.write_bytes(b"cut off")
+    for path in (tmp_path / "blobs/sha256").iterdir():
+        os.utime(path, (1_000.0, 1_000.0))
+    fetched(registry, tmp_path)  # uses what is there
+    store.prune(before=2_000.0)
+    assert all(store.has(blob) for blob in (IMAGE.content.config, *IMAGE.content.layers))
+    assert not store.has(old)
+    assert not part.exists()
 
 
 def test_a_disk_that_takes_no_image_is_said(tmp_path: Path) -> None:
