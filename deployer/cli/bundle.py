@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--split", metavar="SIZE", help="Parts of a tar that are each smaller than this: 4g for FAT disks.")
 @click.option("--key", metavar="FILE", help="The SSH key to sign with, or its public half if an agent holds it.")
 @click.option("--unsigned", is_flag=True, help="Do not sign it.")
-@click.option("--sequence", type=click.IntRange(min=0), metavar="N", help="Its number.  [default: the time]")
+@click.option("--sequence", type=click.IntRange(0, 10**15 - 1), metavar="N", help="Its number.  [default: the time]")
 @click.option("--wheels", metavar="FOLDER", help="Take these wheels with it, from `pip wheel deployer -w FOLDER`.")
 @shared_options(hosts=False)
 def create(shared: Shared, output: str, facts: str | None, split: str | None, **form: object) -> int:

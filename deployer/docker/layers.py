@@ -31,6 +31,15 @@ def chains_there(transport: Transport) -> frozenset[str]:
     return frozenset(chain for image in chains for chain in image)
 
 
+def keeps_images_in_containerd(transport: Transport) -> bool:
+    """Docker's default from version 29 on (Docker docs, "containerd image store"). HostError."""
+    reader = EngineReader(transport.name, transport.engine, TIMEOUT)
+    try:
+        return has_containerd_store(reader.get("/info", absent={}))
+    finally:
+        reader.close()
+
+
 def has_containerd_store(info: object) -> bool:
     status = info.get("DriverStatus") if isinstance(info, dict) else None
     pairs = status if isinstance(status, list) else []

@@ -2,18 +2,19 @@
 
 An engine with a graph driver looks a layer up by what it is unpacked and all below it, before it opens the file that
 should hold it (moby: image/tarexport/load.go); so layers that are there are left out. With containerd's image store it
-wants every one.
+wants every one in the same tar, and knows the image by the digest of its manifest: that store is given an OCI layout,
+whose manifest is the registry's own (containerd: core/images/archive/importer.go).
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployer.dataclass import dataclass
-from deployer.formats.oci import digest_of
+from deployer.formats.oci import LAYOUT, digest_of, render_index
 from deployer.values.image_content import Blob, ImageContent
 from deployer.values.images import ImageReference
 
@@ -38,8 +39,7 @@ class Load:
 
     @property
     def size(self) -> int:
-        """Of the tar."""
-        return sum(len(part) if isinstance(part, bytes) else _padded(part.size) for part in self.parts())
+        return _size(self.parts())
 
     def parts(self) -> Iterator[bytes | Blob]:
         """Bytes, and blobs to be filled up with zeros to whole blocks."""
@@ -54,6 +54,32 @@ class Load:
             yield _header(BLOBS + layer.hex, layer.size)
             yield layer
         yield from _file("manifest.json", json.dumps([entry]).encode())
+        yield bytes(1024)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLoad:
+    """One tar with all of an image, as an OCI layout."""
+
+    content: ImageContent
+    manifest: bytes
+    config: bytes
+    name: str
+
+    @property
+    def size(self) -> int:
+        return _size(self.parts())
+
+    def parts(self) -> Iterator[bytes | Blob]:
+        """As those of `Load`."""
+        named = self.content.manifest or Blob(digest_of(self.manifest), len(self.manifest))
+        yield from _file("oci-layout", LAYOUT)
+        yield from _file("index.json", render_index({self.name: [(named, self.content.platform)]}))
+        yield from _file(BLOBS + named.hex, self.manifest)
+        yield from _file(BLOBS + self.content.config.hex, self.config)
+        for layer in _once(self.content.layers):
+            yield _header(BLOBS + layer.hex, layer.size)
+            yield layer
         yield bytes(1024)
 
 
@@ -90,7 +116,12 @@ def _part_of(content: ImageContent, count: int) -> bytes:
     return json.dumps(body, sort_keys=True).encode()
 
 
-def _once(blobs: list[Blob]) -> tuple[Blob, ...]:
+def _size(parts: Iterator[bytes | Blob]) -> int:
+    """Of the tar."""
+    return sum(len(part) if isinstance(part, bytes) else _padded(part.size) for part in parts)
+
+
+def _once(blobs: Sequence[Blob]) -> tuple[Blob, ...]:
     return tuple({blob.digest: blob for blob in blobs}.values())
 
 

@@ -2,34 +2,29 @@
 is there. Needs no registry on the host's side and leaves nothing there but the image.
 
 What a broken connection costs is one batch of layers: those before it are kept, and the next apply goes on after them.
+With containerd's image store there are no batches: all of an image goes over, at once.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-from collections.abc import Iterator
-from typing import Any
+import time
 
-from deployer.dataclass import dataclass
-from deployer.docker.calls import Refusal, broken_by, engine_calls, engine_lost
-from deployer.docker.layers import chains_there, parts_there
-from deployer.docker.loadtar import Load, loads, padding, tag_of
+from deployer.docker.calls import Refusal, engine_calls
+from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
+from deployer.docker.loadtar import Load, WholeLoad, loads, tag_of
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there, name_image
+from deployer.engine.image_sending import Follower, Sending
 from deployer.engine.mirrors import pulled_as
 from deployer.engine.registries import Registries
-from deployer.engine.streams import Ended, Pieces, engine_upload
-from deployer.errors import HostError, OperationError
+from deployer.images.blobs import BlobStore
 from deployer.images.fetching import ImageSource, fetch_image
 from deployer.values.image_content import Blob, ImageContent
 from deployer.values.images import parse_image
 from deployer.values.plan import LoadImage
 
-STALLED_AFTER = 600.0  # seconds without a word from Docker while it unpacks
-EVERY = 0.25  # seconds between two reports
-PIECE = 1 << 18
 MOST_CONFIG = 8 << 20
+UNUSED = 30 * 86_400.0  # seconds after which the controller keeps a blob of an image no longer
 
 
 def load_image(operation: LoadImage, site: Site) -> str:
@@ -40,27 +35,50 @@ def load_image(operation: LoadImage, site: Site) -> str:
         name_image(site, there, image)
         return "was there already"
     missing = content.missing(chains_there(site.transport))
-    source = _source(operation, site, missing)
-    with source.open(content.config) as file:
-        config = file.read(MOST_CONFIG)
+    manifest = _manifest_for(operation, site)
+    source = _source(operation, site, ImageContent(content.platform, content.config, missing, (), manifest))
     total = sum(blob.size for blob in missing)
     sent = Sending(site, source, total, Follower(site, total, "over the connection to the host"))
-    for load in loads(content, config, missing, tag_of(parse_image(image))):
+    for load in _loads(operation, source, missing, manifest):
         sent.send(load)
     _forget_parts(site, content)
+    if isinstance(source, BlobStore):
+        source.prune(time.time() - UNUSED)
     if image_there(site, image, content.ids) is None:
         raise failed("load-failed", f"Docker loaded `{image}`, and has no such image", "apply again")
     layers = f"{len(missing)} of {len(content.layers)} layers"
     return f"{layers} were missing"
 
 
-def _source(operation: LoadImage, site: Site, missing: tuple[Blob, ...]) -> ImageSource:
-    """Where config and missing layers can be read on the controller, every one of them checked."""
+def _manifest_for(operation: LoadImage, site: Site) -> Blob | None:
+    """What the host's Docker will know the image by; None where that is its config."""
+    if not keeps_images_in_containerd(site.transport):
+        return None
+    if operation.content.manifest is None:
+        message = f"`{operation.archive}` has no manifest of `{operation.image}`, and Docker on this host wants one"
+        hint = "make the archive anew with `docker save` of Docker 25 or newer, then plan again"
+        raise failed("image-without-manifest", message, hint)
+    return operation.content.manifest
+
+
+def _loads(
+    operation: LoadImage, source: ImageSource, missing: tuple[Blob, ...], manifest: Blob | None
+) -> tuple[Load | WholeLoad, ...]:
+    content, name = operation.content, tag_of(parse_image(operation.image))
+    with source.open(content.config) as file:
+        config = file.read(MOST_CONFIG)
+    if manifest is None:
+        return loads(content, config, missing, name)
+    with source.open(manifest) as file:
+        return (WholeLoad(content, file.read(manifest.size), config, name),)
+
+
+def _source(operation: LoadImage, site: Site, wanted: ImageContent) -> ImageSource:
+    """Where what is wanted can be read on the controller, every blob of it checked."""
     known = site.context.images
     if known is None:
         raise failed("load-failed", "this run knows no registries", "apply again")
     content = operation.content
-    wanted = ImageContent(content.platform, content.config, missing, (), None)
     if operation.archive:
         archive = known.archive(operation.archive)
         found = archive.image(operation.image).platforms.get(content.platform)
@@ -80,98 +98,6 @@ def _fetched(known: Registries, operation: LoadImage, site: Site, wanted: ImageC
         return fetch_image(store, reader, image, wanted, lambda done, total: follow(done))
 
 
-@dataclass(slots=True)
-class Follower:
-    """Tells of bytes, of `total`; ends what it follows where the user asks to stop."""
-
-    site: Site
-    total: int
-    note: str
-    said: float = 0.0
-
-    def __call__(self, done: int) -> None:
-        self.site.watch.pause(0)
-        now = self.site.context.clock()
-        if now - self.said >= EVERY:
-            self.said = now
-            self.site.watch.progress(done, self.total, self.note)
-
-
-@dataclass(slots=True)
-class Sending:
-    """The tars of one image on their way. `done`: bytes of layers that went, of `total`."""
-
-    site: Site
-    source: ImageSource
-    total: int
-    follow: Follower
-    done: int = 0
-
-    def send(self, load: Load) -> None:
-        site = self.site
-        try:
-            with engine_upload(site.transport, "/images/load?quiet=0", load.size, self._body(load)) as pieces:
-                self._hear(pieces)
-        except Refusal as refusal:
-            raise self._refused(refusal.text) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise engine_lost(site.host, broken_by(error)) from None
-
-    def _body(self, load: Load) -> Iterator[bytes]:
-        for part in load.parts():
-            if isinstance(part, bytes):
-                yield part
-                continue
-            with self.source.open(part) as file:
-                left = part.size
-                while left and (piece := file.read(min(PIECE, left))):
-                    left -= len(piece)
-                    yield piece
-                    self._count(len(piece))
-            if left:
-                raise failed("wrong-digest", f"`{part.digest}` is shorter than it was", "apply again")
-            yield padding(part)
-
-    def _count(self, more: int) -> None:
-        self.done += more
-        self.follow(self.done)
-
-    def _hear(self, pieces: Pieces) -> None:
-        """Docker's words while it unpacks, to the last."""
-        clock = self.site.context.clock
-        moved = clock()
-        while True:
-            self.site.watch.pause(0)
-            try:
-                line = pieces.next(1.0)
-            except Ended as end:
-                if isinstance(end.error, HostError):
-                    raise end.error from None
-                if end.error is not None:
-                    raise engine_lost(self.site.host, broken_by(end.error)) from None
-                return
-            if line is not None:
-                moved = clock()
-                message = _message(line)
-                if "error" in message or "errorDetail" in message:
-                    raise self._refused(str(message.get("error") or message.get("errorDetail")))
-            self.site.watch.progress(self.done, self.total, "Docker unpacks it")
-            if clock() - moved > STALLED_AFTER:
-                why = f"Docker says nothing for {STALLED_AFTER / 60:g} minutes while it unpacks an image"
-                raise failed(
-                    "load-stalled", why, "look at the host's disk and `journalctl -u docker`, then apply again"
-                )
-
-    def _refused(self, words: str) -> OperationError:
-        clean = self.site.words(words)
-        if "no space left" in clean:
-            hint = (
-                "free space on the host: `docker system df` shows what Docker keeps, then apply: it goes on from there"
-            )
-            return failed("disk-full", "no space left on the host's disk", hint, (clean,))
-        return failed("load-failed", "Docker does not take the image", "see what it says", (clean,))
-
-
 def _forget_parts(site: Site, content: ImageContent) -> None:
     """What was loaded on the way; its layers stay, since they are the image's now."""
     for id_ in parts_there(site.transport, content.config.digest):
@@ -181,11 +107,3 @@ def _forget_parts(site: Site, content: ImageContent) -> None:
         except Refusal as refusal:
             if refusal.status not in (404, 409):  # gone, or another's by now
                 raise site.refused(refusal, "forget", id_) from None
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

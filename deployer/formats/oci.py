@@ -23,6 +23,7 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'  # `oci-layout`, by which a layout is known
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 MOST = 4 << 20  # bytes of a manifest, as registries bound them (OCI distribution specification)
 MOST_CONFIG = 8 << 20

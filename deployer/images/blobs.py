@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from deployer.dataclass import dataclass
 from deployer.errors import OperationError
-from deployer.formats.oci import digest_of, render_index, render_manifest
+from deployer.formats.oci import LAYOUT, digest_of, render_index, render_manifest
 from deployer.images.access import failure
 from deployer.values.image_content import Blob, ImageContent
 
@@ -26,7 +26,6 @@ Opened = Callable[[int], AbstractContextManager[tuple[int, Iterator[bytes]]]]  #
 TRIES = 6  # in a row without a byte
 PIECE = 1 << 20
 EVERY = 0.25  # seconds between two looks at what somebody else fetches
-LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 def quiet(count: int) -> None:
@@ -56,29 +55,37 @@ class BlobStore:
     def put(self, data: bytes, media_type: str = "") -> Blob:
         blob = Blob(digest_of(data), len(data), media_type)
         if not self.has(blob):
-            with self._arriving(blob, quiet) as file:
+            with self._writing(), self._arriving(blob, quiet) as file:
                 file.truncate(0)
                 file.write(data)
                 self._finish(blob, file)
         return blob
 
     def fetch(self, blob: Blob, opened: Opened, follow: Follow = quiet) -> int:
-        """The blob is there whole afterwards; returns the bytes that came. OperationError."""
+        """The blob is there whole afterwards, as one used now; returns the bytes that came. OperationError."""
         if self.has(blob):
+            with contextlib.suppress(OSError):  # a disk that may only be read keeps what it has
+                os.utime(self.path(blob))
             return 0
-        try:
-            with self._arriving(blob, follow) as file:
-                return 0 if self.has(blob) else self._arrive(blob, opened, file, follow)
-        except OSError as error:
-            raise self._unwritable(error) from None
+        with self._writing(), self._arriving(blob, follow) as file:
+            return 0 if self.has(blob) else self._arrive(blob, opened, file, follow)
+
+    def prune(self, before: float) -> None:
+        """Takes away what was last used before that time (seconds since 1970), whole or not. What cannot be taken away
+        stays."""
+        for path in (self.folder / "blobs" / "sha256").glob("*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def write_index(self, images: Mapping[str, Iterable[ImageContent]]) -> None:
         """Makes the folder an OCI layout of these images, by their names; every blob of theirs is there."""
         manifests = {name: [self._named(content) for content in contents] for name, contents in images.items()}
-        for name, data in (("index.json", render_index(manifests)), ("oci-layout", LAYOUT)):
-            beside = self.folder / f".{name}.new"
-            beside.write_bytes(data)
-            beside.replace(self.folder / name)
+        with self._writing():
+            for name, data in (("index.json", render_index(manifests)), ("oci-layout", LAYOUT)):
+                beside = self.folder / f".{name}.new"
+                beside.write_bytes(data)
+                beside.replace(self.folder / name)
 
     def _named(self, content: ImageContent) -> tuple[Blob, str]:
         return content.manifest or self.put(render_manifest(content)), content.platform
@@ -144,9 +151,15 @@ class BlobStore:
         part = self.path(blob).with_suffix(".part")
         part.replace(self.path(blob))
 
-    def _unwritable(self, error: OSError) -> OperationError:
-        message = f"images cannot be kept under `{self.folder}` on this machine: {error.strerror or error}"
-        return failure("cannot-write", message, "free space there, or set XDG_CACHE_HOME to a larger disk")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """OperationError where the disk does not take it."""
+        try:
+            yield
+        except OSError as error:
+            message = f"images cannot be kept under `{self.folder}` on this machine: {error.strerror or error}"
+            hint = "free space there, or set XDG_CACHE_HOME to a larger disk"
+            raise failure("cannot-write", message, hint) from None
 
 
 def wrong_digest(blob: Blob) -> OperationError:

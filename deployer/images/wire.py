@@ -6,6 +6,7 @@ Knows no image. What a registry answers is hostile.
 from __future__ import annotations
 
 import base64
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -104,12 +105,21 @@ class Wire:
 
         try:
             sent = {"User-Agent": "deployer", **headers}
-            return self._http().get(url, headers=sent, timeout=(CONNECT, SILENCE), stream=True, allow_redirects=False)
+            return self._http().get(url, headers=sent, **self._manner())
         except requests.exceptions.SSLError as error:
             hint = f"name its CA with `registries: {{{self.access.registry}: {{ca: FILE}}}}`"
             raise unusable(self.access, "registry-certificate", cause_of(error), hint) from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise unusable(self.access, "registry-unreachable", cause_of(error)) from None
+
+    def _manner(self) -> dict[str, Any]:
+        """Of every request. A CA that only the session knew would yield to REQUESTS_CA_BUNDLE."""
+        return {
+            "timeout": (CONNECT, SILENCE),
+            "stream": True,
+            "allow_redirects": False,
+            "verify": self.access.ca,
+        }
 
     def _http(self) -> requests.Session:
         if self._session is None:
@@ -117,8 +127,14 @@ class Wire:
 
             self._session = requests.Session()
             self._session.auth = lambda request: request  # none of ~/.netrc
-            if self.access.ca is not None:
-                self._session.verify = self.access.ca
+            if self.access.ca is not None:  # beside the system's, as Docker takes it: blobs may be elsewhere
+                adapter = requests.adapters.HTTPAdapter()
+                adapter.init_poolmanager(
+                    requests.adapters.DEFAULT_POOLSIZE,
+                    requests.adapters.DEFAULT_POOLSIZE,
+                    ssl_context=ssl.create_default_context(),
+                )
+                self._session.mount("https://", adapter)
         return self._session
 
     # --- login
@@ -128,9 +144,9 @@ class Wire:
         return {"Authorization": found} if found else {}
 
     def _log_in(self, wanted: str, repository: str) -> bool:
-        """Whether there is something to ask again with."""
+        """Whether there is something to ask again with: a token that ended while layers came is asked for anew."""
         challenge = parse_challenge(wanted)
-        if challenge is None or repository in self._login:
+        if challenge is None or (challenge.scheme == "basic" and repository in self._login):
             return False
         if challenge.scheme == "basic":
             basic = self._basic()
@@ -171,9 +187,7 @@ class Wire:
             "refresh_token": self.access.password.reveal(),
         }
         try:
-            return self._http().post(
-                challenge.realm, data=form, timeout=(CONNECT, SILENCE), stream=True, allow_redirects=False
-            )
+            return self._http().post(challenge.realm, data=form, **self._manner())
         except (requests.RequestException, OSError, ValueError) as error:
             raise unusable(self.access, "registry-unreachable", cause_of(error)) from None
 

@@ -14,6 +14,7 @@ TIMEOUT = 30.0  # seconds for one answer of a hub
 MOST_FILES = 20_000  # of one model
 LARGEST = 1 << 60  # bytes of one file: beyond it a hub lies
 ENDPOINTS = {"hf": "https://huggingface.co", "modelscope": "https://modelscope.cn"}
+SOURCE_HINT = "let the user who runs deployer read it, or correct `source`"
 FROM_ENVIRONMENT = {"hf": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
 
 

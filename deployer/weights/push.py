@@ -20,7 +20,7 @@ from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport
 from deployer.values.secrets import Secret
 from deployer.values.weights import PART, Manifest, Place, WeightFile
-from deployer.weights.access import TIMEOUT, failure, unreachable
+from deployer.weights.access import SOURCE_HINT, TIMEOUT, failure, unreachable
 from deployer.weights.rest import opener
 from deployer.weights.script import Job
 from deployer.weights.transfer import Follow, fetch
@@ -65,7 +65,7 @@ def _hashed(file: WeightFile) -> WeightFile:
         with Path(file.url).open("rb") as content:
             return replace(file, sha256=hashlib.file_digest(content, "sha256").hexdigest())
     except OSError as error:
-        raise failure("no-such-source", f"`{file.url}` cannot be read here: {error.strerror}") from None
+        raise failure("no-such-source", f"`{file.url}` cannot be read here: {error.strerror}", SOURCE_HINT) from None
 
 
 def _state(transport: Transport, job: Job, contents: tuple[WeightFile, ...]) -> dict[str, int | None]:

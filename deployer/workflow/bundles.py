@@ -15,7 +15,7 @@ from deployer.values.events import Event, Note
 from deployer.values.resolved import Resolved
 from deployer.weights.bundles.index import MOST, parse_index
 from deployer.weights.bundles.opening import Allowed, Opened, open_bundle, refuse_older, refuse_untrusted
-from deployer.weights.bundles.reading import FolderReader, check_hashes
+from deployer.weights.bundles.reading import FolderReader, check_hashes, unreadable
 from deployer.weights.bundles.store import Store
 from deployer.weights.bundles.using import InUse
 from deployer.workflow.inputs import Inputs, environment_variables
@@ -31,7 +31,7 @@ def load_bundle(path: str, allowed: Allowed, store: Store, report: Report) -> Op
     """All of it is in the store afterwards, or nothing. RefusedError, OperationError."""
     opened = _judged(path, allowed, store, to_keep=True)
     store.take(opened, _said(opened.bundle, report))
-    store.remember(opened)
+    store.keep(opened, older=allowed.older)
     return opened
 
 
@@ -40,16 +40,24 @@ def bring(path: str, allowed: Allowed, store: Store, report: Report) -> InUse:
     project whose bundle was loaded before. RefusedError, OperationError."""
     kept = store.folder_of(path) if not Path(path).exists() else None
     if kept is not None:
-        bundle = parse_index((kept / INDEX).read_bytes()[: MOST + 1], str(kept))
-        return InUse(bundle, store.blob)
+        return InUse(_kept(kept / INDEX), store.blob)
     opened = _judged(path, allowed, store)
     if not isinstance(opened.reader, FolderReader):
         store.take(opened, _said(opened.bundle, report))
-        store.remember(opened)
+        store.keep(opened, older=allowed.older)
         return InUse(opened.bundle, store.blob)
     check_hashes(opened.reader, opened.bundle.contents, _said(opened.bundle, report))
     store.remember(opened)
     return InUse(opened.bundle, _finder(opened.bundle, opened.reader.folder, store))
+
+
+def _kept(index: Path) -> Bundle:
+    try:
+        with index.open("rb") as file:
+            text = file.read(MOST + 1)
+    except OSError as error:
+        raise unreadable(str(index), error) from None
+    return parse_index(text, str(index.parent))
 
 
 def _finder(bundle: Bundle, folder: Path, store: Store) -> Callable[[str], Path | None]:

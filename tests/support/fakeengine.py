@@ -135,6 +135,7 @@ class FakeEngine:
         self.execs: dict[str, FakeExec] = {}
         self.gpus = gpus
         self.requests: list[str] = []  # METHOD PATH, for tests that count
+        self.containerd = False  # keeps images in containerd's store
         self.is_full = False  # its disk: settings cannot be written down
         self.lock = threading.RLock()
 
@@ -190,6 +191,8 @@ class FakeEngine:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             files = {m.name: tar.extractfile(m) for m in tar.getmembers()}
             read = {name: file.read() for name, file in files.items() if file is not None}
+        if self.containerd:
+            return self._load_layout(read)
         (entry,) = json.loads(read["manifest.json"])
         config = json.loads(read[entry["Config"]])
         diff_ids = tuple(config["rootfs"]["diff_ids"])
@@ -207,6 +210,29 @@ class FakeEngine:
         for name in names:
             self.images[familiar(name)] = FakeImage(image_id, config["config"].get("Labels") or {}, diff_ids=diff_ids)
         return str(names[0])
+
+    def _load_layout(self, read: Mapping[str, bytes]) -> str:
+        """As with containerd's image store: every blob is wanted, and the image is known by its manifest."""
+        if "oci-layout" not in read:
+            raise ValueError("unrecognized image format")
+
+        def blob(entry: Mapping[str, Any]) -> bytes:
+            data = read.get("blobs/" + entry["digest"].replace(":", "/"), b"")
+            if "sha256:" + hashlib.sha256(data).hexdigest() != entry["digest"]:
+                raise ValueError(f"content digest {entry['digest']}: not found")
+            return data
+
+        (named,) = json.loads(read["index.json"])["manifests"]
+        manifest = json.loads(blob(named))
+        config = json.loads(blob(manifest["config"]))
+        for layer in manifest["layers"]:
+            blob(layer)
+        name = str(named["annotations"]["io.containerd.image.name"])
+        diff_ids = tuple(config["rootfs"]["diff_ids"])
+        self.images[familiar(name)] = FakeImage(
+            named["digest"], config["config"].get("Labels") or {}, diff_ids=diff_ids
+        )
+        return name
 
     def tag(self, reference: str, name: str) -> None:
         self.images[familiar(name)] = self.image(reference)

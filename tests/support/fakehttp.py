@@ -120,7 +120,8 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         self.send(200, [entry for entry in listed if not wanted or entry["Labels"]])
 
     def info(self, _: str) -> None:
-        self.send(200, {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]})
+        kind = [["driver-type", "io.containerd.snapshotter.v1"]] if self.server.engine.containerd else []
+        self.send(200, {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"], *kind]})
 
     def load(self, _: str) -> None:
         try:

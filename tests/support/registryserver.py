@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class RegistryServer:
     blobs: dict[str, bytes] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     tokens: bool = False
+    token: str = TOKEN  # the one that is good now
     realm: str = ""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     lies: dict[str, bytes] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _may_read(self) -> bool:
         given, registry = self.headers.get("Authorization", ""), self.registry
         if registry.tokens:
-            return given == f"Bearer {TOKEN}"
+            return given == f"Bearer {registry.token}"
         return registry.login is None or given == self._basic()
 
     def _basic(self) -> str:
@@ -98,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.registry.login is not None and self.headers.get("Authorization") != self._basic():
             return self._send(401, b"{}")
         assert query["scope"][0].startswith("repository:"), query
-        return self._send(200, json.dumps({"token": TOKEN}).encode())
+        return self._send(200, json.dumps({"token": self.registry.token}).encode())
 
     def _manifest(self, data: bytes | None) -> None:
         if data is None:
@@ -134,9 +136,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(registry: RegistryServer) -> Iterator[RegistryServer]:
+def serving(registry: RegistryServer, tls: ssl.SSLContext | None = None) -> Iterator[RegistryServer]:
     handler: Any = type("OneHandler", (Handler,), {"registry": registry})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     registry.address = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -18,7 +18,7 @@ from deployer.errors import OperationError
 from deployer.formats.text import one_line
 from deployer.values.secrets import Secret
 from deployer.values.weights import PART, Place, WeightFile
-from deployer.weights.access import failure, unreachable
+from deployer.weights.access import SOURCE_HINT, failure, unreachable
 from deployer.weights.bundles.store import writing
 from deployer.weights.push import opened_at
 
@@ -79,7 +79,8 @@ class Collector:
                 continue
             silent = silent + 1 if _size(part, file.size) == have else 0
             if silent >= TRIES:
-                raise failure("wrong-size", f"`{one_line(file.path, 100)}` ends after {have} of {file.size} bytes")
+                message = f"`{one_line(file.path, 100)}` ends after {have} of {file.size} bytes"
+                raise failure("wrong-size", message, "run it again: it goes on from there; or try another mirror")
 
 
 def _settle(file: WeightFile, part: Path, target: Path) -> None:
@@ -116,4 +117,4 @@ def hash_of(path: str) -> str:
         with Path(path).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise failure("no-such-source", f"`{path}` cannot be read here: {error.strerror}") from None
+        raise failure("no-such-source", f"`{path}` cannot be read here: {error.strerror}", SOURCE_HINT) from None

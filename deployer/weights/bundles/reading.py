@@ -78,7 +78,10 @@ class FolderReader:
     def _open(self, path: str, size: int | None = None) -> int:
         """No part of the path below the bundle's folder may be a link, and the file is a plain one of that size."""
         *folders, name = path.split("/")
-        here = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            here = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise unreadable(str(self.folder), error) from None
         try:
             for folder in folders:
                 below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)

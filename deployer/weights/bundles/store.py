@@ -1,4 +1,4 @@
-"""The controller's own store of what bundles brought: contents by their SHA-256, and each project's newest bundle.
+"""The controller's own store of what bundles brought: contents by their SHA-256, and each project's loaded bundle.
 
 A content has its name only once its hash was seen to be right.
 """
@@ -56,24 +56,39 @@ class Store:
             raise OperationError(Diagnostic("cannot-read", f"`{path}` cannot be read: {error}", hint=hint)) from None
 
     def remember(self, opened: Opened) -> None:
-        """From here on this is the newest one of its project, unless there is a newer one."""
+        """From here on this is the newest one of its project that was used, unless there is a newer one."""
         bundle = opened.bundle
-        last = self.last(bundle.project, bundle.id)
-        if last is not None and bundle.sequence < last.sequence:
+        if self._is_behind(opened):
             return
-        folder = self._project(bundle.project, bundle.id)
         parent = bundle.parent.digest if bundle.parent is not None else ""
         record = json.dumps(to_data(Loaded(bundle.sequence, opened.digest, parent))).encode()
-        signature = [(SIGNATURE, opened.reader.signature)] if opened.reader.signature is not None else []
+        self._write(opened, {"last.json": record})
+
+    def keep(self, opened: Opened, *, older: bool) -> None:
+        """From here on this is what `folder_of` finds, its contents being here. An older one, as what the newest one
+        was made since, only where the user means to go back: `older`."""
+        if self._is_behind(opened) and not older:
+            return
+        signature = opened.reader.signature
+        if signature is None:
+            with writing(folder := self._project(opened.bundle.project, opened.bundle.id)):
+                (folder / SIGNATURE).unlink(missing_ok=True)
+        self._write(opened, ({} if signature is None else {SIGNATURE: signature}) | {INDEX: opened.reader.index})
+        self.remember(opened)
+
+    def _is_behind(self, opened: Opened) -> bool:
+        last = self.last(opened.bundle.project, opened.bundle.id)
+        return last is not None and opened.bundle.sequence < last.sequence
+
+    def _write(self, opened: Opened, texts: Mapping[str, bytes]) -> None:
+        folder = self._project(opened.bundle.project, opened.bundle.id)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if not signature:
-                (folder / SIGNATURE).unlink(missing_ok=True)
-            for name, text in [*signature, (INDEX, opened.reader.index), ("last.json", record)]:
+            for name, text in texts.items():
                 write_whole(folder / name, text)
 
     def folder_of(self, project: str) -> Path | None:
-        """Where the index of the newest bundle is that was loaded for a project of this name; None: there is none, or
+        """Where the index of the bundle is that was loaded last for a project of this name; None: there is none, or
         there are two with different ids."""
         found = sorted(self.root.glob(f"projects/{project}@*/{INDEX}")) if PROJECT.match(project) else []
         return found[0].parent if len(found) == 1 else None

@@ -9,6 +9,7 @@ from errno import ENOENT
 from pathlib import Path
 
 from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic, OperationError
 from deployer.values.bundle import Bundle
 from deployer.values.weights import Listing
 from deployer.weights.bundles.index import bad_bundle
@@ -54,7 +55,11 @@ class InUse:
 
     def _text(self, sha256: str) -> bytes:
         path = self.find(sha256)
-        text = path.read_bytes() if path is not None else b""
+        if path is None:
+            message = f"a text of the spec is neither in bundle {self.bundle.sequence} nor in what was loaded before"
+            hint = "run `deployer bundle load PATH` for the bundle that has it, then do this again"
+            raise OperationError(Diagnostic("bundle-lacks", message, evidence=(sha256,), hint=hint))
+        text = path.read_bytes()
         if hashlib.sha256(text).hexdigest() != sha256:
             raise bad_bundle(str(path), "it changed while it was used")
         return text

@@ -3,6 +3,7 @@ is in them."""
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -58,9 +59,17 @@ class Target:
             if not self.is_tar:
                 self.making.rename(self.path)
                 return
+            self._clear()
             self._refuse_full(contents)
             self._archive(index, signature, contents, follow)
             shutil.rmtree(self.making)
+
+    def _clear(self) -> None:
+        """Takes away what a killed run wrote of the tar or of its parts, which may have been others."""
+        name = glob.escape(self.path.name)
+        for pattern in (f"{name}.new", f"{name}.part-*-of-*.new"):
+            for path in self.path.parent.glob(pattern):
+                path.unlink()
 
     def _refuse_full(self, contents: Sequence[Content]) -> None:
         need, free = sum(content.size for content in contents), shutil.disk_usage(self.path.parent).free

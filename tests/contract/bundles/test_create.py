@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.cli.app import run
 from deployer.images.archive import open_archive
 from deployer.values.facts import DockerFacts, HostFacts, ObservedState
 from deployer.values.facts_json import facts_to_data
@@ -87,6 +88,20 @@ def test_what_was_brought_is_not_fetched_again_after_a_death(desk: Desk) -> None
     desk.create("b")
     assert desk.hub.served["m.gguf"] <= len(BIG) + (1 << 20), "a piece, and no more"
     assert desk.run("bundle", "inspect", "b", "--check")["checked"]
+
+
+def test_what_a_death_left_of_a_tar_is_taken_away(desk: Desk) -> None:
+    left = [desk.outside / name for name in ("b[1].tar.new", "b[1].tar.part-7-of-9.new")]
+    other = desk.outside / "b1.tar.new"
+    for path in (*left, other):
+        path.write_bytes(b"cut off")
+    desk.create("b[1].tar", "--split", "1m")
+    assert [path.name for path in desk.outside.glob("*.new")] == [other.name]
+
+
+def test_a_number_that_no_bundle_may_have_is_refused_at_once(desk: Desk) -> None:
+    assert run(["bundle", "create", "-o", "b", "--sequence", str(10**15)]) == 64
+    assert not (desk.outside / "b.making").exists()
 
 
 def test_a_hub_that_lies_is_not_believed(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.errors import OperationError
 from deployer.planning.weights import manifest_of
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
@@ -84,6 +85,41 @@ def test_a_delta_takes_the_rest_from_what_was_loaded_before(desk: Desk, tmp_path
     assert desk.run("apply", "--bundle", "old.tar", "-y", exit=3) == {"bundle-older"}
     desk.run("bundle", "load", "old.tar")  # to be kept, and not applied
     must_reach_a_host(used(desk, "new.tar"), inputs, tmp_path / "cache")
+
+
+def test_the_name_of_a_project_means_what_was_loaded_last(desk: Desk) -> None:
+    for number in ("1", "2", "3"):
+        desk.create(f"{number}.tar", "--sequence", number)
+        (desk.outside / "deploy.yaml").write_text((desk.outside / "deploy.yaml").read_text() + "\n")
+    desk.run("bundle", "load", "2.tar")
+    assert used(desk, "air").bundle.sequence == 2
+    desk.run("bundle", "load", "1.tar", "--allow-older")
+    assert used(desk, "air").bundle.sequence == 1
+    assert desk.run("bundle", "load", "1.tar", exit=3) == {"bundle-older"}
+    desk.run("bundle", "load", "2.tar")
+    assert used(desk, "air").bundle.sequence == 2
+    desk.create("4.tar", "--since", "3.tar", "--sequence", "4")
+    desk.run("bundle", "load", "4.tar")
+    desk.run("bundle", "load", "3.tar")  # what it was made since
+    assert used(desk, "air").bundle.sequence == 4
+
+
+def test_a_bundle_used_where_it_lies_is_not_what_was_loaded(desk: Desk) -> None:
+    desk.create("old.tar", "--sequence", "1")
+    (desk.outside / "deploy.yaml").write_text((desk.outside / "deploy.yaml").read_text() + "\n")
+    desk.create("new", "--sequence", "2")
+    desk.run("bundle", "load", "old.tar")
+    assert used(desk, "new").bundle.sequence == 2
+    kept = used(desk, "air")
+    assert kept.bundle.sequence == 1
+    inputs = with_bundle(Inputs(environment={"HOME": str(desk.home)}), kept, spec_at_hand=False)
+    assert load(inputs).spec.project == "air"
+    assert desk.run("bundle", "load", "old.tar", exit=3) == {"bundle-older"}
+    nowhere = with_bundle(inputs, replace(kept, find=lambda sha256: None), spec_at_hand=False)
+    with pytest.raises(OperationError) as failed:
+        load(nowhere)
+    assert failed.value.diagnostic.code == "bundle-lacks"
+    assert "deployer bundle load" in (failed.value.diagnostic.hint or "")
 
 
 def test_a_bundle_of_another_project_is_not_used_for_a_spec_at_hand(desk: Desk) -> None:

@@ -39,7 +39,7 @@ def registry(bench: Bench) -> Iterator[RegistryServer]:
             bench.transport.engine_state.registries[server.address] = FakeRegistry(known)
         yield server
         for image in bench.docker.images(all=True):
-            if image["Id"] in (LOWER.id, UPPER.id) or "deployer.part-of" in (image["Labels"] or {}):
+            if image["Id"] in (*LOWER.content.ids, *UPPER.content.ids) or "deployer.part-of" in (image["Labels"] or {}):
                 with contextlib.suppress(ImageNotFound):
                     bench.docker.remove_image(image["Id"], force=True)
 
@@ -134,6 +134,25 @@ def test_a_layer_that_unpacks_to_something_else_is_docker_s_to_refuse(bench: Ben
     found = bench.failure(LoadImage("reg.local/liar:1", content, None, "liar.tar"))
     assert found.code == "load-failed"
     assert "invalid diffID" in found.evidence[0]
+
+
+@pytest.mark.parametrize("bench", ["fake"], indirect=True)
+def test_a_store_of_containerd_gets_all_of_it_at_once(
+    bench: Bench, registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(bench.transport, FakeHost)
+    monkeypatch.setattr(loadtar, "BATCH", 1)
+    monkeypatch.setattr(bench.transport.engine_state, "containerd", True)
+    bench.perform(load(registry, LOWER, "lower:1"))
+    assert bench.perform(load(registry, UPPER, "upper:1")) == "4 of 4 layers were missing"
+    assert bench.docker.inspect_image(f"{registry.address}/models/upper:1")["Id"] == UPPER.digest
+    assert bench.perform(load(registry, UPPER, "upper:1")) == "was there already"
+    (bench.directory / "upper.tar").write_bytes(saved_tar(UPPER, "reg.local/upper:1"))
+    bench.images = Registries({}, bench.secrets, {}, bench.directory)
+    content = bench.images.archive("upper.tar").image("reg.local/upper:1").platforms["linux/amd64"]
+    bench.docker.remove_image(UPPER.digest, force=True)
+    found = bench.failure(LoadImage("reg.local/upper:1", content, None, "upper.tar"))
+    assert found.code == "image-without-manifest"
 
 
 def test_a_registry_that_lies(bench: Bench, registry: RegistryServer) -> None:

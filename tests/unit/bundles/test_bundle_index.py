@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from deployer.values.bundle import Bundle, BundledSpec, Content, Parent
 from deployer.values.image_content import Blob, ImageContent, ResolvedImage
 from deployer.values.weights import Listing, Manifest, WeightFile
 from deployer.weights.bundles.index import parse_index, render_index
+from deployer.weights.bundles.reading import FolderReader
 
 ONE, TWO, TEXT = "1" * 64, "2" * 64, "3" * 64
 FILES = (WeightFile("a/model.gguf", 5, ONE), WeightFile("config.json", 2, TWO, git="9" * 40))
@@ -108,3 +110,9 @@ def test_a_key_that_nobody_knows_is_refused() -> None:
     data = json.loads(render_index(BUNDLE))
     with pytest.raises(OperationError):
         parse_index(json.dumps({**data, "run": "rm -rf /"}).encode(), "b")
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OperationError) as caught:
+        FolderReader(tmp_path / "pulled-out")
+    assert caught.value.diagnostic.code == "cannot-read"

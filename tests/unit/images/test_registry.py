@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_a_token_is_asked_for_once(registry: RegistryServer) -> None:
     assert resolved(registry, login=("ops", "hunter2")).digest == IMAGE.digest
     assert registry.paths().count("/token") == 1
     assert failure(registry, login=("ops", "wrong")) == "registry-denied"
+
+
+def test_a_token_that_ends_while_layers_come_is_asked_for_anew(registry: RegistryServer, tmp_path: Path) -> None:
+    registry.login, registry.tokens = ("ops", "hunter2"), True
+
+    def expire(done: int, total: int) -> None:
+        registry.token = f"another-{done}"
+
+    with reader(registry, ("ops", "hunter2")) as known:
+        store = fetch_image(BlobStore(tmp_path), known, image(registry), IMAGE.content, expire)
+    assert all(store.has(layer) for layer in IMAGE.content.layers)
+    assert registry.paths().count("/token") == 3  # config, two layers
 
 
 def test_a_token_without_a_login(registry: RegistryServer) -> None:
@@ -232,6 +245,29 @@ def test_a_registry_that_stays_away_is_given_up(registry: RegistryServer, tmp_pa
     with pytest.raises(OperationError) as failed:
         fetched(registry, tmp_path)
     assert failed.value.diagnostic.code == "registry-unreachable"
+
+
+def test_what_is_no_longer_used_is_taken_away(registry: RegistryServer, tmp_path: Path) -> None:
+    store = fetched(registry, tmp_path)
+    old = store.put(b"of another image")
+    part = store.path(old).with_name("0" * 64 + ".part")
+    part.write_bytes(b"cut off")
+    for path in (tmp_path / "blobs/sha256").iterdir():
+        os.utime(path, (1_000.0, 1_000.0))
+    fetched(registry, tmp_path)  # uses what is there
+    store.prune(before=2_000.0)
+    assert all(store.has(blob) for blob in (IMAGE.content.config, *IMAGE.content.layers))
+    assert not store.has(old)
+    assert not part.exists()
+
+
+def test_a_disk_that_takes_no_image_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = BlobStore(tmp_path / "file")
+    for write in (lambda: store.put(b"{}"), lambda: store.write_index({})):
+        with pytest.raises(OperationError) as failed:
+            write()
+        assert failed.value.diagnostic.code == "cannot-write"
 
 
 # --- where and as whom ----------------------------------------------------------------------
