@@ -6,7 +6,6 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.docker.calls import Refusal, broken_by, engine_lost
@@ -93,9 +92,8 @@ class Sending:
                 return
             if line is not None:
                 moved = clock()
-                message = _message(line)
-                if "error" in message or "errorDetail" in message:
-                    raise self._refused(str(message.get("error") or message.get("errorDetail")))
+                if (refusal := _refusal(line)) is not None:
+                    raise self._refused(refusal)
             self.site.watch.progress(self.done, self.total, "Docker unpacks it")
             if clock() - moved > STALLED_AFTER:
                 why = f"Docker says nothing for {STALLED_AFTER / 60:g} minutes while it unpacks an image"
@@ -113,9 +111,16 @@ class Sending:
         return failed("load-failed", "Docker does not take the image", "see what it says", (clean,))
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def _refusal(line: bytes) -> str | None:
+    """An error, as Docker says it: with containerd's image store one of unpacking is told like any other progress
+    (moby: daemon/containerd/image_exporter.go)."""
     try:
         found = json.loads(line)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    if not isinstance(found, dict):
+        return None
+    if "error" in found or "errorDetail" in found:
+        return str(found.get("error") or found.get("errorDetail"))
+    said = str(found.get("stream", ""))
+    return said if said.startswith("Error unpacking image ") else None

@@ -136,6 +136,7 @@ class FakeEngine:
         self.gpus = gpus
         self.requests: list[str] = []  # METHOD PATH, for tests that count
         self.containerd = False  # keeps images in containerd's store
+        self.unpacking: list[str] = []  # why that store unpacks none
         self.is_full = False  # its disk: settings cannot be written down
         self.lock = threading.RLock()
 

@@ -127,6 +127,7 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
         try:
             name = self.server.engine.load(self.body)
             lines = [{"status": "Loading layer", "progressDetail": {}}, {"stream": f"Loaded image: {name}\n"}]
+            lines += [{"stream": f"Error unpacking image {name}: {why}\n"} for why in self.server.engine.unpacking]
         except ValueError as error:
             lines = [{"errorDetail": {"message": str(error)}, "error": str(error)}]
         self.send(200, raw=b"".join(json.dumps(line).encode() + b"\r\n" for line in lines))

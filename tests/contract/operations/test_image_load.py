@@ -147,6 +147,9 @@ def test_a_store_of_containerd_gets_all_of_it_at_once(
     assert bench.perform(load(registry, UPPER, "upper:1")) == "4 of 4 layers were missing"
     assert bench.docker.inspect_image(f"{registry.address}/models/upper:1")["Id"] == UPPER.digest
     assert bench.perform(load(registry, UPPER, "upper:1")) == "was there already"
+    monkeypatch.setattr(bench.transport.engine_state, "unpacking", ["write: no space left on device"])
+    bench.docker.remove_image(UPPER.digest, force=True)
+    assert bench.failure(load(registry, UPPER, "upper:1")).code == "disk-full"
     (bench.directory / "upper.tar").write_bytes(saved_tar(UPPER, "reg.local/upper:1"))
     bench.images = Registries({}, bench.secrets, {}, bench.directory)
     content = bench.images.archive("upper.tar").image("reg.local/upper:1").platforms["linux/amd64"]
