@@ -276,7 +276,7 @@ search() {
             for folder in "$path"/snapshots/*; do
                 [ ! -d "$folder" ] || copy $place "$path" "$folder" "${folder##*/}"
             done
-            [ $copies = 0 ] || section refs "c$copies"
+            section refs $place
             for ref in "$path"/refs/*; do
                 commit=
                 [ ! -f "$ref" ] || read -r commit <"$ref"

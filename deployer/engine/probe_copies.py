@@ -19,8 +19,8 @@ MOST = 2**64  # inodes of network file systems are hashes
 
 
 def parse_copies(sections: Mapping[str, Sequence[Said]], asked: Sequence[str]) -> tuple[Copy, ...]:
-    """`copy NUMBER PLACE COMMIT` heads a copy of the place of that position; `read`, `refs`, `gguf` and `config` go
-    with its number."""
+    """`copy NUMBER PLACE COMMIT` heads a copy of the place of that position; `read`, `gguf` and `config` go with its
+    number, `refs` with its place."""
     return tuple(found for words, body in sections.get("copy", ()) for found in _copy(words, body, sections, asked))
 
 
@@ -35,7 +35,7 @@ def _copy(
     said: dict[str, Any] = {}
     for name, read in (("config", config_says), ("gguf", gguf_says)):
         said |= {k: v for text in _of(sections, name, f"c{number}") for k, v in read(text).items() if v is not None}
-    refs = dict(_refs("\n".join(decoded(text) for text in _of(sections, "refs", f"c{number}"))))
+    refs = dict(_refs("\n".join(decoded(text) for text in _of(sections, "refs", place))))
     read_once = dict(_read("\n".join(decoded(text) for text in _of(sections, "read", f"c{number}"))))
     yield Copy(asked[position], root.rstrip("/") or "/", commit, dict(_files(rows)), read_once, refs, **said)
 

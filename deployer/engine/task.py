@@ -1,4 +1,4 @@
-"""Helpers of ours in containers, which are there for a moment: their labels, what one that died left, and their end."""
+"""Task containers, which are there for a moment: their labels, what one that died left, and their end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deployer.values.names import (
 
 
 def task_labels(site: Site, key: ReplicaKey, stands_for: str) -> tuple[str, dict[str, str]]:
-    """The name and labels of a helper; the revision is the beginning of the digest that it is about."""
+    """The name and labels of a task container; the revision is the beginning of the digest that it is about."""
     context, revision = site.context, stands_for.removeprefix("sha256:")[:REVISION_LENGTH]
     labels = {
         LABEL_PROJECT: context.project,

@@ -65,7 +65,7 @@ def _why_left(item: Found) -> str | None:
     """Nothing for what serves, and for predecessors that are kept."""
     container = item.container
     if item.recorded.role == "task":
-        return "a helper that was not removed"
+        return "a task container that was not removed"
     if item.recorded.spec is None:
         return "its record cannot be read, so it will be replaced"
     if container.name.endswith(RETIRING):

@@ -1,4 +1,4 @@
-"""A host serves a manifest's contents to others: what its helper container is made of and told. Runs nothing."""
+"""A host serves a manifest's contents to others: what its peer container is made of and told. Runs nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def served_folder(cache_dir: str, manifest: Manifest) -> str:
     return posixpath.join(cache_dir, blobs_of(manifest.folder))
 
 
-def helper(folder: str, port: int, ground: Ground) -> ContainerSpec:
+def peer_container(folder: str, port: int, ground: Ground) -> ContainerSpec:
     """It can read the folder and the host's programs, write nothing, and is reached at one address."""
     mounts = [Mount(place, place, read_only=True) for place in ground.places]
     return ContainerSpec(

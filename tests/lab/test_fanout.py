@@ -18,7 +18,7 @@ NAME, FILE = "org/tiny-GGUF", "tiny-q4_k_m.gguf"
 BLOBS = "/var/lib/deployer/cache/hub/models--org--tiny-GGUF/blobs"
 EXTRA = random.Random(4).randbytes(4_000_000)
 HOSTS = ("lab1", "lab2", "lab3")
-HELPERS = "docker ps -aq --no-trunc --filter label=deployer.role=task"
+PEERS = "docker ps -aq --no-trunc --filter label=deployer.role=task"
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def must_have_it(lab: Lab, *hosts: str) -> None:
 
 
 def must_be_gone(lab: Lab, *hosts: str) -> None:
-    """Helpers, and what they were made of."""
+    """Peer containers, and what they were made of."""
     for host in hosts:
-        eventually(lambda host=host: not lab.sh(host, HELPERS), 30)
+        eventually(lambda host=host: not lab.sh(host, PEERS), 30)
         assert "deployer-peer" not in lab.sh(host, "docker images")
 
 
 def bound(lab: Lab, host: str) -> str:
-    """The address that the host's helper is reached at."""
-    (id_,) = lab.sh(host, HELPERS).split()
+    """The address that the host's peer container is reached at."""
+    (id_,) = lab.sh(host, PEERS).split()
     (binding,) = lab.inspect(host, id_)["HostConfig"]["PortBindings"]["8000/tcp"]
     return str(binding["HostIp"])
 
@@ -89,7 +89,7 @@ def test_a_model_must_be_read_once_for_all_hosts(lab: Lab, project: Project, hub
     must_be_gone(lab, *HOSTS)
 
 
-def test_a_controller_that_is_killed_must_leave_no_helper(lab: Lab, project: Project, hub: Hub, whole: int) -> None:
+def test_a_controller_that_is_killed_must_leave_no_peer(lab: Lab, project: Project, hub: Hub, whole: int) -> None:
     write(project, hub, host="fetch: controller")
     hub.faults.rate = 1_500_000
     running = project.start("cache", "pull")
@@ -97,7 +97,7 @@ def test_a_controller_that_is_killed_must_leave_no_helper(lab: Lab, project: Pro
     project.interrupt(running, signal.SIGKILL)
     running.communicate()
     for host in HOSTS:
-        eventually(lambda host=host: not lab.sh(host, HELPERS), 30)
+        eventually(lambda host=host: not lab.sh(host, PEERS), 30)
     hub.faults.rate = None
     before = hub.total
     project.run("cache", "pull")

@@ -54,7 +54,7 @@ def test_an_image_that_does_not_say_is_no_failure(bench: Bench, way: tuple[str, 
     assert bench.names() == set()
 
 
-def test_the_helper_has_no_network_and_no_gpu(bench: Bench) -> None:
+def test_the_task_container_has_no_network_and_no_gpu(bench: Bench) -> None:
     asking = threading.Thread(target=ask, args=(bench, ("sleep", "4")))
     asking.start()
     eventually(bench.names)
@@ -69,7 +69,7 @@ def test_the_helper_has_no_network_and_no_gpu(bench: Bench) -> None:
     assert bench.names() == set()
 
 
-def test_a_helper_of_a_doctor_that_died_is_removed(bench: Bench) -> None:
+def test_a_task_container_of_a_doctor_that_died_is_removed(bench: Bench) -> None:
     image = bench.docker.inspect_image(IMAGE)["Id"].removeprefix("sha256:")[:12]
     labels = {**labels_for(ReplicaKey("chat", 0), image), "deployer.role": "task"}
     bench.foreign(f"suite_chat_0_{image}", labels=labels)

@@ -39,7 +39,7 @@ SCRIPT = Path(serving.__file__).with_name("serve.sh")
 
 @dataclass
 class Server:
-    """One host's helper, without its container."""
+    """What serves on one host, without its container."""
 
     host: str
     cache: Path

@@ -105,6 +105,18 @@ def test_a_cache_of_huggingface_hub_is_recognised_and_read_once(
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == {p: s.st_mtime_ns for p, s in before.items()}
 
 
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
+def test_every_snapshot_of_a_cache_knows_what_its_branches_mean(
+    cache: Path, manifest: Manifest, tmp_path: Path, shell: list[str]
+) -> None:
+    snapshots = cache / "models--org--name" / "snapshots"
+    for older in ("0" * 40, "f" * 40):
+        shutil.copytree(snapshots / manifest.commit, snapshots / older, symlinks=True)
+    found = copies(cache, tmp_path, shell)
+    assert {copy.commit for copy in found} == {"0" * 40, manifest.commit, "f" * 40}
+    assert all(copy.refs == {"main": manifest.commit} for copy in found)
+
+
 def test_a_change_is_seen_and_only_what_changed_is_read_again(
     cache: Path, manifest: Manifest, transport: LocalTransport, tmp_path: Path
 ) -> None:

@@ -286,7 +286,7 @@ def test_a_lock_that_is_held() -> None:
         (ours(status="created", restart_policy="no"), "is created"),
         (ours(status="dead"), "is dead"),
         (ours(status="restarting", restarts=7), "7 times"),
-        (ours(role="task"), "helper"),
+        (ours(role="task"), "a task container"),
         (ours("lab_chat_0_0123456789ab.old"), "was to be replaced"),
     ],
 )
