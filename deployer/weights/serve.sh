@@ -1,6 +1,6 @@
 # Gives the contents of one manifest to the project's other hosts, while they still arrive. POSIX sh (dash, busybox).
-#   listen   its stdin says the token, then `BLOB SIZE` lines up to `end`; listens until stdin ends, or nobody asked for
-#            anything for IDLE seconds
+#   listen   its stdin says the token, then `BLOB SIZE` lines up to `end`, then a line now and then; listens until stdin
+#            ends, or nobody said or asked for anything for IDLE seconds
 #   answer   one connection, on stdin and stdout
 # In the environment: PORT; BLOBS, the folder with contents and parts; RUN, a folder of its own; IDLE; WAIT, the seconds
 # that an answer waits for bytes that are not there yet.
@@ -24,11 +24,16 @@ listen() {
     listener 4<&- </dev/null &
     children="$children $!"
     echo $! >"$RUN/listener"
-    cat <&4 >/dev/null & # ends with whoever asked for this
+    kept <&4 & # ends with whoever asked for this
     children="$children $!"
     wait $!
     kill "$$"
     wait
+}
+
+# Whoever asked for this says now and then that it is still wanted.
+kept() {
+    while read -r _; do true >"$RUN/alive"; done
 }
 
 # For one who died before it said the token, for one who was cut off and cannot say that it is over, and where nothing
@@ -105,11 +110,13 @@ refuse() { # STATUS
     exit 0
 }
 
-# Its head comes within ten seconds or never.
+# Its head comes within ten seconds or never, and is short; whoever does not know the token keeps nothing alive.
 answer() {
-    true >"$RUN/alive"
     name='' given='' at=0 method=''
-    head=$(timeout 10 sed -e '/^.\{0,1\}$/q' | tr -cd '[:print:]\n')
+    head=$(
+        ulimit -v 65536 2>/dev/null # a line without an end
+        timeout 10 sed -e '/^.\{0,1\}$/q' 2>/dev/null | head -c 16384 | tr -cd '[:print:]\n'
+    )
     while IFS= read -r line; do
         case $line in
             'GET /'* | 'HEAD /'*) method=${line%% *} name=${line#* /} name=${name%% *} ;;
@@ -121,6 +128,7 @@ $head
 END
     read -r token <"$RUN/token"
     [ "$given" = "$token" ] || refuse '403 Forbidden'
+    true >"$RUN/alive"
     case $at in '' | *[!0-9]* | ????????????????*) refuse '400 Bad Request' ;; esac
     case $name in '' | *[!0-9a-z]*) refuse '404 Not Found' ;; esac
     size=$(sed -n "s/^$name //p" "$RUN/files")
@@ -131,12 +139,16 @@ END
         give 3<"$BLOBS/$name" || give 3<"$BLOBS/$name.part" || give 3<"$BLOBS/$name"
         [ -n "$started" ]
     do
+        if hidden "$BLOBS/$name" || hidden "$BLOBS/$name.part" || [ ! -x "$BLOBS" ]; then refuse '404 Not Found'; fi
         [ "$waited" -lt $((WAIT * 4)) ] || refuse '503 Not Yet'
         waited=$((waited + 1))
         true >"$RUN/alive"
         moment
     done 2>/dev/null
 }
+
+# There, but not for this user; what is renamed meanwhile is not hidden.
+hidden() { [ -e "$1" ] && [ ! -r "$1" ] && [ -e "$1" ]; }
 
 moment() { sleep 0.25 2>/dev/null || sleep 1; }
 

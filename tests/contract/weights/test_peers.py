@@ -309,3 +309,48 @@ def test_the_token_is_in_no_process_table_and_no_cache(
 )
 def test_only_an_address_that_others_reach_is_one(said: str, address: str) -> None:
     assert parse_ground(said.encode()).address == address
+
+
+@pytest.fixture
+def powerless() -> tuple[str, ...]:
+    """A shell that reads no more than modes of files allow."""
+    if os.geteuid() != 0:
+        return ("sh",)
+    if not shutil.which("setpriv"):
+        pytest.skip("no setpriv here")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "sh")
+
+
+@pytest.mark.parametrize("name", ["", ".part"])
+def test_what_it_may_not_read_it_does_not_have(
+    manifest: Manifest, tmp_path: Path, powerless: tuple[str, ...], name: str
+) -> None:
+    large = next(file for file in manifest.files if file.path == "model.safetensors")
+    with Server("a", tmp_path / "a", manifest, powerless, {"WAIT": "600"}) as server:
+        blob = Path(served_folder(str(tmp_path / "a"), manifest), large.blob + name)
+        blob.write_bytes(BIG)
+        blob.chmod(0)
+        assert server.ask(f"/{large.blob}") == (404, b"")
+
+
+def test_no_head_is_read_without_an_end(manifest: Manifest, tmp_path: Path) -> None:
+    """What comes after too many lines counts for nothing."""
+    late = f"Authorization: Bearer {TOKEN}\r\n\r\n".encode()
+    with Server("a", tmp_path / "a", manifest) as server:
+        for lines, status in ((10, b"404"), (1000, b"403")):
+            with socket.create_connection(("127.0.0.1", server.port), 20) as asking:
+                asking.sendall(b"GET / HTTP/1.1\r\n" + b"X-Line: 1234567\r\n" * lines + late)
+                assert asking.recv(100).split()[1] == status
+
+
+def test_it_stays_while_it_is_said_to_be_wanted(manifest: Manifest, tmp_path: Path) -> None:
+    """And a question without the token is none."""
+    with Server("a", tmp_path / "a", manifest, settings={"IDLE": "9999999999"}) as server:
+        alive = tmp_path / "a.run" / "alive"
+        os.utime(alive, (1, 1))
+        assert server.ask("/", None) == (403, b"")
+        assert alive.stat().st_mtime == 1
+        assert server.process.stdin is not None
+        server.process.stdin.write(b"\n")
+        server.process.stdin.flush()
+        eventually(lambda: alive.stat().st_mtime > 1)
