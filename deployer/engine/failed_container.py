@@ -24,7 +24,7 @@ KEPT = 20  # logs of one project on a host
 KEEP = f"""
 umask 077
 new=$1/$2.new
-mkdir -p -- "$1" && cat >"$new" && mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
+mkdir -p -- "$1" && cat >"$new" && [ "$(wc -c <"$new")" -eq "$3" ] && mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
 cd -- "$1" && ls -t | grep '[.]log$' | tail -n +{KEPT + 1} | while IFS= read -r old; do rm -f -- "$old"; done
 exit 0
 """
@@ -116,8 +116,9 @@ def _keep(site: Site, container: ObservedContainer, log: tuple[str, ...]) -> Ite
         return
     directory, file = f"{site.context.state_dir}/{site.context.project}/logs", f"{container.name}.log"
     text = "".join(f"{line}\n" for line in log).encode("utf-8", "replace")
+    argv = ["sh", "-c", KEEP, "deployer-log", directory, file, str(len(text))]
     try:
-        done = site.transport.run(["sh", "-c", KEEP, "deployer-log", directory, file], stdin=text, timeout=KEEP_TIMEOUT)
+        done = site.transport.run(argv, stdin=text, timeout=KEEP_TIMEOUT)
     except HostError:
         return
     if done.exit_code == 0:

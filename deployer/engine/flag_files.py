@@ -21,11 +21,12 @@ FLAG = re.compile(r"-{1,2}[A-Za-z0-9][\w.-]{0,79}\Z", re.ASCII)
 MAX_FILE = 24576  # bytes, as the probe reads them; some 1000 flags
 MAX_FLAGS = 3000
 KEPT = 16  # files of a host; the probe reads the latest 6
+# A connection that dies halfway is an end of file to `cat`, so the size decides whether the file is whole.
 WRITE = f"""
 umask 022
-new=$1/new.$$
-mkdir -p -- "$1" && {{ printf '{FORMAT} %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" && cat; }} >"$new" &&
-    mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
+new=$1/new.$$ first="{FORMAT} $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+mkdir -p -- "$1" && {{ printf '%s\\n' "$first" && cat; }} >"$new" &&
+    [ "$(wc -c <"$new")" -eq $((${{#first}} + 1 + $3)) ] && mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
 cd -- "$1" && ls -t | grep -x '[0-9a-f]*' | tail -n +{KEPT + 1} | while IFS= read -r old; do rm -f -- "$old"; done
 exit 0
 """
@@ -40,7 +41,8 @@ def write_flags(transport: Transport, image: str, flags: Sequence[str], state_di
             return False  # a part of them would say that it has no others
         text += f"{flag}\n"
     argv = ["sh", "-c", WRITE, "deployer-flags", f"{state_dir}/{FOLDER}", image.removeprefix("sha256:")]
-    return transport.run(argv, stdin=text.encode(), timeout=20.0).exit_code == 0
+    data = text.encode()
+    return transport.run([*argv, str(len(data))], stdin=data, timeout=20.0).exit_code == 0
 
 
 def parse_flag_file(words: Sequence[str], body: bytes) -> ImageFlags | None:

@@ -33,7 +33,8 @@ def write_profiles(
         return False  # a part of them would say that it has no others
     script = WRITE.replace("deployer-flags 1", FORMAT)
     argv = ["sh", "-c", script, "deployer-profiles", f"{state_dir}/{FOLDER}", image.removeprefix("sha256:")]
-    return transport.run(argv, stdin=text.encode(), timeout=20.0).exit_code == 0
+    data = text.encode()
+    return transport.run([*argv, str(len(data))], stdin=data, timeout=20.0).exit_code == 0
 
 
 def _line(profile: NimProfile) -> str:

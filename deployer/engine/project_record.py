@@ -34,7 +34,8 @@ OURS = """
 WRITE = """
 umask 022
 new=$1/hosts.new.$$
-[ ! -d "$1/hosts" ] && mkdir -p -- "$1" && cat >"$new" && mv -f -- "$new" "$1/hosts" && exit 0
+[ ! -d "$1/hosts" ] && mkdir -p -- "$1" && cat >"$new" && [ "$(wc -c <"$new")" -eq "$3" ] &&
+    mv -f -- "$new" "$1/hosts" && exit 0
 rm -f -- "$new"
 exit 1
 """
@@ -51,7 +52,7 @@ def write_records(
     def write(host: str) -> None:
         record = wanted[host]
         script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
-        argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply]
+        argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply, str(len(text))]
         done = transports[host].run(argv, stdin=text, timeout=RUN_TIMEOUT)
         if done.exit_code != 0:
             words = clean(done.stderr[-500:].decode("utf-8", "replace"))

@@ -70,6 +70,10 @@ class Transport(Protocol):
     def engine(self) -> http.client.HTTPConnection:
         """A new HTTP connection to the Docker engine's socket (one channel of this host's connection)."""
 
+    @property
+    def dials(self) -> bool:
+        """Whether each connection to the engine is a command on the host, of which sshd allows few at once."""
+
     def docker(self) -> docker.APIClient:
         """The Docker SDK on channels of this host's connection; one client per host, made at the first use.
 

@@ -90,6 +90,10 @@ class LocalTransport:
     def engine(self) -> http.client.HTTPConnection:
         return self._door.connection()
 
+    @property
+    def dials(self) -> bool:
+        return False  # of its own commands there is no such limit
+
     def docker(self) -> docker.APIClient:
         return self._sdk.client()
 

@@ -165,6 +165,10 @@ class OpensshTransport:
     def engine(self) -> http.client.HTTPConnection:
         return self._door.connection()
 
+    @property
+    def dials(self) -> bool:
+        return self._door.dials
+
     def docker(self) -> docker.APIClient:
         return self._sdk.client()
 

@@ -5,7 +5,7 @@
 # In the environment: PORT; BLOBS, the folder with contents and parts; RUN, a folder of its own; IDLE; WAIT, the seconds
 # that an answer waits for bytes that are not there yet.
 
-# shellcheck shell=sh disable=SC2153,SC2154
+# shellcheck shell=sh disable=SC2153,SC2154,SC3045
 
 LC_ALL=C
 export LC_ALL PORT BLOBS RUN WAIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import posixpath
 import shlex
@@ -16,9 +17,9 @@ from deployer.values.secrets import Secret
 from deployer.values.weights import Manifest, blobs_of
 from deployer.weights.script import STALL
 
-IMAGE = "deployer-peer"  # made on the host itself, of one script; the programs are the host's own
+IMAGE = "deployer-peer"  # made on the host itself, of one script, and tagged by it; the programs are the host's own
 PORT = 8000  # inside
-IDLE = 600  # seconds without a question after which it ends by itself
+IDLE = 600  # seconds without a question, or a word of the controller, after which it ends by itself
 NOBODY = "65534:65534"
 MEMORY = 256 << 20
 PLACES = ("/usr", "/bin", "/lib", "/lib64")
@@ -68,7 +69,7 @@ def peer_container(folder: str, port: int, ground: Ground) -> ContainerSpec:
     """It can read the folder and the host's programs, write nothing, and is reached at one address."""
     mounts = [Mount(place, place, read_only=True) for place in ground.places]
     return ContainerSpec(
-        IMAGE,
+        f"{IMAGE}:{image_tag()}",
         entrypoint=("/bin/sh", "/serve.sh", "listen"),
         env={
             "PATH": "/usr/bin:/bin:/usr/sbin",
@@ -108,3 +109,13 @@ def image_archive() -> bytes:
         entry.size, entry.mode = len(script), 0o644
         tar.addfile(entry, io.BytesIO(script))
     return buffer.getvalue()
+
+
+def image_layer() -> str:
+    """What every image of that archive says of its one layer: the digest of the archive as it is, not compressed (OCI
+    image specification, `rootfs.diff_ids`)."""
+    return f"sha256:{hashlib.sha256(image_archive()).hexdigest()}"
+
+
+def image_tag() -> str:
+    return image_layer().removeprefix("sha256:")[:12]

@@ -42,3 +42,10 @@ class FakeHost(LocalTransport):
         self.engine_state.close()
         self._server.end()
         self._directory.cleanup()
+
+
+class CutOff(FakeHost):
+    """A host whose connection dies before the last byte of what commands read: to them that is its end."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
+        return super().run(argv, stdin=stdin[:-1], timeout=timeout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from deployer.engine.flag_files import FORMAT, KEPT, MAX_FILE, parse_flag_file, 
 from deployer.engine.probe import parse_probe, probe_script
 from deployer.values.facts import ImageFlags
 from deployer.values.names import STATE_DIR
-from tests.support.fakehost import FakeHost
+from tests.support.fakehost import CutOff, FakeHost
 
 IMAGE = "sha256:" + "5f" * 32
 FLAGS = ("--ctx-size", "--port", "--tp_size", "-c")
@@ -43,6 +44,12 @@ def test_what_is_written_is_read_back(host: FakeHost) -> None:
     assert (found.image, found.flags) == (IMAGE, FLAGS)
     assert found.asked.endswith("Z")
     assert [path.name for path in folder(host).iterdir()] == ["5f" * 32]
+
+
+def test_flags_of_a_connection_that_died_are_not_kept() -> None:
+    with closing(CutOff()) as host:
+        assert not write_flags(host, IMAGE, FLAGS)
+        assert list(folder(host).iterdir()) == []
 
 
 def test_images_that_were_asked_long_ago_are_forgotten(host: FakeHost) -> None:

@@ -17,6 +17,7 @@ from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
 from deployer.values.facts import Hold, ProjectRecord
+from tests.support.fakehost import CutOff
 
 RECORD = ProjectRecord("lab", "7f3a", "20260101T000000Z00000000", {"gpu-a": "10.0.0.11", "主机": "fe80::1"})
 
@@ -48,6 +49,16 @@ def test_who_lost_the_lock_writes_nothing(tmp_path: Path) -> None:
         (found,) = write_records(here(), Holder("lab", "a1", "ops"), {"here": wanted}, str(tmp_path))
         assert found.evidence == ("the lock was lost",)
     assert not (tmp_path / "lab" / "hosts").exists()
+
+
+def test_the_record_before_outlives_a_connection_that_dies(tmp_path: Path) -> None:
+    holder = locked(tmp_path)
+    write_records(here(), holder, {"here": RECORD}, str(tmp_path))
+    with contextlib.closing(CutOff("here")) as host:
+        (found,) = write_records({"here": host}, holder, {"here": replace(RECORD, apply="later")}, str(tmp_path))
+    assert found.code == "record-failed"
+    assert parse_record((tmp_path / "lab" / "hosts").read_bytes()) == RECORD
+    assert not list(tmp_path.rglob("*.new.*"))
 
 
 def test_it_is_removed_and_that_twice(tmp_path: Path) -> None:
