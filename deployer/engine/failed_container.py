@@ -24,7 +24,8 @@ KEPT = 20  # logs of one project on a host
 KEEP = f"""
 umask 077
 new=$1/$2.new
-mkdir -p -- "$1" && cat >"$new" && [ "$(wc -c <"$new")" -eq "$3" ] && mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
+mkdir -p -- "$1" && cat >"$new" && [ "$(wc -c <"$new")" -eq "$3" ] &&
+    mv -f -- "$new" "$1/$2" || {{ rm -f -- "$new"; exit 1; }}
 cd -- "$1" && ls -t | grep '[.]log$' | tail -n +{KEPT + 1} | while IFS= read -r old; do rm -f -- "$old"; done
 exit 0
 """
