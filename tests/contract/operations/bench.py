@@ -81,15 +81,22 @@ class Bench:
 
     @property
     def context(self) -> ApplyContext:
-        """Of an apply that holds the lock."""
+        """Of an apply that holds the lock; without `apply` of a command that changes nothing."""
         state = str(self.directory / "state")
-        if self._locked_by != self.apply:
+        if self.apply and self._locked_by != self.apply:
             lock = HostLock(self.transport, Holder(PROJECT, self.apply, "suite"), state)
             assert lock.take(lock.look()) is None
             self._locked_by = self.apply
         known, images = self.registries, self.images
         return ApplyContext(
-            PROJECT, IDENTITY, self.apply, self.secrets, known, is_locked=True, images=images, state_dir=state
+            PROJECT,
+            IDENTITY,
+            self.apply,
+            self.secrets,
+            known,
+            is_locked=bool(self.apply),
+            images=images,
+            state_dir=state,
         )
 
     def perform(self, operation: Operation, watch: Watch | None = None) -> str:

@@ -64,15 +64,18 @@ def test_no_more_logs_are_kept_than_somebody_looks_at(bench: Bench) -> None:
 
 
 def test_where_nothing_can_be_kept_the_cause_is_told_all_the_same(bench: Bench) -> None:
-    (bench.directory / "state").write_text("a file")
+    folder = bench.directory / "state" / "suite"
+    folder.mkdir(parents=True)
+    (folder / "logs").write_text("a file")
     found = bench.failure(bench.waiting(bench.running(MODE="exit", LAST_WORDS=TOO_LONG)))
     assert found.hint == "services.chat: set `options.context_length` to 44368 or lower"
     assert not any("is kept" in line for line in found.evidence)
 
 
 def test_a_command_that_changes_nothing_keeps_nothing(bench: Bench) -> None:
+    name = bench.running(MODE="exit")
     bench.apply = ""
-    bench.failure(bench.waiting(bench.running(MODE="exit")))
+    bench.failure(bench.waiting(name))
     assert kept(bench) == {}
 
 
