@@ -44,7 +44,7 @@ soak: $(VENV)/.installed # half an hour and more; SOAK_SEED tells a run again
 	$(BIN)/python -m pytest -s -p no:randomly tests/lab/test_soak.py
 
 heavy: $(VENV)/.installed
-	$(BIN)/python -m pytest -m heavy tests/lab
+	$(BIN)/python -m pytest -m heavy tests/contract tests/lab
 
 bench: $(VENV)/.installed # deployer beside fabric, pyinfra and Ansible, on eight hosts of the lab; root
 	$(BIN)/python -m tests.bench $(if $(BENCH),--groups $(BENCH))

@@ -44,6 +44,7 @@ def test_a_slow_and_thin_link_must_only_take_longer(day: Day) -> None:
 # --- registries --------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_a_slow_registry_must_be_waited_for_with_bytes(day: Day) -> None:
     day.start_pulling()
     done = day.finish(exit=0)
@@ -52,6 +53,7 @@ def test_a_slow_registry_must_be_waited_for_with_bytes(day: Day) -> None:
     day.must_serve()
 
 
+@pytest.mark.heavy
 def test_a_registry_that_dies_during_the_pull_must_be_named(day: Day) -> None:
     day.start_pulling()
     day.registry.die()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from labkit.hosts import Lab
 from labkit.project import Project, changes, must_name
 
@@ -62,6 +63,7 @@ def test_a_lost_host_must_be_replaced_and_its_return_be_cleaned_up(lab: Lab, pro
     project.must_be_settled()
 
 
+@pytest.mark.heavy
 def test_a_host_out_of_reach_must_stop_the_plan_unless_the_policy_says_else(lab: Lab, project: Project) -> None:
     project.write(TWO, hosts=hosts(lab1="active", lab2="active", lab3="active"))
     project.apply()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from labkit.hosts import Lab
 from labkit.project import Project, must_name
 
@@ -111,6 +112,7 @@ def test_an_unreachable_host_must_fail_and_the_others_be_checked(lab: Lab, proje
     assert found["lab3"]["reachable"]["verdict"] == "warn"
 
 
+@pytest.mark.heavy
 def test_an_image_that_was_asked_for_its_flags_must_know_better_than_the_tables(lab: Lab, project: Project) -> None:
     wrong = "chat: {model: tiny, args: [--lookup-cache-dynamik, x]}"
     project.write(wrong, hosts="{lab1: {}}")

@@ -89,6 +89,7 @@ def test_a_model_must_be_read_once_for_all_hosts(lab: Lab, project: Project, hub
     must_be_gone(lab, *HOSTS)
 
 
+@pytest.mark.heavy
 def test_a_controller_that_is_killed_must_leave_no_peer(lab: Lab, project: Project, hub: Hub, whole: int) -> None:
     write(project, hub, host="fetch: controller")
     hub.faults.rate = 1_500_000

@@ -36,6 +36,7 @@ def no_image(lab: Lab, project: Project, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_image")
+@pytest.mark.heavy  # tests/contract/operations has the same on one host
 def test_a_host_that_reaches_no_registry_must_get_its_images_over_the_connection(lab: Lab, project: Project) -> None:
     with BadRegistry(f"{lab.network}.1", OPEN_PORT, at="127.0.0.1") as registry:
         gateway = f"{lab.network}.1:{OPEN_PORT}"

@@ -91,4 +91,4 @@ def test_a_server_that_deployer_does_not_know_must_be_asked_where_the_spec_says(
     project.edit("health: /v1/health", "health: /health")
     assert project.run("plan", "--detailed-exitcode").code == 0, "where a server is asked makes no other container"
     project.write(UNKNOWN.replace("served_name: small", "served_name: large"), hosts="{lab1: {}}", more=secrets)
-    must_name(project.run("verify", exit=1), "large", "small")
+    assert project.run("verify").code == 0, "what runs is asked as what it was started as"

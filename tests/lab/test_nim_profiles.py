@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from labkit.hosts import Lab
 from labkit.project import Project, must_name
 
@@ -40,6 +41,7 @@ def stand_in(lab: Lab) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_an_image_must_be_asked_once_and_plans_must_go_by_what_it_said(lab: Lab, project: Project) -> None:
     stand_in(lab)
     project.write_whole(SPEC)

@@ -84,7 +84,7 @@ def test_a_process_that_listens_must_be_named_whatever_its_address(lab: Lab, pro
     for address, where in (("::", ""), ("0.0.0.0", ""), ("127.0.0.1", "127.0.0.1"), ("::1", "::1")):
         with stranger(lab, address=address) as pid:
             failed = project.run("plan", exit=1)
-            must_name(failed, str(PORT), f"process python3 (pid {pid})", where, "on_conflict: next")
+            must_name(failed, str(PORT), f"process python3 (pid {pid})", where, "`port.on_conflict` to next")
             assert owners(project) == {address: f"process python3 (pid {pid})"}
     project.run("plan")
 

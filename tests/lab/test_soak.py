@@ -30,6 +30,7 @@ def struck(soak: Soak, blow: Blow) -> None:
     print(f"{blow}: exit {run.code}, whole after {time.monotonic() - began:.1f} s", flush=True)
 
 
+@pytest.mark.heavy
 def test_a_kill_in_the_middle_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
     struck(soak, Blow("chat", "kill", "lab1", 10))
 

@@ -74,6 +74,7 @@ def test_a_watch_must_start_anew_what_runs_and_answers_nobody(lab: Lab, project:
         project.must_be_settled()
 
 
+@pytest.mark.heavy
 def test_a_watch_must_give_way_to_an_apply(lab: Lab, project: Project) -> None:
     project.write(SERVICE, hosts="{lab1: {}}")
     project.apply()

@@ -129,6 +129,7 @@ def test_a_fetch_must_go_on_where_it_was_killed(lab: Lab, project: Project, hub:
     assert whole <= hub.total <= whole + kills * 2 * 262_144, "what was on the way, and no more"
 
 
+@pytest.mark.heavy
 def test_two_projects_at_once_must_fetch_a_model_once(lab: Lab, project: Project, hub: Hub, tmp_path: Path) -> None:
     other = Project(lab, tmp_path / "other")
     other.folder.mkdir()

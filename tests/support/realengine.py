@@ -77,6 +77,9 @@ def running(argv: Sequence[str], log: Path, patience: float = 20.0) -> Iterator[
 @contextlib.contextmanager
 def bridge(network: int) -> Iterator[str]:
     name = f"dplrt{network}"
+    subprocess.run(
+        ["ip", "link", "del", name], check=False, env={"PATH": SBIN}, stderr=subprocess.DEVNULL
+    )  # of one that died
     for command in (f"link add {name} type bridge", f"addr add 10.81.{network}.1/24 dev {name}", f"link set {name} up"):
         subprocess.run(["ip", *command.split()], check=True, env={"PATH": SBIN})
     try:

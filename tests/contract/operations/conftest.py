@@ -101,7 +101,8 @@ def worker_id(request: pytest.FixtureRequest) -> str:
     params=[
         "fake",
         pytest.param("dockerd", marks=[pytest.mark.lab, pytest.mark.xdist_group("dockerd")]),
-        pytest.param("sshd", marks=[pytest.mark.lab, pytest.mark.xdist_group("dockerd")]),
+        # what SSH adds is held by tests/contract/transport
+        pytest.param("sshd", marks=[pytest.mark.lab, pytest.mark.heavy, pytest.mark.xdist_group("dockerd")]),
     ]
 )
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
