@@ -1,5 +1,5 @@
 # make demo   sets up all it needs and serves a real small model on this machine (Debian, Ubuntu; root or sudo)
-# make test   all tests: static checks, unit tests, and the lab of real hosts (root; about 15 minutes the first time)
+# make test   all tests: static checks, unit tests, and the lab of real hosts (root; about 20 minutes the first time)
 .PHONY: help demo test deps check unit lab storm soak heavy bench golden clean
 .DEFAULT_GOAL := help
 
