@@ -11,7 +11,7 @@ from tests.properties.cases import Case, Planner, cases
 from tests.properties.laws import LAWS, Law, Unplaceable
 from tests.properties.scenarios import SCENARIOS
 
-TRIES = 50  # cases by chance after the scenarios: the first that breaks the law ends the search
+TRIES = 100  # cases by chance after the scenarios: the first that breaks the law ends the search
 DEATHS: tuple[tuple[Planner, Law], ...] = (
     (m.starts_without_waiting, laws.reaches_what_is_asked),
     (m.ignores_others_claims, laws.reaches_what_is_asked),
