@@ -42,7 +42,7 @@ class Execution:
         """TimeoutError or ConnectionGone. A host that refuses commands altogether counts as gone."""
         self._channel.in_buffer.set_event(self._wake)
         self._channel.in_stderr_buffer.set_event(self._wake)
-        timer = threading.Timer(timeout, self._channel.close)  # paramiko waits for the answer without a limit
+        timer = threading.Timer(timeout, self._give_up)  # paramiko waits for the answer without a limit
         timer.daemon = True
         timer.start()
         try:
@@ -53,6 +53,10 @@ class Execution:
             raise ConnectionGone(str(error)) from error
         finally:
             timer.cancel()
+
+    def _give_up(self) -> None:
+        self._channel.close()
+        self._channel.event.set()  # not done by the close of a channel that lost its connection as the wait began
 
     @property
     def errors(self) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_GLOBAL_REQUEST
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_GLOBAL_REQUEST
 from paramiko.message import Message
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -46,6 +46,7 @@ class Session(paramiko.Transport):  # type: ignore[misc]
     def __init__(self, sock: Any, host_key_kinds: tuple[str, ...] = (), **kwargs: Any) -> None:
         self._host_key_kinds = host_key_kinds
         self._opening = threading.local()
+        self._sending = threading.local()
         self._refusals: dict[int, ChannelRefused] = {}
         self._unanswered = 0
         super().__init__(sock, **kwargs)
@@ -72,7 +73,7 @@ class Session(paramiko.Transport):  # type: ignore[misc]
         self._opening.id = None
         try:
             where = {"dest_addr": target, "src_addr": ("127.0.0.1", 0)} if kind == "direct-tcpip" else {}
-            return self.open_channel(kind, timeout=timeout, **where)
+            channel = self.open_channel(kind, timeout=timeout, **where)
         except Exception as error:  # whatever paramiko's thread stumbled over comes out here
             refusal = self._refusals.pop(self._opening.id, None) if self._opening.id is not None else None
             if refusal is not None:
@@ -82,6 +83,22 @@ class Session(paramiko.Transport):  # type: ignore[misc]
             raise ConnectionGone(str(error)) from error
         finally:
             self._opening.path = None
+        channel.transport = Outlet(self, channel)
+        return channel
+
+    def send_for(self, channel: Any, data: Any) -> None:
+        """Sends a channel's message, unless the channel is closed by the time its turn comes."""
+        self._sending.channel = channel
+        try:
+            self._send_user_message(data)
+        finally:
+            self._sending.channel = None
+
+    def _send_message(self, data: Any) -> None:
+        # One at a time: a channel that is open here sends its close later than this.
+        channel = getattr(self._sending, "channel", None)
+        if channel is None or not channel.closed or data.asbytes()[:1] == cMSG_CHANNEL_CLOSE:
+            super()._send_message(data)
 
     def _send_user_message(self, data: Any) -> None:
         # open_channel builds CHANNEL_OPEN without the fields of kinds it does not know, and hands it in right here,
@@ -131,6 +148,25 @@ class Session(paramiko.Transport):  # type: ignore[misc]
     def _parse_request_failure(self, m: Any) -> None:
         self._unanswered = 0
         super()._parse_request_failure(m)
+
+
+class Outlet:
+    """The session as one of its channels sees it, whose messages end with its close.
+
+    paramiko builds a message under the channel's lock and sends it after: an end of file may follow the close with which
+    its own thread answered the host's, and sshd ends the whole connection for it ("packet referred to nonexistent
+    channel", channel_from_packet_id in OpenSSH's channels.c).
+    """
+
+    def __init__(self, session: Session, channel: Any) -> None:
+        self._session = session
+        self._channel = channel
+
+    def _send_user_message(self, data: Any) -> None:
+        self._session.send_for(self._channel, data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
 
 class ChannelPipe:
