@@ -153,8 +153,8 @@ class Session(paramiko.Transport):  # type: ignore[misc]
 class Outlet:
     """The session as one of its channels sees it, whose messages end with its close.
 
-    paramiko builds a message under the channel's lock and sends it after: an end of file may follow the close with which
-    its own thread answered the host's, and sshd ends the whole connection for it ("packet referred to nonexistent
+    paramiko builds a message under the channel's lock and sends it after: an end of file may follow the close with
+    which its own thread answered the host's, and sshd ends the whole connection for it ("packet referred to nonexistent
     channel", channel_from_packet_id in OpenSSH's channels.c).
     """
 
