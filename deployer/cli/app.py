@@ -17,6 +17,7 @@ from deployer import __version__
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser
 
 COMMANDS = {
+    "init": "Write a deploy.yaml to begin with.",
     "validate": "Check the spec and all it names; run nothing.",
     "schema": "Print the JSON Schema of deploy.yaml, or of an output.",
     "render": "Print the exact `docker run` of each replica.",
@@ -37,7 +38,12 @@ COMMANDS = {
     "rollback": "Bring back the last revision that worked.",
     "force-unlock": "Take the project's lock away from another apply.",
     "logs": "Show the log of a service's containers.",
+    "exec": "Run a program in a service's container.",
+    "start": "Start services again that were stopped, in the spec and on the hosts.",
+    "stop": "Stop services, in the spec and on the hosts; containers and weights stay.",
+    "scale": "Change how many replicas a service has, in the spec and on the hosts.",
     "watch": "Bring back what served and does not any more, again and again.",
+    "completion": "Print what makes a shell complete commands and options.",
 }
 INTERRUPTED = 130
 NEW_OBJECTS = 50_000  # before garbage is looked for among them: at 700 that was a tenth of a plan's time

@@ -25,12 +25,13 @@ class Wish:
     yes: bool
     lock_wait: float
     steps: bool = False
-    verb: Literal["apply", "destroy", "rollback"] = "apply"
+    verb: Literal["apply", "destroy", "rollback", "scale", "start", "stop"] = "apply"
     allow_remove: tuple[str, ...] = ()
     plan_file: str | None = None
     former: str | None = None  # the apply to go back to
     reason: str = ""
     prepared: Callable[[Shared], Shared] = lambda shared: shared  # may be refused, as the apply itself
+    agreed: Callable[[], None] = lambda: None  # called before anything is done, once somebody said yes
 
 
 def run_apply(shared: Shared, wish: Wish) -> int:
@@ -58,6 +59,8 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             left = () if plan.has_errors else session.settle(planned)
             shared.console.problems(left)
             audience.nothing_done(plan, (*problems, *left))
+            if not plan.has_errors:
+                wish.agreed()
             return problem_exit(plan.problems)
         refuse_protected(plan, wish, [n for n, service in session.project.spec.services.items() if service.protect])
         if wish.yes:
@@ -65,6 +68,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
         elif not _is_confirmed(wish):
             click.echo("nothing was changed", err=True)
             return 1
+        wish.agreed()
         with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
             orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait, wish.reason)
             result = session.apply(planned, orders)

@@ -16,17 +16,10 @@ def write_plan(path: str, plan: Plan, carried: dict[str, Any]) -> None:
     """Readable by its owner only: it holds what was observed on the hosts."""
     from deployer.view.json_text import render_json
     from deployer.view.plan_json import plan_json
+    from deployer.workflow.files import write_beside
 
     text = render_json({**plan_json(plan), "carried": carried})
-    try:
-        beside = Path(f"{path}.new")
-        beside.unlink(missing_ok=True)  # whoever made it may read it, or it is a link
-        beside.touch(mode=0o600, exist_ok=False)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        message = f"`{path}` cannot be written: {error.strerror}"
-        raise DeployerError(Diagnostic("cannot-write", message, hint="name another file")) from None
+    write_beside(Path(path), text.encode(), mode=0o600, hint="name another file")
 
 
 def read_plan(path: str) -> Planned:

@@ -73,7 +73,12 @@ class Pieces:
 
 @contextmanager
 def engine_stream(
-    transport: Transport, method: str, path: str, headers: Mapping[str, str], read: Read = read_line
+    transport: Transport,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    read: Read = read_line,
+    body: bytes | None = None,
 ) -> Iterator[Pieces]:
     """The answer to one request on a connection of its own; leaving the context ends the request.
 
@@ -81,7 +86,7 @@ def engine_stream(
     """
     connection = transport.engine()
     try:
-        connection.request(method, path, headers=dict(headers))
+        connection.request(method, path, body=body, headers=dict(headers))
         with _answer(connection, read) as pieces:
             yield pieces
     finally:

@@ -37,6 +37,7 @@ class Inputs:
     resume: bool = False  # what was rolled back moves on
     offline: bool = False  # refuse what would leave the given hosts
     bundle: InUse | None = None  # that brings weights and images
+    texts: Mapping[str, bytes] = field(default_factory=dict)  # of files, in the place of what they hold on disk
 
 
 def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes] | None = None) -> Project:
@@ -51,7 +52,7 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
         user_home=inputs.environment.get("HOME", "~"),
         confined=confined,
     )
-    reading = _of_bundle(inputs) or read or (read_inside if confined else read_file)
+    reading = _instead(inputs.texts, _of_bundle(inputs) or read or (read_inside if confined else read_file))
     project = load_files(inputs.files, reading, options)
     from deployer.workflow.locking import read_lock, refuse_unlocked
 
@@ -59,6 +60,10 @@ def load(inputs: Inputs, *, confined: bool = False, read: Callable[[str], bytes]
     if inputs.locked:
         refuse_unlocked(project, inputs.files[0])
     return project
+
+
+def _instead(texts: Mapping[str, bytes], read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    return (lambda path: texts[path] if path in texts else read(path)) if texts else read
 
 
 def _of_bundle(inputs: Inputs) -> Callable[[str], bytes] | None:

@@ -12,6 +12,7 @@ from deployer.errors import DeployerError, Diagnostic
 from deployer.formats.systemd import MARK, unit_text
 from deployer.formats.text import one_line
 from deployer.values.canonical import digest
+from deployer.workflow.files import write_beside
 from deployer.workflow.inputs import PREFIX, Inputs
 
 MOST_SHOWN = 80  # characters
@@ -87,17 +88,13 @@ def _refuse_lines(texts: Iterable[str]) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Beside, then renamed."""
-    new = path.with_name(f".{path.name}.new")
+    hint = "make its folder writable, or run as the user it is for"
     try:
         if path.exists() and not path.read_text("utf-8", "replace").startswith(MARK):
-            hint = "move it away, or install by hand"
-            raise DeployerError(Diagnostic("not-ours", f"`{path}` is there and not deployer's", hint=hint))
+            away = "move it away, or install by hand"
+            raise DeployerError(Diagnostic("not-ours", f"`{path}` is there and not deployer's", hint=away))
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)  # or a link that somebody left there is followed
-        with new.open("x", encoding="utf-8") as file:
-            file.write(text)
-        new.replace(path)
     except OSError as error:
-        hint = "make its folder writable, or run as the user it is for"
         what = f"`{path}` cannot be written: {error.strerror}"
         raise DeployerError(Diagnostic("cannot-write", what, hint=hint)) from None
+    write_beside(path, text.encode(), hint=hint)

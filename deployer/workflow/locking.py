@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployer.errors import Diagnostic, OperationError, RefusedError, SpecError
+from deployer.errors import Diagnostic, RefusedError, SpecError
 from deployer.values.lock import Lock, LockedModel, LockedNow
 
 if TYPE_CHECKING:
@@ -119,13 +119,6 @@ def _write(path: str, made: Lock) -> None:
     from pathlib import Path
 
     from deployer.spec.lockfile import render_lock
+    from deployer.workflow.files import write_beside
 
-    try:
-        beside = Path(f"{path}.new")
-        beside.unlink(missing_ok=True)  # it may be a link
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(render_lock(made))
-        beside.replace(path)
-    except OSError as error:
-        message = f"`{path}` cannot be written: {error.strerror}"
-        raise OperationError(Diagnostic("cannot-write", message, hint="make its folder writable")) from None
+    write_beside(Path(path), render_lock(made).encode())

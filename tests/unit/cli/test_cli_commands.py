@@ -221,3 +221,29 @@ def test_more_downtime_than_the_spec_allows_is_refused(measured: bool, words: st
         refuse_downtime(plan)
     assert caught.value.exit_code == 3
     assert f"`chat` is down for {words}, more than the 2m 00s" in caught.value.diagnostics[0].message
+
+
+def test_init_writes_a_spec_that_is_valid_and_nobody_s_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "My Box_1"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert run(["init"]) == 0
+    first = Path("deploy.yaml").read_text()
+    assert "\nproject: my-box-1\n" in first
+    assert run(["validate"]) == 0
+    assert run(["init", "--project", "other"]) == 1
+    assert Path("deploy.yaml").read_text() == first
+    assert run(["init", "-f", "two.yaml", "gpu-a", "gpu-b"]) == 0
+    assert run(["validate", "-f", "two.yaml"]) == 0
+    assert {line for line in first.splitlines() if line.startswith("id:")}.isdisjoint(
+        Path("two.yaml").read_text().splitlines()
+    )
+    assert run(["init", "-f", "three.yaml", "--project", "No"]) == 64
+    assert run(["init", "-f", "three.yaml", "a: {}"]) == 64
+    assert not Path("three.yaml").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_how_to_complete(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    assert f"_DEPLOYER_COMPLETE={shell}_complete" in capsys.readouterr().out
