@@ -12,8 +12,8 @@ from deployer.backends.versions import has_flag
 from deployer.dataclass import dataclass
 from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
+from deployer.planning.image_tags import version_of
 from deployer.planning.render_mounts import model_target
-from deployer.planning.render_options import version_of
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found
 from deployer.planning.served import served_names

@@ -66,6 +66,13 @@ def test_an_image_of_ones_own_has_the_release_that_is_written_beside_it() -> Non
     assert "NIM_MODEL_PATH" in created(service | {"version": "2.1"}).spec.env
 
 
+def test_a_moving_tag_is_of_the_release_that_is_written_beside_it() -> None:
+    service = NIM | {"image": "nvcr.io/nim/meta/llama-3.1-8b-instruct:latest", "options": {"max_concurrency": 4}}
+    assert created(service | {"version": "1.8"}).spec.env["NIM_MAX_NUM_SEQS"] == "4"
+    newer = created(service | {"version": "2.1"}).spec
+    assert (newer.image, newer.env["NIM_PASSTHROUGH_ARGS"]) == (service["image"], "--max-num-seqs 4")
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
