@@ -281,8 +281,9 @@ def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
 
 
 def _of_backend(project: Project, service: Service, model: Model) -> tuple[str, str] | None:
-    """What the backend that the spec names says of a model of its own."""
-    backend = backends.find(base_backend(project.spec, service.backend or ""))
+    """What the backend says of a model of its own: the one that the spec names, or that such models choose."""
+    by_scheme = (b for b in backends.load_all() if model.scheme in b.chosen_for)
+    backend = backends.find(base_backend(project.spec, service.backend or "")) or next(by_scheme, None)
     category = category_of_its_own(backend, model) if backend is not None else None
     return (category, f"{backend.title} has it as such") if backend is not None and category is not None else None
 

@@ -110,6 +110,19 @@ def test_a_long_first_start_is_said_and_waited_for() -> None:
     assert waits.stall_timeout == 10
 
 
+@pytest.mark.parametrize("backend", ["ollama", None])
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [("mxbai-embed-large", "embedding"), ("someone/bge-m3:567m", "embedding"), ("qwen3:8b", "llm")],
+)
+def test_ollama_knows_the_models_of_its_library_that_do_not_chat(backend: str | None, name: str, category: str) -> None:
+    scene = Scene({"h1": 0}, sections={"models": {"m": {"source": f"ollama://{name}"}}})
+    found = scene.plan({"chat": {"model": "m", "backend": backend, "placement": {"gpus": "none"}}})
+    assert not found.has_errors, found.problems
+    (made,) = [s.operation for s in found.steps if isinstance(s.operation, CreateContainer)]
+    assert f'"category":"{category}"' in made.labels["deployer.decisions"].replace(" ", "")
+
+
 @pytest.mark.parametrize(("model", "category"), [("m3", "embedding"), ("qwen", "llm"), ("words", "speech-to-text")])
 def test_a_backend_knows_what_its_own_models_are_for(model: str, category: str) -> None:
     labels = created(BOX | {"model": model}).labels
