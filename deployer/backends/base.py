@@ -221,7 +221,7 @@ class Backend:
     chosen_on_cpus: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     setup: str | None = None  # file under templates/: what the server must be told once it answers
     files: Mapping[str, str] = field(default_factory=dict)  # path in the container -> file under templates/, shipped
-    builtin: Mapping[str, str] = field(default_factory=dict)  # model of `builtin://` -> category, if not llm
+    builtin: Mapping[str, str] = field(default_factory=dict)  # model that it has by its name -> category, if not llm
     takes_model_args: bool = False  # each model of a service can have arguments
     default_context: int | None = None
     names: Literal["all", "one", "any", "path", "tagged", "listed"] = "all"

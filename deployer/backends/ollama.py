@@ -6,6 +6,7 @@ disk, so they are there again after a restart; `ollama.setup.yaml.j2` says what 
 """
 
 from deployer.backends.base import FILES, Api, Backend, Batch, Images, InTemplate, Memory, Refused
+from deployer.backends.builtin_tables import BuiltinTable
 
 FROM_MODEL = "the model has it decided; take another one"
 WHAT_IT_NEEDS = "it takes what weights and context need; lower `context_length`"
@@ -21,6 +22,7 @@ BACKEND = Backend(
     template="ollama.yaml.j2",
     setup="ollama.setup.yaml.j2",
     sources=("ollama", *FILES),
+    builtin=BuiltinTable("ollama"),
     names="tagged",
     options={
         "context_length": InTemplate(per_model=True),

@@ -95,14 +95,16 @@ def check_text(text: str, expect: str | None) -> None:
         raise BadAnswer("unexpected-answer", f"does not match `{expect}`")
 
 
-def check_vector(body: bytes) -> int:
-    """Its length. A vector of zeros or of NaN is what a broken model gives."""
+def check_vector(body: bytes, width: int | None = None) -> int:
+    """Its length, which is `width` where that is known. A vector of zeros or of NaN is what a broken model gives."""
     entries = parsed(body).get("data")
     vector = entries[0].get("embedding") if isinstance(entries, list) and entries and _is_map(entries[0]) else None
     if not isinstance(vector, list) or not all(_is_number(value) for value in vector):
         raise BadAnswer("bad-answer", "holds no embedding")
     if len(vector) <= SHORTEST_VECTOR:
         raise BadAnswer("nonsense-answer", f"is a vector of {len(vector)}")
+    if width is not None and len(vector) != width:
+        raise BadAnswer("other-model", f"is a vector of {len(vector)}, and the model's files make vectors of {width}")
     if not all(_is_finite(value) for value in vector):
         raise BadAnswer("nonsense-answer", "is a vector with NaN or infinities")
     if not any(vector):

@@ -119,7 +119,7 @@ class Asked:
         path = self.path("embeddings")
         reply = self.request("POST", path, {"input": self.operation.prompt or PROMPT, **self.model()})
         self.must_be_ok(reply, path)
-        return f"a vector of {check_vector(reply.body)}"
+        return f"a vector of {check_vector(reply.body, self.operation.vector)}"
 
     def rerank(self) -> str:
         path = self.path("rerank")
@@ -222,6 +222,7 @@ class Asked:
         service = service_of(self.operation.name)
         hint = {
             "unexpected-answer": f"correct the model, or `{service}.health.probe.expect`",
+            "other-model": f"check that `{service}` serves the model it is given, or set its `health.probe: none`",
             "nonsense-answer": f"check the weights and options of `{service}`: type, quantization, chat template",
         }.get(bad.code, f"check that `{service}` runs the backend its image holds")
         evidence = (f"it answered: {self.site.context.redactor.line(self.last, EVIDENCE)}",)

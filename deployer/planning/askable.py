@@ -14,6 +14,7 @@ from deployer.planning.choice import base_backend
 from deployer.planning.hosts import hosts_named
 from deployer.planning.own_help import said_by
 from deployer.planning.render import choose_image
+from deployer.spec.language import Service
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts, ImageFlags, ObservedState
 
@@ -25,6 +26,7 @@ class AskableImage:
     image: str
     service: str
     backend: Backend
+    silent: str = ""  # why it is not asked for its flags, where it is not
 
 
 def askable_images(project: Project, *, silent: bool = False) -> dict[str, tuple[AskableImage, ...]]:
@@ -34,7 +36,8 @@ def askable_images(project: Project, *, silent: bool = False) -> dict[str, tuple
         images = tuple(_of_service(project, name, silent=silent))
         for host in hosts_named(project.spec, project.spec.services[name].placement.hosts):
             for one in images:
-                found[host].setdefault(one.image, one)
+                if one.image not in found[host] or not one.silent:
+                    found[host][one.image] = one
     return {host: tuple(images.values()) for host, images in found.items()}
 
 
@@ -46,7 +49,7 @@ def _of_service(project: Project, name: str, *, silent: bool = False) -> Iterato
     for named, backend in chosen:
         service = project.with_backend(name, named) if backend is not None else None
         for with_gpus in (True, False):
-            if backend is None or service is None or not (backend.help or silent):
+            if backend is None or service is None:
                 continue
             model = project.spec.models.get(service.each()[0].model or "")
             adapted_to = adapted(backend, project, named, model) if model is not None else backend
@@ -54,8 +57,16 @@ def _of_service(project: Project, name: str, *, silent: bool = False) -> Iterato
                 image = choose_image(service, project.spec.backends.get(named), adapted_to, with_gpus)
             except SpecError:
                 continue
-            if silent or (service.container.command is None and service.container.entrypoint is None):
-                yield AskableImage(image, name, backend)
+            why = _why_silent(backend, service)
+            if silent or not why:
+                yield AskableImage(image, name, backend, why)
+
+
+def _why_silent(backend: Backend, service: Service) -> str:
+    if not backend.help:
+        return f"`{backend.name}` has no command that names its settings"
+    is_own = service.container.command is not None or service.container.entrypoint is not None
+    return "its service runs a command of its own" if is_own else ""
 
 
 def _chosen_by_itself() -> tuple[Backend, ...]:

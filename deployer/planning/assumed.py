@@ -8,7 +8,7 @@ from deployer.backends import find
 from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import base_backend
 from deployer.planning.hosts import hosts_named
-from deployer.spec.language import Host, Model
+from deployer.spec.language import Host, Model, Service
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
 from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ObservedState, PathFact
@@ -29,12 +29,18 @@ def assume_facts(project: Project) -> ObservedState:
                 paths[name].update(model_paths(location))
     wants: dict[str, list[GpuFilter]] = {name: [] for name in project.spec.hosts}
     for service in project.spec.services.values():
-        if service.placement.gpus not in ("none", 0, "auto") or service.backend not in (None, "llama.cpp"):
+        if service.placement.gpus not in ("none", 0, "auto") or _is_for_gpus(project, service):
             for name in hosts_named(project.spec, service.placement.hosts):
                 wants[name].append(service.placement.gpu or GpuFilter.usual())
     return ObservedState(
         {name: _facts(name, host, paths[name], _gpus(wants[name])) for name, host in project.spec.hosts.items()}
     )
+
+
+def _is_for_gpus(project: Project, service: Service) -> bool:
+    """It names a backend that people give GPUs; llama.cpp, by whatever name, is at home without."""
+    backend = find(base_backend(project.spec, service.backend)) if service.backend is not None else None
+    return service.backend is not None and (backend is None or backend.name != "llama.cpp")
 
 
 def assume_listings(project: Project) -> dict[str, Listing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from deployer.values.facts import PathFact
@@ -9,6 +11,7 @@ from deployer.values.facts import PathFact
 # Of sentence-transformers: a decoder whose folder has one of these was made for vectors.
 VECTOR_FILES = ("modules.json", "config_sentence_transformers.json", "1_Pooling")
 LLM = "llm"
+SHAPES_VECTORS = re.compile(r"dense|dimension|pooler|overrides|embedding-dtype")
 DIFFUSERS_FILE = "model_index.json"
 RANK = 4  # LLAMA_POOLING_TYPE_RANK of llama.cpp's include/llama.h
 # Classes of transformers and diffusers, as GPUStack 2.2 sorts them (gpustack/scheduler/evaluator.py).
@@ -46,6 +49,14 @@ def category_of(facts: PathFact | None) -> tuple[str, str] | None:
     if vectors is not None:
         return "embedding", f"the model has a {vectors}"
     return LLM, f"its architecture is {architecture}"
+
+
+def vector_width(facts: PathFact | None, args: Sequence[str]) -> int | None:
+    """How many numbers a vector of an embedding model has: those that its layers pass on. None where its files do not
+    tell, where a layer of its own follows (`2_Dense` of sentence-transformers), and where `args` may shape vectors."""
+    if facts is None or facts.shape is None or any(SHAPES_VECTORS.search(arg) for arg in args):
+        return None
+    return None if any("_Dense" in entry for entry in facts.entries) else facts.shape.hidden
 
 
 def category_of_architecture(architecture: str, is_gguf: bool) -> str:

@@ -27,7 +27,6 @@ from deployer.values.weights import Listing, Manifest
 LLM = "llm"
 NOT_ASKED = Unresolved("no hub was asked", "write deploy.lock with `deployer lock`, or plan with hosts")
 DECIDED, NOTHING_TELLS = "decided before", "nothing tells"
-NO_BACKEND_HINT = "name one with `backend`, or correct the model's `source` or `category`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
         return unresolved
     chosen, why = known[0].backend(service.backend)
     if chosen is None:
-        where = project.where("services", name, "model") or where
-        return Diagnostic("no-backend", f"no backend for service `{name}`: {why}", where, hint=NO_BACKEND_HINT)
+        return _no_backend(project, name, known[0], why)
     backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
@@ -185,6 +183,22 @@ def _each_known(project: Project, service: Service, seen: Seen, found: tuple[Fou
     return tuple(known)
 
 
+def _no_backend(project: Project, name: str, known: _Known, why: str) -> Diagnostic:
+    """With those that could be named, where it is known what the model is."""
+    where = project.where("services", name, "model") or project.where("services", name)
+    able = [b.name for b in backends.load_all() if known.format is not None and _serves(b, known)]
+    hint = "name one with `backend`, or correct the model's `source` or `category`"
+    if able:
+        of_it = ", ".join(f"`{backend}`" for backend in able)
+        hint = f"name one with `backend`; of category `{known.category[0]}` are {of_it}"
+    return Diagnostic("no-backend", f"no backend for service `{name}`: {why}", where, hint=hint)
+
+
+def _serves(backend: Backend, known: _Known) -> bool:
+    is_format = not backend.formats or known.format in (*backend.formats, *backend.sources)
+    return is_format and known.category[0] in backend.categories and known.model.scheme in backend.sources
+
+
 def _refusal(project: Project, name: str, backend: Backend, known: _Known) -> Diagnostic | None:
     """Why the backend does not serve a model of the service."""
     where = project.where("services", name)
@@ -267,8 +281,9 @@ def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
 
 
 def _of_backend(project: Project, service: Service, model: Model) -> tuple[str, str] | None:
-    """What the backend that the spec names says of a model of its own."""
-    backend = backends.find(base_backend(project.spec, service.backend or ""))
+    """What the backend says of a model of its own: the one that the spec names, or that such models choose."""
+    by_scheme = (b for b in backends.load_all() if model.scheme in b.chosen_for)
+    backend = backends.find(base_backend(project.spec, service.backend or "")) or next(by_scheme, None)
     category = category_of_its_own(backend, model) if backend is not None else None
     return (category, f"{backend.title} has it as such") if backend is not None and category is not None else None
 

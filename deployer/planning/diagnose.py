@@ -30,7 +30,7 @@ def diagnose(
     """Checks of every host of the spec, and what is wrong with the project as a whole. `unasked`: by host and image,
     why it could not be asked for its flags; `tried`: by host, what a container got of its GPUs."""
     hosts = {name: _host(project, name, observed.hosts.get(name)) for name in sorted(project.spec.hosts)}
-    images = askable_images(project)
+    images = askable_images(project, silent=True)
     for name, facts in observed.reachable.items():
         more = (
             *gpu_container_check(facts, (tried or {}).get(name)),

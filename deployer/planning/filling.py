@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deployer.backends.versions import has_flag, parse_version
 from deployer.planning.desired import DesiredReplica, labels_of
-from deployer.planning.render_options import version_of
+from deployer.planning.image_tags import version_of
 from deployer.planning.steplist import StepList
 from deployer.spec.project import Project
 from deployer.values.canonical import digest

@@ -16,6 +16,7 @@ from deployer.catalog.gpus import find_gpu
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fitting import Fitting
+from deployer.planning.image_tags import image_for_gpus
 from deployer.planning.nim_decision import profile_problems
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
@@ -43,6 +44,7 @@ def _of_estimate(fitting: Fitting, replica: DesiredReplica) -> tuple[Diagnostic,
 
 def _of_replica(replica: DesiredReplica) -> Iterator[Diagnostic]:
     yield from _shared_memory(replica)
+    yield from _processors(replica)
     yield from _cuda(replica)
     yield from _wanted(replica)
     yield from _code(replica)
@@ -75,6 +77,15 @@ def _shared_memory(replica: DesiredReplica) -> Iterator[Diagnostic]:
     )
     hint = f"leave `container.shm_size` out, for {usual / GIB:.0f}g, or set `ipc: host`"
     yield warning("shm-too-small", message, hint=hint)
+
+
+def _processors(replica: DesiredReplica) -> Iterator[Diagnostic]:
+    """A replica with GPUs, and the backend's own image for hosts that have none."""
+    image = replica.container.image
+    other = image_for_gpus(replica.choice.backend, image) if replica.placed.gpus else None
+    if other is not None:
+        message = f"`{image}` is built for processors alone: the GPUs of service `{replica.key.service}` stay unused"
+        yield warning("gpus-unused", message, hint=f"take `{other}`, or set `placement.gpus` to none")
 
 
 def _cuda(replica: DesiredReplica) -> Iterator[Diagnostic]:

@@ -10,13 +10,14 @@ from deployer import backends
 from deployer.backends.base import Backend
 from deployer.backends.versions import has_flag
 from deployer.dataclass import dataclass
+from deployer.planning.category import vector_width
 from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
+from deployer.planning.image_tags import version_of
 from deployer.planning.render_mounts import model_target
-from deployer.planning.render_options import version_of
 from deployer.planning.render_request import ModelFacts
 from deployer.planning.replicas import Found
-from deployer.planning.served import served_names
+from deployer.planning.served import Served, served_names
 from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Service
 from deployer.spec.language.services import ProbeRequest
@@ -71,7 +72,16 @@ def probes(replica: DesiredReplica) -> Iterator[Probe]:
     else:
         for served, model in zip(choice.served, (placed.model, *placed.others), strict=True):
             asked = Asked(served.service, choice.backend, served.category, replica.container.image, model)
-            yield asked.probe(replica.name, endpoint(replica))
+            yield replace(asked.probe(replica.name, endpoint(replica)), vector=_vector(replica, served))
+
+
+def _vector(replica: DesiredReplica, served: Served) -> int | None:
+    choice, facts = replica.choice, replica.placed.facts
+    if served.category != "embedding":
+        return None
+    is_first = served.model == choice.model
+    path = choice.path_on(facts) if is_first else facts.paths.get(served.model.location)
+    return vector_width(path, (*choice.service.args, *served.args))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from typing import Any, NoReturn
 
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.image_tags import version_of
 from deployer.planning.nim_decision import written_profile
 from deployer.planning.own_help import said_by
 from deployer.planning.render_mounts import lora_target, model_target
-from deployer.planning.render_options import option_args, template_options, version_of
+from deployer.planning.render_options import option_args, template_options
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.render_served import model_context, served_here
 from deployer.planning.served import served_names

@@ -17,8 +17,9 @@ from deployer.backends.base import (
     SecretEnv,
     Switch,
 )
-from deployer.backends.versions import has_flag, version_in
+from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, Where, warning
+from deployer.planning.image_tags import version_of
 from deployer.planning.model_options import (
     models_problems,
     option_of_other_kind,
@@ -32,7 +33,6 @@ from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 from deployer.spec.project import Project
 from deployer.values.facts import ImageFlags
-from deployer.values.images import parse_image
 from deployer.values.secrets import SecretRef
 
 SECRET = SecretEnv | SecretConfig | SecretByHand
@@ -89,21 +89,6 @@ def template_options(backend: Backend, options: Options) -> dict[str, Any]:
             value = value.model_dump()
         found[name] = None if isinstance(mapping, SECRET | Refused) else translated(mapping, value)
     return found
-
-
-def version_of(service: Service, image: str, backend: Backend) -> str | None:
-    """The backend's version: as the image's tag says it, else as written beside an image of somebody's own."""
-    images = backend.images
-    try:
-        reference = parse_image(image)
-        repositories = [parse_image(name) for name in (images.repository, images.cpu_repository) if name]
-    except ValueError:
-        return None
-    is_ours = any((r.registry, r.repository) == (reference.registry, reference.repository) for r in repositories)
-    if is_ours or (images.family and f"{reference.registry}/{reference.repository}".startswith(images.family)):
-        patterns = (images.gpu, images.cpu, *images.others)
-        return next((v for p in patterns if p and (v := version_in(reference.tag or "", p))), None)
-    return service.version
 
 
 def check_options(

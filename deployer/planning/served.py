@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
+from deployer.planning.models import BY_NAME
 from deployer.spec.language import DeploySpec, Model, Service
 
 SHARES_A_GPU = ("embedding", "reranker")
@@ -54,8 +56,9 @@ def category_told(spec: DeploySpec, backend: Backend, service: Service, index: i
 
 
 def category_of_its_own(backend: Backend, model: Model) -> str | None:
-    """What the backend says of a model that it has itself."""
-    return backend.builtin.get(model.location) if model.scheme == "builtin" else None
+    """What the backend says of a model that it has itself, whatever its tag, and whoever has a copy of it there."""
+    name = posixpath.basename(model.location).partition(":")[0]
+    return backend.builtin.get(name) if model.scheme in BY_NAME else None
 
 
 def parallel(service: Service) -> int:

@@ -259,7 +259,7 @@ class Probe:
     """One real request of the model's category; its answer is checked.
 
     `category`: as of a model in the spec. `models` must be in the backend's models list. `expect` is a regular
-    expression the answer must contain.
+    expression the answer must contain. `vector`: how many numbers one has, where the model's files tell.
     """
 
     name: str
@@ -271,6 +271,7 @@ class Probe:
     expect: str | None = None
     timeout: float = 120.0
     voice: str = "default"
+    vector: int | None = None
     op: Literal["probe"] = "probe"
 
 

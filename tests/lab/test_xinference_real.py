@@ -1,7 +1,9 @@
-"""The real Xinference, on a CPU (2 GB of packages): real vectors and an order, of models that are given as files."""
+"""The real Xinference, on a CPU (2 GB of packages): real vectors and an order, of models that are given as files; it
+forgets them whenever it restarts."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from labkit import models
 from labkit.hosts import Lab
 from labkit.project import Project, changes
 from labkit.python_image import TORCH, PythonImage, put_image_or_skip, without_cuda
+from labkit.waiting import eventually
 
 pytestmark = pytest.mark.heavy
 VERSION = "4.1.0"
@@ -57,8 +60,20 @@ def test_real_models_must_be_launched_relaunched_and_asked(lab: Lab, box: Projec
     assert "order: scores" in verified
     box.must_be_settled()
     url = box.replica("box")["url"]
+    (name,) = lab.names("lab2")
+    lab.run("lab2", "docker", "restart", "-t", "20", name)
+    eventually(lambda: served(lab, url) == {"vectors", "order"}, within=300, every=2)
+    assert "vectors: a vector of 384" in box.run("verify", "--json").text
+    box.must_be_settled()  # and nobody applied anything
+    assert lab.names("lab2") == [name]
     lab.run("lab2", "curl", "-sS", "-X", "DELETE", f"{url}/v1/models/vectors")
     (change,) = changes(box.run("plan", "--detailed-exitcode", "--json", exit=4).json())
     assert (change["action"], change["cause"]) == ("update", "drift")
     box.run("apply", "-y", timeout=600)
     box.must_be_settled()
+
+
+def served(lab: Lab, url: str) -> set[str]:
+    """Names of the models that it has; none while it does not answer."""
+    said = lab.run("lab2", "curl", "-s", f"{url}/v1/models", check=False)
+    return {model["id"] for model in json.loads(said)["data"]} if said.startswith("{") else set()

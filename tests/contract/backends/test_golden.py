@@ -10,10 +10,10 @@ import yaml
 
 from deployer import backends
 from deployer.docker.commandline import render_docker_run
+from deployer.planning.image_tags import version_of
 from deployer.planning.own_help import Known
 from deployer.planning.render import RenderRequest, render_container, render_setup
 from deployer.planning.render_flags import flag_problems
-from deployer.planning.render_options import version_of
 from deployer.planning.render_template import builtin_template
 from deployer.spec.load import load
 from deployer.spec.project import Project

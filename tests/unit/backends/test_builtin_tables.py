@@ -25,7 +25,7 @@ def test_a_table_that_is_none(text: str) -> None:
 
 def test_tables_name_categories_that_their_backend_serves() -> None:
     with_tables = [backend for backend in backends.load_all() if len(backend.builtin)]
-    assert [backend.name for backend in with_tables] == ["xinference"]
+    assert [backend.name for backend in with_tables] == ["ollama", "xinference"]
     for backend in with_tables:
         assert set(backend.builtin.values()) <= {*Category.__args__} & {*backend.categories}
-        assert "builtin" in backend.sources
+        assert {"builtin", "ollama"} & {*backend.sources}

@@ -113,11 +113,12 @@ def test_every_start_launches_all_models(server: Xinference) -> None:
     for _ in range(2):
         server.launched.clear()
         with server.start("sleep", "60") as process:
-            eventually(lambda: len(server.launched) == len(MODELS))
+            assert process.stdout is not None
+            said = [process.stdout.readline() for _ in MODELS]
             process.terminate()
-            said, _ = process.communicate(timeout=10)
+            process.communicate(timeout=10)
         assert uids(server) == ["bge-m3", "chat"]
-        assert "deployer: model `chat` is launched" in said
+        assert said == [f"deployer: model `{name}` is launched\n" for name in MODELS]
 
 
 def test_its_words_become_a_request(server: Xinference) -> None:

@@ -82,6 +82,13 @@ def embedding(vector: Any) -> bytes:
 
 def test_a_vector() -> None:
     assert check_vector(embedding([0, 0.5, -1] * 4)) == 12
+    assert check_vector(embedding([0, 0.5, -1] * 4), 12) == 12
+
+
+def test_a_vector_of_another_model() -> None:
+    with pytest.raises(BadAnswer, match="is a vector of 12, and the model's files make vectors of 384") as caught:
+        check_vector(embedding([0, 0.5, -1] * 4), 384)
+    assert caught.value.code == "other-model"
 
 
 @pytest.mark.parametrize(

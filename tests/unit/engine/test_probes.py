@@ -58,12 +58,13 @@ class Place:
         threading.Thread(target=self.running.serve_forever, daemon=True).start()
         secrets = SecretStore({}, SourceReader(Path("/"), {}), {})
         self.context = ApplyContext("p", None, "", secrets)
+        self.vector: int | None = None
 
     def ask(self, category: str, **answers: object) -> str:
         given = {f"/{name}": a if isinstance(a, tuple) else (200, _json(a)) for name, a in answers.items()}
         self.model.answers.update(given)
         endpoint = Endpoint("127.0.0.1", self.running.server_address[1])
-        operation = Probe(NAME, endpoint, category, ("tiny",), PATHS, timeout=10.0)
+        operation = Probe(NAME, endpoint, category, ("tiny",), PATHS, timeout=10.0, vector=self.vector)
         return probe(operation, Site(self.context, self.host, Watch("s", "here", "")))
 
     def refusal(self, category: str, **answers: object) -> str:
@@ -109,6 +110,10 @@ def test_an_embedding(place: Place) -> None:
     assert place.sent("embeddings")["model"] == "tiny"
     zeros = {"data": [{"embedding": [0.0] * 32}]}
     assert place.refusal("embedding", embeddings=zeros) == "nonsense-answer"
+    place.vector = 32
+    assert place.ask("embedding", embeddings=VECTOR) == "a vector of 32"
+    place.vector = 384
+    assert place.refusal("embedding", embeddings=VECTOR) == "other-model"
 
 
 def test_a_reranker_orders(place: Place) -> None:

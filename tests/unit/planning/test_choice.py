@@ -104,6 +104,22 @@ def test_a_format_that_nobody_knows() -> None:
     assert found.problems[0].hint == "name one with `backend`, or correct the model's `source` or `category`"
 
 
+@pytest.mark.parametrize(
+    ("category", "able"),
+    [
+        ("text-to-speech", "`container`, `localai`, `vox-box`, `xinference`"),
+        ("image", "`container`, `localai`, `xinference`"),
+    ],
+)
+def test_a_category_that_nothing_is_chosen_for_says_who_serves_it(category: str, able: str) -> None:
+    found = scene(FOLDER | {"category": category}, "config.json", "model.safetensors").plan(
+        {"chat": {"backend": None, "placement": CPU}}
+    )
+    (problem,) = [one for one in found.problems if one.code == "no-backend"]
+    assert problem.message.endswith(f"nothing is chosen by itself for safetensors models of category `{category}`")
+    assert problem.hint == f"name one with `backend`; of category `{category}` are {able}"
+
+
 def test_a_category_that_the_backend_does_not_serve() -> None:
     found = scene(GGUF | {"category": "image"}).plan({"chat": {"placement": CPU}})
     assert problems_of(found) == [

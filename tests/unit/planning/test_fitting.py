@@ -235,6 +235,30 @@ def test_shared_memory_for_several_gpus() -> None:
     assert codes(scene({"h1": (2, "H100")}, None).plan(services)) == []
 
 
+@pytest.mark.parametrize(
+    ("backend", "image", "instead"),
+    [
+        ("llama.cpp", "ghcr.io/ggml-org/llama.cpp:server", "ghcr.io/ggml-org/llama.cpp:server-cuda"),
+        ("llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b4719", "ghcr.io/ggml-org/llama.cpp:server-cuda-b4719"),
+        ("llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-cuda-b4719", None),
+        ("llama.cpp", "registry.example.org/llama.cpp:server", None),
+        ("xinference", "xprobe/xinference:v3.2.1-cpu", "xprobe/xinference:v3.2.1"),
+        ("xinference", "xprobe/xinference:v3.2.1", None),
+        ("localai", "localai/localai:v4.9.0", "localai/localai:v4.9.0-gpu-nvidia-cuda-12"),
+        ("localai", "localai/localai:v4.9.0-gpu-nvidia-cuda-13", None),
+        ("vllm", "vllm/vllm-openai-cpu:v0.11.0", "vllm/vllm-openai:v0.11.0"),
+        ("vllm", "vllm/vllm-openai:v0.11.0", None),
+        ("ollama", "ollama/ollama:0.32.15", None),
+    ],
+)
+def test_an_image_for_processors_leaves_gpus_unused(backend: str, image: str, instead: str | None) -> None:
+    model = "g" if backend == "llama.cpp" else "m"
+    services = {"chat": {"model": model, "backend": backend, "image": image, "placement": {"gpus": 1}}}
+    found = [p for p in scene({"h1": (1, "H100")}, None).plan(services).problems if p.code == "gpus-unused"]
+    hint = f"take `{instead}`, or set `placement.gpus` to none"
+    assert [problem.hint for problem in found] == ([hint] if instead else [])
+
+
 def test_an_image_that_the_driver_is_too_old_for() -> None:
     services = {"chat": {"backend": "lmdeploy", "version": "v0.16.0"}}
     old, new = (scene({"h1": (1, "H100")}, None, cuda=cuda).plan(services) for cuda in ("12.4", "12.8"))

@@ -66,6 +66,13 @@ def test_an_image_of_ones_own_has_the_release_that_is_written_beside_it() -> Non
     assert "NIM_MODEL_PATH" in created(service | {"version": "2.1"}).spec.env
 
 
+def test_a_moving_tag_is_of_the_release_that_is_written_beside_it() -> None:
+    service = NIM | {"image": "nvcr.io/nim/meta/llama-3.1-8b-instruct:latest", "options": {"max_concurrency": 4}}
+    assert created(service | {"version": "1.8"}).spec.env["NIM_MAX_NUM_SEQS"] == "4"
+    newer = created(service | {"version": "2.1"}).spec
+    assert (newer.image, newer.env["NIM_PASSTHROUGH_ARGS"]) == (service["image"], "--max-num-seqs 4")
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
@@ -101,6 +108,19 @@ def test_a_long_first_start_is_said_and_waited_for() -> None:
     stricter = NIM | {"health": {"stall_timeout": "10s"}}
     (waits,) = [s.operation for s in plan_of(stricter).steps if isinstance(s.operation, AwaitReady)]
     assert waits.stall_timeout == 10
+
+
+@pytest.mark.parametrize("backend", ["ollama", None])
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [("mxbai-embed-large", "embedding"), ("someone/bge-m3:567m", "embedding"), ("qwen3:8b", "llm")],
+)
+def test_ollama_knows_the_models_of_its_library_that_do_not_chat(backend: str | None, name: str, category: str) -> None:
+    scene = Scene({"h1": 0}, sections={"models": {"m": {"source": f"ollama://{name}"}}})
+    found = scene.plan({"chat": {"model": "m", "backend": backend, "placement": {"gpus": "none"}}})
+    assert not found.has_errors, found.problems
+    (made,) = [s.operation for s in found.steps if isinstance(s.operation, CreateContainer)]
+    assert f'"category":"{category}"' in made.labels["deployer.decisions"].replace(" ", "")
 
 
 @pytest.mark.parametrize(("model", "category"), [("m3", "embedding"), ("qwen", "llm"), ("words", "speech-to-text")])

@@ -129,6 +129,29 @@ def test_doctor_says_which_images_were_asked() -> None:
     assert mute.evidence == (f"{IMAGE}: `--help` does not name its flags",)
 
 
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        ({"backend": "ollama"}, "`ollama` has no command that names its settings"),
+        ({"container": {"command": ["/start.sh"]}}, "its service runs a command of its own"),
+    ],
+)
+def test_doctor_says_which_images_cannot_be_asked(service: dict[str, Any], why: str) -> None:
+    project = project_of({"chat": {"image": IMAGE} | service}, {"h1": {}})
+    facts = has(of=OTHER)(World({"h1": 0}).observe(()).reachable["h1"])
+    found = diagnose(project, ObservedState({"h1": facts}))
+    check = next(check for check in found.hosts["h1"].checks if check.name == "flags")
+    assert (check.verdict, check.message) == (Verdict.PASS, "none of its images can be asked for its flags")
+    assert check.evidence == (f"{IMAGE}: not asked: {why}",)
+
+
+def test_an_image_that_one_service_may_ask_is_asked() -> None:
+    own = {"image": IMAGE, "container": {"command": ["/start.sh"]}}
+    for services in ({"a": own, "b": {"image": IMAGE}}, {"b": own, "a": {"image": IMAGE}}):
+        (one,) = askable_images(project_of(services, {"h1": {}}), silent=True)["h1"]
+        assert one.silent == ""
+
+
 def test_facts_hold_only_what_images_of_the_spec_said() -> None:
     facts = has()(World({"h1": 0}).observe(()).reachable["h1"])
     state = ObservedState({"h1": facts})

@@ -53,6 +53,15 @@ def test_a_spec_is_rendered_without_any_host(tmp_path: Path) -> None:
     assert [str(p.key) for p in plan.placements] == ["chat-0"]
 
 
+@pytest.mark.parametrize(("backend", "gpus"), [("llama.cpp", 0), ("llama-server", 0), ("mine", 0), ("ollama", 1)])
+def test_a_backend_is_given_gpus_by_what_it_is_and_not_by_its_name(tmp_path: Path, backend: str, gpus: int) -> None:
+    path = tmp_path / "deploy.yaml"
+    own = "backends: {mine: {extends: llama-server}}\n"
+    path.write_text(own + SPEC.replace("chat: {", f"chat: {{backend: {backend}, "))
+    (placement,) = plan_assumed(Inputs((str(path),))).placements
+    assert len(placement.members[0].gpus) == gpus
+
+
 WANTED = """\
   big: {model: folder, backend: vllm, placement: {gpus: 2, gpu: {model: H100, memory: ">=40GiB", cc: ">=8.9"}}}
   small: {model: folder, backend: vllm, placement: {gpus: 1, gpu: {model: L4}}}
