@@ -24,7 +24,7 @@ def ls(shared: Shared, hosts: tuple[str, ...]) -> int:
     """Show which models are in the caches of all hosts, or of those named, and who uses them."""
     from deployer import workflow
     from deployer.view.caches import caches_json, render_caches
-    from deployer.workflow.caches import look
+    from deployer.workflow.cache_looks import look
 
     with workflow.Session.open(shared.inputs, shared.report) as session:
         found = look(session, hosts)
@@ -49,7 +49,8 @@ def verify(shared: Shared, hosts: tuple[str, ...]) -> int:
     from deployer import workflow
     from deployer.view.caches import checked_json, render_checked
     from deployer.view.progress.plain import PlainReporter
-    from deployer.workflow.caches import look, verify_caches, verify_copies
+    from deployer.workflow.cache_looks import look
+    from deployer.workflow.caches import verify_caches, verify_copies
 
     with (
         workflow.Session.open(shared.inputs, shared.report) as session,
@@ -73,26 +74,31 @@ def verify(shared: Shared, hosts: tuple[str, ...]) -> int:
 @command.command(short_help="Remove what no container uses and the spec does not need.")
 @HOSTS
 @click.option("--budget", metavar="SIZE", help="Only the oldest, until what is left takes no more than this: 500g.")
+@click.option("--shared", "is_ours", is_flag=True, help="Also on a file server: this spec has all hosts that use it.")
 @ASSUME_YES
 @shared_options(hosts=True)
-def prune(shared: Shared, hosts: tuple[str, ...], budget: str | None, yes: bool) -> int:
+def prune(shared: Shared, hosts: tuple[str, ...], budget: str | None, is_ours: bool, yes: bool) -> int:
     """Remove what no container of any project uses, running or stopped, and what this spec does not need."""
     from deployer import workflow
+    from deployer.planning.caches import prunable
     from deployer.view.caches import removals_json, render_removals
-    from deployer.workflow.caches import look, remove_all, to_remove
+    from deployer.workflow.cache_looks import look
+    from deployer.workflow.caches import remove_all, to_remove
 
     if not yes and (shared.json or not sys.stdin.isatty()):
         raise click.UsageError("`cache prune` asks before it acts, and there is no terminal to ask on: give `-y`")
     with workflow.Session.open(shared.inputs, shared.report) as session:
         found = look(session, hosts)
-        wanted = to_remove(session, found, _size(budget))
+        chosen, kept = prunable(found, is_ours=is_ours)
+        wanted = to_remove(session, chosen, _size(budget))
         if not shared.json:
             shared.console.result(render_removals(wanted))
         if wanted and not yes and click.prompt("Do this? Only `yes` is accepted", default="no", err=True) != "yes":
             return 1
         done = remove_all(session, wanted)
     refused = [outcome for outcome in done.values() if isinstance(outcome, DeployerError)]
-    problems = [error.diagnostics[0] for error in refused] + [cache.problem for cache in found if cache.problem]
+    problems = [*kept, *(error.diagnostics[0] for error in refused)]
+    problems += [cache.problem for cache in found if cache.problem]
     shared.console.problems(problems)
     if shared.json:
         shared.console.data(removals_json(done))

@@ -20,13 +20,13 @@ from deployer.weights.transfer import fetch
 MOST_LABEL = 1 << 20
 
 
-def cache_users(transport: Transport) -> tuple[CacheUser, ...]:
-    """Every container of the host, ours or not, running or not. DockerError."""
+def cache_users(transport: Transport) -> tuple[CacheUser, ...] | None:
+    """Every container of the host, ours or not, running or not; None where Docker does not say. DockerError."""
     try:
         with engine_calls(transport.name):
             listed = transport.docker().containers(all=True)
     except Refusal:
-        return ()
+        return None
     return tuple(_user(entry) for entry in listed if isinstance(entry, Mapping))
 
 

@@ -104,7 +104,7 @@ def _docker_disk(transport: Transport, root: str) -> tuple[Disk, ...]:
     if root == DOCKER_ROOT or not root.startswith("/") or "\0" in root:
         return ()
     found = parse_df(decoded(transport.run(["df", "-P", "-k", root], timeout=20.0).stdout))
-    return (Disk(root, found.mount, found.total, found.free),) if found is not None else ()
+    return (Disk(root, found.mount, found.total, found.free, found.server),) if found is not None else ()
 
 
 def _containers(inspected: Iterable[Any], around: shapes.Surroundings) -> Iterator[ObservedContainer]:

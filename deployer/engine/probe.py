@@ -227,9 +227,9 @@ def _disks(sections: Sequence[Section], paths: Sequence[str]) -> tuple[Disk, ...
     found = []
     for section in sections:
         position = whole_number(section.words[0], len(paths) - 1) if section.words and paths else None
-        filesystem = linux.parse_df(section.text)
-        if position is not None and filesystem is not None:
-            found.append(Disk(paths[position], filesystem.mount, filesystem.total, filesystem.free))
+        known = linux.parse_df(section.text)
+        if position is not None and known is not None:
+            found.append(Disk(paths[position], known.mount, known.total, known.free, known.server))
     return tuple(found)
 
 

@@ -35,7 +35,7 @@ def _fetch(operation: FetchWeights, site: Site) -> int:
     peers = site.context.peers.of(manifest.id, operation.peers)
     follow = _follower(site, manifest, peers)
     site.watch.pause(0)
-    job = Job(operation.cache_dir, manifest, tokens, proxy=site.transport.host.proxy)
+    job = Job(operation.cache_dir, manifest, tokens, proxy=site.transport.host.proxy, trusts=True)
     if operation.by == "host":
         return fetch(site.transport, replace(job, peers=peers), follow)
     if not peers:

@@ -69,6 +69,8 @@ def _weights_text(operation: FetchWeights | ServeWeights) -> str:
     what = f"{manifest.source} at {manifest.commit[:12]}"
     if isinstance(operation, ServeWeights):
         return f"serve {what} to {', '.join(operation.to)}"
+    if operation.shared_with is not None:
+        return f"find {what} in the folder that host {operation.shared_with} shares"
     if operation.peers:
         return f"fetch {what} from peer {operation.peers[0]}"
     if operation.by == "controller":

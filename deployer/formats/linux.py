@@ -15,6 +15,8 @@ FILESYSTEM = re.compile(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:(.*)\Z")
 CPU_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+NETWORK_DEVICE = re.compile(r"//[^/\s]+/|[^/\s]+[:=]/")
+LOOPBACK = re.compile(r"(?://)?(?:[^/@]*@)?(?:localhost|127\.|\[::1\])", re.IGNORECASE)
 LATE_OPTIONS = frozenset({"nofail", "_netdev", "noauto", "x-systemd.automount"})
 NETWORK_FILESYSTEMS = (
     "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "beegfs", "9p", "fuse.sshfs", "fuse.glusterfs",
@@ -41,11 +43,12 @@ class UserIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Filesystem:
-    """Sizes in bytes."""
+    """Sizes in bytes. `server`: where it is, if that is on the network, as `nas:/models`; else empty."""
 
     mount: str
     total: int
     free: int
+    server: str = ""
 
 
 def parse_os_release(text: str) -> str:
@@ -120,7 +123,15 @@ def parse_df(text: str) -> Filesystem | None:
     match = FILESYSTEM.search(shown[-1][:8192]) if shown else None
     if match is None:
         return None
-    return Filesystem(one_line(match[4], 4096), int(match[1]) * 1024, max(0, int(match[3])) * 1024)
+    sizes = int(match[1]) * 1024, max(0, int(match[3])) * 1024
+    return Filesystem(one_line(match[4], 4096), *sizes, _server(shown[-1][: match.start()].strip()))
+
+
+def _server(device: str) -> str:
+    """What NFS, CIFS, Ceph, GlusterFS, Lustre and sshfs mount is told by its server (nfs(5), mount.cifs(8),
+    mount.ceph(8)); one that is this host itself is no other host's."""
+    is_there = NETWORK_DEVICE.match(device) is not None and LOOPBACK.match(device) is None
+    return one_line(device, 4096) if is_there else ""
 
 
 def parse_port_range(text: str) -> tuple[int, int] | None:

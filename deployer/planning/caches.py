@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from deployer import backends
 from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic, warning
 from deployer.planning.presynced import places_asked
 from deployer.planning.weights import manifest_of
 from deployer.spec.language import DeploySpec
@@ -23,7 +25,26 @@ def judge_cache(host: str, contents: CacheContents, users: Sequence[CacheUser]) 
     models = tuple(_judge(host, kept, contents, users) for kept in contents.manifests)
     parts = (size for blobs in contents.blobs.values() for name, (size, _) in blobs.items() if name.endswith(PART))
     models = tuple(sorted(models, key=lambda m: (m.kept.manifest.source, m.kept.manifest.commit, m.kept.id)))
-    return HostCache(host, contents.cache_dir, models, sum(parts))
+    return HostCache(host, contents.cache_dir, models, sum(parts), shared=contents.shared)
+
+
+def seen_from(cache_dir: str, theirs: str, user: CacheUser) -> CacheUser:
+    """A container of another host whose cache in `theirs` is the one in `cache_dir` here."""
+    inside = f"{theirs}/"
+    mounts = (
+        cache_dir + m[len(theirs) :] if f"{m}/".startswith(inside) else cache_dir
+        for m in user.mounts
+        if f"{m}/".startswith(inside) or inside.startswith(m.rstrip("/") + "/")
+    )
+    return replace(user, mounts=tuple(mounts))
+
+
+def each_once(found: Iterable[HostCache]) -> tuple[HostCache, ...]:
+    """Without those that are another host's folder too."""
+    seen: dict[str, HostCache] = {}
+    for cache in found:
+        seen.setdefault(cache.shared or f" {cache.host}", cache)
+    return tuple(seen.values())
 
 
 def judge_copies(
@@ -99,6 +120,25 @@ def removals(cache: HostCache, needed: Needed, budget: int | None = None) -> tup
     stay = [m for m in cache.models if m.kept.id not in gone]
     folders = sorted({m.kept.manifest.folder for m in idle})
     return tuple(_removal(cache, folder, idle, stay) for folder in folders)
+
+
+def prunable(found: Iterable[HostCache], *, is_ours: bool) -> tuple[tuple[HostCache, ...], tuple[Diagnostic, ...]]:
+    """The caches of which something may be removed, and why not of others. `is_ours`: nobody but this spec's hosts uses
+    a folder on a file server."""
+    chosen, problems = [], []
+    for cache in each_once(found):
+        who = " and ".join(f"`{name}`" for name in (cache.host, *cache.others))
+        if cache.shared and not is_ours:
+            message = f"the cache of {who} is on {cache.shared}, where other hosts may use it: nothing of it is removed"
+            hint = "give `--shared`, if this spec has all hosts that do"
+            problems.append(warning("shared-cache", message, hint=hint))
+        elif cache.unseen and cache.problem is None:
+            hidden = " and ".join(f"`{name}`" for name in cache.unseen)
+            message = f"nothing of the cache of {who} is removed: what uses it on {hidden} cannot be seen"
+            problems.append(warning("cache-users-unknown", message, hint="prune when Docker answers there"))
+        else:
+            chosen.append(cache)
+    return tuple(chosen), tuple(problems)
 
 
 def _beyond(models: Sequence[CachedModel], idle: list[CachedModel], budget: int) -> list[CachedModel]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
-from deployer.planning.cached import cache_of
+from deployer.planning.shared_caches import disk_of
 from deployer.spec.language import Host
 from deployer.spec.project import Project
 from deployer.values.facts import Disk, HostFacts, ObservedState
@@ -18,8 +18,10 @@ SLACK = 64 << 20  # bytes: folders, links and journals
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What goes to one disk of a host. `kept`: bytes that are to stay free there."""
+    """What goes to one disk: of a host, or of several where it is on a file server. `kept`: bytes that are to stay free
+    there."""
 
+    hosts: tuple[str, ...]
     disk: Disk
     weights: tuple[Step, ...]
     images: tuple[Step, ...]
@@ -42,37 +44,56 @@ def full_disks(project: Project, observed: ObservedState, steps: Iterable[Step])
         if isinstance(step.operation, FetchWeights | PullImage | LoadImage):
             by_host.setdefault(step.host, []).append(step)
     reachable = observed.reachable if by_host else {}
-    for name, fetches in sorted(by_host.items()):
-        facts = reachable.get(name)
-        if facts is not None:
-            host = project.spec.hosts[name]
-            for budget in _budgets(host, facts, fetches):
-                if not budget.is_enough:
-                    yield _full(project, facts, budget)
+    found = (
+        budget
+        for name, fetches in sorted(by_host.items())
+        if name in reachable
+        for budget in _budgets(project.spec.hosts[name], reachable[name], fetches)
+    )
+    for budget in _added_up(found):
+        if not budget.is_enough:
+            yield _full(project, reachable[budget.hosts[0]], budget)
+
+
+def _added_up(found: Iterable[Budget]) -> Iterator[Budget]:
+    """One a disk, whichever hosts have it."""
+    disks: dict[tuple[str, ...], Budget] = {}
+    for budget in found:
+        key = (budget.disk.server,) if budget.disk.server else (*budget.hosts, budget.disk.path)
+        disks[key] = _sum(disks[key], budget) if key in disks else budget
+    yield from disks.values()
+
+
+def _sum(one: Budget, other: Budget) -> Budget:
+    hosts = tuple(dict.fromkeys((*one.hosts, *other.hosts)))
+    weights, images = (*one.weights, *other.weights), (*one.images, *other.images)
+    return Budget(hosts, one.disk, weights, images, max(one.kept, other.kept))
 
 
 def _budgets(host: Host, facts: HostFacts, fetches: list[Step]) -> Iterator[Budget]:
     """One for each disk, though cache and images may share one."""
     weights = tuple(step for step in fetches if isinstance(step.operation, FetchWeights))
     images = tuple(step for step in fetches if not isinstance(step.operation, FetchWeights))
-    cache = next((d for d in facts.disks if d.path in (host.cache_dir, cache_of(host))), None)
+    cache, names = disk_of(host, facts), (facts.name,)
     docker = next((d for d in facts.disks if d.path == facts.docker.root_dir), None)
     reserve = host.reserve.disk if host.reserve is not None and host.reserve.disk is not None else 0
     if cache is not None and docker is not None and cache.mount == docker.mount:
-        yield Budget(cache, weights, images, reserve)
+        yield Budget(names, cache, weights, images, reserve)
         return
     if cache is not None:
-        yield Budget(cache, weights, (), reserve)
+        yield Budget(names, cache, weights, (), reserve)
     if docker is not None:
-        yield Budget(docker, (), images, 0)
+        yield Budget(names, docker, (), images, 0)
 
 
 def _full(project: Project, facts: HostFacts, budget: Budget) -> Diagnostic:
     host = project.spec.hosts[facts.name]
     where = host.cache_dir if budget.weights else facts.docker.root_dir
+    who = " and ".join(f"`{name}`" for name in budget.hosts)
+    fetches = f"hosts {who} have" if len(budget.hosts) > 1 else f"host {who} has"
     return Diagnostic(
         "disk-too-small",
-        f"what host `{facts.name}` has to fetch does not fit under `{where}`",
+        f"what {fetches} to fetch does not fit under `{where}`",
         project.where("hosts", facts.name),
         evidence=(f"{_size(budget.disk.free)} are free on `{budget.disk.mount}`", *_lines(budget)),
         hint=_hint(host, budget),
@@ -81,7 +102,8 @@ def _full(project: Project, facts: HostFacts, budget: Budget) -> Diagnostic:
 
 
 def _lines(budget: Budget) -> Iterator[str]:
-    for step in budget.weights[:10]:
+    missing = [step for step in budget.weights if step.bytes or step.bytes is None]
+    for step in missing[:10]:
         if isinstance(step.operation, FetchWeights):
             yield f"{_size(step.bytes or 0)} of {step.operation.manifest.source} are missing"
     for step in budget.images[:5]:

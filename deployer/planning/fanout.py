@@ -2,7 +2,8 @@
 
 Hosts that lack the same files stand in a row: the first one reads the source, and each other one gets from the one
 before it what that one has so far. So every link carries the files once in each direction, however many hosts there
-are. Hosts that have them already stand at the beginning, each of a row of its own.
+are. Hosts that have them already stand at the beginning, each of a row of its own. Of hosts whose cache is one folder
+on a file server one stands there for all of them, and the others look once it is done.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from deployer.dataclass import dataclass
 from deployer.planning.cached import cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.presence import ACTED_ON
+from deployer.planning.shared_caches import shared_cache, together
 from deployer.spec.language import Host
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
@@ -53,7 +55,22 @@ class _Fan:
     ahead: dict[str, int] = field(default_factory=dict)
 
     def spread(self, group: Sequence[Step]) -> list[Step]:
-        """The fetches of one manifest, in the order of their rows."""
+        """The fetches of one manifest, in the order of their rows, then whoever shares what those fetch."""
+        firsts, later = self._apart(group)
+        return [*self._rows(firsts), *later]
+
+    def _apart(self, group: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+        """One fetch of each folder; what another host brings costs a host nothing."""
+        by_host = {step.host: step for step in sorted(group, key=self._rank)}
+        folders = {name: shared_cache(self._host(name), self.facts[name]) for name in by_host if name in self.facts}
+        firsts, later = [], []
+        for first, *others in together(by_host, folders):
+            firsts.append(by_host[first])
+            later += [_after(by_host[name], by_host[first]) for name in others]
+        order = {step.id: place for place, step in enumerate(group)}
+        return sorted(firsts, key=lambda s: order[s.id]), sorted(later, key=lambda s: order[s.id])
+
+    def _rows(self, group: Sequence[Step]) -> list[Step]:
         takers = sorted((s for s in group if self._host(s.host).peers), key=self._rank)
         others = [step for step in group if not self._host(step.host).peers]
         for step in group:
@@ -133,6 +150,13 @@ def _from(step: Step, peers: tuple[str, ...]) -> Step:
     assert isinstance(operation, FetchWeights), "only fetches are spread"
     needs = (_serve_id(peer, operation.manifest) for peer in peers)
     return replace(step, operation=replace(operation, peers=peers), needs=(*step.needs, *needs))
+
+
+def _after(step: Step, first: Step) -> Step:
+    operation = step.operation
+    assert isinstance(operation, FetchWeights), "only fetches are spread"
+    shared = replace(operation, shared_with=first.host)
+    return replace(step, operation=shared, needs=(*step.needs, first.id), bytes=0)
 
 
 def _serve_id(host: str, manifest: Manifest) -> str:

@@ -27,12 +27,14 @@ class KeptManifest:
 @dataclass(frozen=True, slots=True)
 class CacheContents:
     """`blobs`: by folder of a model the sizes and times of its contents, parts of unfinished ones too. `unread`: names
-    of manifests that cannot be read."""
+    of manifests that cannot be read. `shared`: what the folder is called on every host that has
+    it, empty for one of the host's own."""
 
     cache_dir: str
     manifests: tuple[KeptManifest, ...] = ()
     blobs: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class KeptCopy:
 
 @dataclass(frozen=True, slots=True)
 class HostCache:
-    """`partial`: bytes of what never arrived whole. `copies`: in the host's `model_dirs`."""
+    """`partial`: bytes of what never arrived whole. `copies`: in the host's `model_dirs`. `shared`: as of
+    `CacheContents`; `others`: hosts of the spec that have it too. `unseen`: hosts whose containers nobody could look
+    at, though they may use it."""
 
     host: str
     cache_dir: str
@@ -82,6 +86,9 @@ class HostCache:
     partial: int = 0
     problem: Diagnostic | None = None
     copies: tuple[KeptCopy, ...] = ()
+    shared: str = ""
+    others: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,12 +89,13 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The filesystem under a path that was asked for."""
+    """The filesystem under a path that was asked for. `server`: as of `linux.Filesystem`."""
 
     path: str
     mount: str
     total: int
     free: int
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

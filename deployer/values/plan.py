@@ -118,12 +118,14 @@ class LoadImage:
 @dataclass(frozen=True, slots=True)
 class FetchWeights:
     """All files of a manifest into the host's cache, each checked; what is there and right stays. `by`: the host gets
-    them itself, or the controller brings them. `peers`: hosts that are asked before, the nearest first."""
+    them itself, or the controller brings them. `peers`: hosts that are asked before, the nearest first. `shared_with`:
+    a host that has the same folder, and brings them there before."""
 
     cache_dir: str
     manifest: Manifest
     by: Literal["host", "controller"] = "host"
     peers: tuple[str, ...] = ()
+    shared_with: str | None = None
     op: Literal["fetch-weights"] = "fetch-weights"
 
 

@@ -22,7 +22,8 @@ def render_caches(found: Iterable[HostCache]) -> Page:
         total = render_bytes(_bytes(cache.models))
         more = f", {render_bytes(cache.partial)} unfinished" if cache.partial else ""
         page.line(
-            Span(cache.host, Style.BOLD), f"  {cache.cache_dir}: {counted(len(cache.models), 'model')}, {total}{more}"
+            Span(cache.host, Style.BOLD),
+            f"  {cache.cache_dir}{_shared(cache)}: {counted(len(cache.models), 'model')}, {total}{more}",
         )
         for model in cache.models:
             kept = model.kept.manifest
@@ -35,6 +36,11 @@ def render_caches(found: Iterable[HostCache]) -> Page:
         for copy in cache.copies:
             _copy_lines(page, copy)
     return page
+
+
+def _shared(cache: HostCache) -> str:
+    who = f", shared with {' and '.join(cache.others)}" if cache.others else ""
+    return f" on {cache.shared}{who}" if cache.shared else ""
 
 
 def _copy_lines(page: Page, kept: KeptCopy) -> None:
@@ -71,6 +77,8 @@ def caches_json(found: Iterable[HostCache]) -> dict[str, Any]:
         cache.host: {
             "cache_dir": cache.cache_dir,
             "partial": cache.partial,
+            "shared": cache.shared or None,
+            "shared_with": list(cache.others),
             "models": [_model_json(model) for model in cache.models],
             "copies": [_copy_json(copy) for copy in cache.copies],
             "problem": diagnostic_json(cache.problem) if cache.problem is not None else None,

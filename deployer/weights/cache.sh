@@ -19,6 +19,8 @@ contents() {
         [ ! -f "$file" ] || set -- "$@" "$file"
     done
     [ $# = 0 ] || stat -L -c '%s %Y %n' -- "$@"
+    printf '\n%s disk\n' "$M"
+    (cd -- "$CACHE" 2>/dev/null && pwd -P && df -P -k .)
     printf '\n%s end\n' "$M"
 }
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from deployer.errors import Diagnostic, OperationError
 from deployer.formats.hub_names import refused_names
+from deployer.formats.linux import parse_df
 from deployer.formats.text import decoded, one_line, whole_number
+from deployer.planning.shared_caches import shared_folder
 from deployer.transport.base import Transport
 from deployer.values.cache import CacheContents, KeptManifest, Removal
 from deployer.values.codec import from_data, parse_json
@@ -28,7 +30,7 @@ def read_contents(transport: Transport, cache_dir: str) -> CacheContents:
 
 
 def parse_contents(output: bytes, marker: str, cache_dir: str) -> CacheContents:
-    manifests, unread = [], []
+    manifests, unread, shared = [], [], ""
     blobs: dict[str, dict[str, tuple[int, int]]] = {}
     for part in (b"\n" + output).split(f"\n{marker} ".encode())[1:]:
         heading, _, body = part.partition(b"\n")
@@ -41,7 +43,16 @@ def parse_contents(output: bytes, marker: str, cache_dir: str) -> CacheContents:
                 unread.append(one_line(rest[1], 100))
         elif word == "blobs":
             blobs = _blobs(decoded(body), cache_dir)
-    return CacheContents(cache_dir, tuple(manifests), blobs, tuple(unread))
+        elif word == "disk":
+            shared = _shared(decoded(body))
+    return CacheContents(cache_dir, tuple(manifests), blobs, tuple(unread), shared)
+
+
+def _shared(text: str) -> str:
+    """Of the cache's own path, links followed, and what df says."""
+    folder, _, table = text.partition("\n")
+    disk = parse_df(table)
+    return shared_folder(folder, disk.server, disk.mount) if disk is not None else ""
 
 
 def parse_manifest(text: bytes, name: str, checked: int) -> KeptManifest | None:

@@ -7,10 +7,9 @@ import http.client
 import io
 import shlex
 import tarfile
-import urllib.request
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,10 +17,9 @@ from pathlib import Path
 from deployer.errors import Diagnostic, OperationError
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport
-from deployer.values.secrets import Secret
 from deployer.values.weights import PART, Manifest, Place, WeightFile
-from deployer.weights.access import SOURCE_HINT, TIMEOUT, failure, unreachable
-from deployer.weights.rest import opener
+from deployer.weights.access import SOURCE_HINT, failure, unreachable
+from deployer.weights.reading import pieces_of
 from deployer.weights.script import Job
 from deployer.weights.transfer import Follow, fetch
 
@@ -96,7 +94,7 @@ def _bring_small(transport: Transport, job: Job, files: Sequence[WeightFile]) ->
 def _whole(job: Job, file: WeightFile) -> bytes:
     """Nothing where it cannot be read."""
     try:
-        with closing(_pieces(file, 0, file.url, job.tokens.get(job.manifest.hub))) as pieces:
+        with closing(pieces_of(file, 0, file.url, job.tokens.get(job.manifest.hub), CHUNK)) as pieces:
             return b"".join(pieces)
     except (OSError, http.client.HTTPException):
         return b""
@@ -118,7 +116,7 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
     while have < file.size:
         before = have
         try:
-            with closing(_pieces(file, have, places[0].url, job.tokens.get(places[0].hub))) as pieces:
+            with closing(pieces_of(file, have, places[0].url, job.tokens.get(places[0].hub), CHUNK)) as pieces:
                 for piece in pieces:
                     now = _append(transport, job, file, have, piece)
                     yield now
@@ -137,40 +135,6 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
         if silent >= TRIES:
             message = f"`{one_line(file.path, 100)}` of `{job.manifest.source}` ends after {have} of {file.size} bytes"
             raise failure("wrong-size", message, "plan again; if it stays, try another mirror")
-
-
-def _pieces(file: WeightFile, first: int, url: str, token: Secret | None) -> Generator[bytes, None, None]:
-    """The content from byte `first` on, in chunks. OSError or HTTPException where its source breaks off."""
-    with opened_at(first, url, token) as read:
-        yield from _chunks(read, file.size - first)
-
-
-@contextmanager
-def opened_at(first: int, url: str, token: Secret | None) -> Iterator[Callable[[int], bytes]]:
-    """Reads a file of the controller's disk, or what a server has, from byte `first` on. OSError or HTTPException."""
-    if url.startswith("/"):
-        with Path(url).open("rb") as content:
-            content.seek(first)
-            yield content.read
-        return
-    headers = {"Range": f"bytes={first}-"} if first else {}
-    headers |= {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
-    request = urllib.request.Request(url, headers={"User-Agent": "deployer", **headers})
-    with opener().open(request, timeout=TIMEOUT) as response:
-        if first and response.status != 206:
-            _skip(response.read, first)
-        yield response.read
-
-
-def _skip(read: Callable[[int], bytes], count: int) -> None:
-    while count > 0 and (gone := read(min(count, CHUNK))):
-        count -= len(gone)
-
-
-def _chunks(read: Callable[[int], bytes], most: int) -> Iterator[bytes]:
-    while most > 0 and (piece := read(min(CHUNK, most))):
-        most -= len(piece)
-        yield piece
 
 
 def _append(transport: Transport, job: Job, file: WeightFile, offset: int, piece: bytes) -> int:

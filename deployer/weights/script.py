@@ -38,7 +38,8 @@ class Peer:
 class Job:
     """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
     controller brought all contents; nothing is fetched. `proxy`: what the host fetches through; None: what its
-    environment says. `peers`: asked before any hub, in this order, and never through a proxy."""
+    environment says. `peers`: asked before any hub, in this order, and never through a proxy. `trusts`: what is there
+    whole by size and time is not read again."""
 
     cache_dir: str
     manifest: Manifest
@@ -48,6 +49,7 @@ class Job:
     pushed: bool = False
     proxy: Proxy | None = None
     peers: tuple[Peer, ...] = ()
+    trusts: bool = False
 
 
 def fetch_script(job: Job) -> bytes:
@@ -65,6 +67,7 @@ def fetch_script(job: Job) -> bytes:
         "BLOBS": f" {' '.join(file.blob for file in contents)} ",
         "WORKERS": str(WORKERS),
         "PUSHED": "yes" if job.pushed else "",
+        "TRUSTS": "yes" if job.trusts else "",
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
         "PATIENCE": str(PATIENCE),

@@ -6,19 +6,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployer.engine.caches import cache_users, check
-from deployer.engine.copies import check_again, find_copies
+from deployer.engine.caches import check
+from deployer.engine.copies import check_again
 from deployer.engine.hubs import Hubs
 from deployer.engine.watch import Watch
-from deployer.errors import Diagnostic, HostError, OperationError, warning
-from deployer.planning.cached import cache_of
-from deployer.planning.caches import Needed, judge_cache, judge_copies, removals
+from deployer.errors import HostError, OperationError
+from deployer.planning.caches import Needed, each_once, removals
 from deployer.planning.offline import refused
-from deployer.planning.presence import hosts_to_ask
-from deployer.planning.presynced import places_asked
-from deployer.values.cache import CachedModel, Checked, CheckedCopy, HostCache, KeptCopy, Removal
+from deployer.values.cache import (
+    CachedModel,
+    Checked,
+    CheckedCopy,
+    HostCache,
+    KeptCopy,
+    Removal,
+)
 from deployer.values.plan import CheckCopy, FetchWeights, FillCache, LoadImage, MakeDirectory, PullImage, ServeWeights
-from deployer.weights.inventory import read_contents, remove
+from deployer.weights.inventory import remove
 
 if TYPE_CHECKING:
     from deployer.transport.base import Transport
@@ -27,43 +31,9 @@ if TYPE_CHECKING:
     from deployer.workflow.session import Planned, Session
 
 
-def look(session: Session, hosts: Iterable[str] = ()) -> tuple[HostCache, ...]:
-    """The cache of every host, or of those named; one that cannot be looked at says why."""
-    spec = session.project.spec
-    names = chosen_hosts(session, hosts)
-
-    def read(transport: Transport) -> HostCache:
-        host = spec.hosts[transport.name]
-        contents, users = read_contents(transport, cache_of(host)), cache_users(transport)
-        copies = find_copies(transport, places_asked(host, spec.models.values()))
-        found = judge_cache(transport.name, contents, users)
-        found = replace(found, copies=judge_copies(spec, transport.name, copies, users))
-        if not contents.unread:
-            return found
-        message = f"{len(contents.unread)} manifests of the cache on host `{transport.name}` cannot be read"
-        return replace(found, problem=warning("bad-manifest", message, hint="apply again writes them anew"))
-
-    answers = session.fleet.map(names, read)
-    return tuple(
-        HostCache(name, cache_of(spec.hosts[name]), problem=answer.diagnostic)
-        if isinstance(answer := answers[name], HostError)
-        else answer
-        for name in names
-    )
-
-
-def chosen_hosts(session: Session, named: Iterable[str]) -> list[str]:
-    asked = [*hosts_to_ask(session.project.spec)]
-    unknown = [name for name in named if name not in asked]
-    if unknown:
-        hint = "there are " + ", ".join(f"`{name}`" for name in asked[:20])
-        raise OperationError(Diagnostic("unknown-host", f"`{unknown[0]}` is no host that can be asked", hint=hint))
-    return [name for name in asked if not named or name in named]
-
-
 def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[Checked, ...]:
     """Every file of every manifest is read; what is wrong is fetched anew. Host by host at once, on each in order."""
-    by_host = {cache.host: cache for cache in found if cache.models}
+    by_host = {cache.host: cache for cache in each_once(found) if cache.models}
     hubs = Hubs(session.project.spec, session.secrets, session.inputs.environment)
     if session.inputs.offline:
         _refuse_repairs(by_host.values())

@@ -20,7 +20,7 @@ from deployer.values.secrets import Secret
 from deployer.values.weights import PART, Place, WeightFile
 from deployer.weights.access import SOURCE_HINT, failure, unreachable
 from deployer.weights.bundles.store import writing
-from deployer.weights.push import opened_at
+from deployer.weights.reading import opened_at, piece_of
 
 PIECE = 1 << 20  # bytes: what a kill can cost
 TRIES = 5  # in a row without a byte
@@ -66,7 +66,7 @@ class Collector:
             try:
                 with opened_at(have, place.url, self.tokens.get(place.hub)) as read:
                     now = have
-                    while now < file.size and (piece := read(min(PIECE, file.size - now))):
+                    while now < file.size and (piece := piece_of(read, min(PIECE, file.size - now))):
                         _append(part, piece)
                         now += len(piece)
                         follow(now)

@@ -192,18 +192,57 @@ def test_two_at_once_fetch_it_once(hub: Hub, transport: LocalTransport, tmp_path
     is_whole(tmp_path, wanted.manifest)
 
 
+def test_what_another_fetch_brought_is_not_read_again(hub: Hub, transport: LocalTransport, tmp_path: Path) -> None:
+    """Each file has a hash that is wrong by now: whoever read one would fetch it anew."""
+    hub.repo("org/name", FILES)
+    wanted = replace(job(hub, tmp_path), trusts=True)
+    assert fetch(transport, wanted, silent) == sum(map(len, FILES.values()))
+    for blob in (tmp_path / wanted.manifest.folder / "blobs").iterdir():
+        stamp = blob.stat()
+        blob.write_bytes(blob.read_bytes()[::-1])
+        os.utime(blob, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    before = hub.total
+    assert fetch(transport, wanted, silent) == 0
+    assert hub.total == before
+    fetch(transport, replace(wanted, trusts=False), silent)
+    is_whole(tmp_path, wanted.manifest)
+
+
+@pytest.mark.parametrize("change", ["cut", "gone", "touched", "no manifest"])
+def test_what_is_not_whole_by_size_and_time_is_read(
+    hub: Hub, transport: LocalTransport, tmp_path: Path, change: str
+) -> None:
+    hub.repo("org/name", FILES)
+    wanted = replace(job(hub, tmp_path), trusts=True)
+    fetch(transport, wanted, silent)
+    blob = tmp_path / wanted.manifest.folder / "blobs" / sha256(BIG)
+    if change == "no manifest":
+        (tmp_path / "manifests" / wanted.manifest.id).unlink()
+    else:
+        blob.write_bytes(BIG[:1000] if change == "cut" else BIG[::-1])
+        os.utime(blob, (time.time() + 5,) * 2)
+    if change == "gone":
+        blob.unlink()
+    before = hub.total
+    fetch(transport, wanted, silent)
+    is_whole(tmp_path, wanted.manifest)
+    assert hub.total - before == (0 if change == "no manifest" else len(BIG))
+
+
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
 def test_every_shell_can(hub: Hub, tmp_path: Path, shell: str) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"no {shell} here")
     hub.repo("org/name", FILES)
-    wanted = job(hub, tmp_path)
+    wanted = replace(job(hub, tmp_path), trusts=True)
     argv = [program, "sh", "-s"] if shell == "busybox" else [program, "-s"]
     done = subprocess.run(argv, input=fetch_script(wanted), capture_output=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1].startswith(b"whole ")
     assert done.stderr == b""
     is_whole(tmp_path, wanted.manifest)
+    done = subprocess.run(argv, input=fetch_script(wanted), capture_output=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == (b"whole 0\n", b"")
 
 
 @pytest.mark.parametrize("most", [10, pytest.param(60, marks=pytest.mark.heavy)])

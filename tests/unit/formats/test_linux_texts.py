@@ -90,7 +90,26 @@ def test_meminfo() -> None:
     ],
 )  # fmt: skip
 def test_df(said: str, mount: str, total: int, free: int) -> None:
-    assert linux.parse_df(said) == linux.Filesystem(mount, total * 1024, free * 1024)
+    found = linux.parse_df(said)
+    assert found is not None
+    assert (found.mount, found.total, found.free) == (mount, total * 1024, free * 1024)
+
+
+@pytest.mark.parametrize(
+    ("device", "server"),
+    [
+        ("nas:/models", "nas:/models"), ("10.0.0.5:/hf", "10.0.0.5:/hf"), ("[fe80::1]:/x", "[fe80::1]:/x"),
+        ("//nas/my share", "//nas/my share"), ("mon1:6789,mon2:6789:/", "mon1:6789,mon2:6789:/"),
+        ("fs@1a2b.cephfs=/models", "fs@1a2b.cephfs=/models"), ("ops@nas:/srv", "ops@nas:/srv"),
+        ("10.0.0.1@tcp:/lustre", "10.0.0.1@tcp:/lustre"), ("/dev/sda1", ""), ("tmpfs", ""), ("overlay", ""),
+        ("localhost:/srv", ""), ("127.0.0.1:/srv", ""), ("[::1]:/srv", ""), ("//127.0.0.1/x", ""),
+        ("C:\\134", ""), ("tank/models", ""), ("/dev/mapper/a:/b", ""),
+    ],
+)  # fmt: skip
+def test_what_a_server_on_the_network_has(device: str, server: str) -> None:
+    found = linux.parse_df(f"Filesystem 1024-blocks Used Available Capacity Mounted on\n{device} 10 5 5 50% /mnt/x\n")
+    assert found is not None
+    assert found.server == server
 
 
 @pytest.mark.parametrize("said", ["", "df: /x: No such file or directory", "Filesystem 1024-blocks Used Available"])
