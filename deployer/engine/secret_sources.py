@@ -1,4 +1,4 @@
-"""Reads one secret from where the spec says it is: a variable, a file or a command of the controller.
+"""Reads one secret from where the spec says it is: a variable, also of `.env`, a file or a command of the controller.
 
 Raises OperationError naming the secret, its source and a remedy, never a value. Caches nothing.
 """
@@ -17,10 +17,12 @@ from typing import IO
 from deployer.dataclass import dataclass
 from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, OperationError
+from deployer.formats.dotenv import parse_dotenv
 from deployer.spec.language import SecretSource
 from deployer.values.secrets import Secret
 
 MAX_BYTES = 64 * 1024
+DOTENV = ".env"  # beside the spec
 TIMEOUT = 60.0  # seconds a command may take: it may ask a password manager
 STDERR_TAIL = 5  # lines
 
@@ -41,11 +43,27 @@ class SourceReader:
         return self._from_command(name, source.command or "")
 
     def _from_env(self, name: str, variable: str) -> Secret:
-        value = self.environ.get(variable)
+        """A variable of deployer's own, else one of `.env`."""
+        value = self.environ[variable] if variable in self.environ else self._in_dotenv(name).get(variable)
         if not value:
             state = "is empty" if value == "" else "is not set"
-            raise unavailable(name, f"the variable `{variable}` {state}", f"set it: `export {variable}=...`")
+            hint = f"set it: `export {variable}=...`, or in `{DOTENV}` beside the spec"
+            raise unavailable(name, f"the variable `{variable}` {state}", hint)
         return _checked(name, f"the variable `{variable}`", value)
+
+    def _in_dotenv(self, name: str) -> dict[str, str]:
+        place = f"the file `{DOTENV}`"
+        try:
+            with (self.base_dir / DOTENV).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise unavailable(name, _unreadable(place, error), "make it a file that you may read") from None
+        try:
+            return parse_dotenv(_text(name, place, data))
+        except ValueError as error:
+            raise unavailable(name, f"{place}: {error}", "write NAME=VALUE, the value in single quotes") from None
 
     def _from_file(self, name: str, written: str) -> Secret:
         path = Path(self._expanded(written))
@@ -56,8 +74,7 @@ class SourceReader:
         except FileNotFoundError:
             raise unavailable(name, f"{place} does not exist", "write the secret's value into it, mode 0600") from None
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise unavailable(name, f"{place} cannot be read: {reason}", "make it a file that you may read") from None
+            raise unavailable(name, _unreadable(place, error), "make it a file that you may read") from None
         return _checked(name, place, _text(name, place, data))
 
     def _expanded(self, written: str) -> str:
@@ -81,6 +98,10 @@ class SourceReader:
 
 def unavailable(name: str, why: str, hint: str, evidence: tuple[str, ...] = ()) -> OperationError:
     return OperationError(Diagnostic("secret-unavailable", f"secret `{name}`: {why}", evidence=evidence, hint=hint))
+
+
+def _unreadable(place: str, error: OSError) -> str:
+    return f"{place} cannot be read: {os.strerror(error.errno) if error.errno else type(error).__name__}"
 
 
 def _text(name: str, place: str, data: bytes) -> str:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.claimants import Claimants, claims_wanted
-from deployer.planning.claims import claims_held
+from deployer.planning.claimants import Claimants
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
 from deployer.planning.handmade import HandMade
@@ -22,6 +21,7 @@ from deployer.values.setup import SetupTask
 
 UNUSABLE = ("created", "removing", "dead")  # made anew
 PROTECTED = Reason("protected", "its service is protected")
+BESIDE = "so that its predecessor serves until it answers"
 SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
 
 
@@ -51,6 +51,10 @@ class Handover:
     def key(self) -> ReplicaKey:
         return self.change.key
 
+    @property
+    def containers(self) -> tuple[Found, ...]:
+        return (*((self.match,) if self.match is not None else ()), *self.live, *self.stale)
+
 
 def handovers(
     desired: Mapping[ReplicaKey, DesiredReplica],
@@ -74,19 +78,15 @@ def handovers(
     return tuple(result)
 
 
-def waits_for_port_only(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
-    """It replaces a running container on the same host, and only the port stands between it and start-first."""
+def is_in_the_way(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
+    """A container runs on its host that it replaces now: not itself, nor one that only differs by a default."""
     old = next((i for i in items if i.is_live and i.host == replica.host), None)
     if old is None:
         return False
     same = next((i for i in items if i.is_live and i.container.name == replica.name), None)
-    if same is not None and not _outdated(replica, same):
-        return False
-    if same is None and _why_other(replica, old, (), _is_unfinished(old, items))[0] is Cause.DEFAULT:
-        return False
-    mine = claims_wanted(replica)
-    held = frozenset().union(*(claims_held(i.facts, i.container) for i in items if i.host == replica.host))
-    return bool(mine & held) and all(kind != "gpu" for _, kind, _ in mine & held)
+    if same is not None:
+        return bool(_outdated(replica, same))
+    return _why_other(replica, old, (), _is_unfinished(old, items))[0] is not Cause.DEFAULT
 
 
 def keep_protected(handover: Handover, services: Set[str]) -> Handover:
@@ -277,6 +277,8 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
     moved = old.host != replica.host
     action = Action.MOVE if moved else Action.REPLACE
     cause, reasons = _why_other(replica, old, diff, _is_unfinished(old, items))
+    if "gpus" in replica.placed.beside and not moved:
+        reasons += (Reason("beside", f"goes to another GPU, {BESIDE}"),)
     return Change(
         replica.key,
         replica.host,
@@ -319,11 +321,11 @@ def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tu
     if old.recorded.spec is None:
         reasons.append(Reason("label-changed", "its labels do not say what it was made from"))
     if old.host != replica.host:
-        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`"))
+        so_that = f", {BESIDE}" if "host" in replica.placed.beside else ""
+        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`{so_that}"))
     elif not is_explained:
         for name, value in (("gpus", list(replica.placed.gpus)), ("port", replica.placed.port)):
-            by_choice = name == "port" and replica.placed.beside
-            if old.recorded.decisions.get(name) != value and not by_choice:
+            if old.recorded.decisions.get(name) != value and name not in replica.placed.beside:
                 word = {"gpus": "GPUs", "port": "port"}[name]
                 reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
         if old.recorded.decisions.get("weights", replica.decisions["weights"]) != replica.decisions["weights"]:

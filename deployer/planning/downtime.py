@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deployer.dataclass import dataclass
+from deployer.planning.desired import DesiredReplica
 from deployer.planning.diff import Handover
 from deployer.planning.readiness import await_ready, probes
+from deployer.planning.replicas import Found
 from deployer.planning.undo import grace_of
 from deployer.values.plan import Downtime
 
@@ -21,24 +23,19 @@ class Start:
     measured: bool
 
 
-def start_of(h: Handover) -> Start | None:
-    if h.new is None:
-        return None
-    took = (
-        found.facts.answered.get(found.container.id)
-        for found in (*((h.match,) if h.match is not None else ()), *h.live, *h.stale)
-        if found.host == h.new.host
-    )
+def start_of(replica: DesiredReplica, items: Iterable[Found]) -> Start:
+    """`items`: containers of the replica."""
+    took = (found.facts.answered.get(found.container.id) for found in items if found.host == replica.host)
     noted = next((seconds for seconds in took if seconds is not None), None)
     if noted is not None:
         return Start(noted, True)
-    asked = sum(probe.timeout for probe in probes(h.new))
-    return Start(grace_of(h.new) + await_ready(h.new).timeout + asked, False)
+    asked = sum(probe.timeout for probe in probes(replica))
+    return Start(grace_of(replica) + await_ready(replica).timeout + asked, False)
 
 
 def downtime_of(swapped: Sequence[Handover], at_once: int, allowed: float | None) -> Downtime | None:
     """Of a service whose every replica is down at some moment, so many `at_once`: the longest start, once a wave."""
-    starts = [start for h in swapped if (start := start_of(h)) is not None]
+    starts = [start_of(h.new, h.containers) for h in swapped if h.new is not None]
     if not starts:
         return None
     waves = math.ceil(len(swapped) / max(1, at_once))

@@ -25,7 +25,7 @@ class Placed:
     draft: ModelFacts | None = None  # of speculative decoding
     others: tuple[ModelFacts, ...] = ()  # of the service's models after the first
     taken: tuple[HandMade, ...] = ()  # whose place it takes
-    beside: bool = False  # on another port than its predecessor's, which could be kept, so that both can run
+    beside: frozenset[str] = frozenset()  # `port`, `gpus`, `host`: others than it could keep, so that both can run
     share: int | None = None  # bytes of each of its GPUs that it takes at most, where it shares them
     cache: int | None = None  # bytes of these for its cache, where that is known
     need: int | None = None  # bytes of each of its GPUs by the estimate, where that is known

@@ -5,14 +5,13 @@ Every host that is not taken says why. Greedy and deterministic; a GPU or port i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from deployer.planning.at_hand import AtHand
-from deployer.planning.candidates import Candidates
+from deployer.planning.candidates import LACKS_ALL, Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
-from deployer.planning.claims import claims_held
 from deployer.planning.gpus import gpus_wanted, has_own_lists
 from deployer.planning.handmade import Takeovers
 from deployer.planning.hosts import selector_key
@@ -41,10 +40,10 @@ class Placer:
         self._candidates: dict[object, Candidates] = {}
         self._queued: dict[str, list[Candidates]] = {}  # by host, those that have it
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
-        self._by_host: dict[str, list[Found]] = {}
+        self.by_host: dict[str, list[Found]] = {}
         for items in found.values():
             for item in items:
-                self._by_host.setdefault(item.host, []).append(item)
+                self.by_host.setdefault(item.host, []).append(item)
         self._hopeless: dict[object, tuple[int, Mapping[str, str]]] = {}
         self.placed: dict[ReplicaKey, Placed] = {}
         self.unplaced: list[Unplaced] = []
@@ -181,24 +180,19 @@ class Placer:
                 self._queued.setdefault(name, []).append(self._candidates[kind])
         return self._candidates[kind]
 
-    def other_port(self, placed: Placed) -> Placed | None:
-        """The same place with another port, so that a successor can start beside what runs there; None where the
-        spec fixes the port or none is free."""
-        if placed.choice.service.port.number is not None:
-            return None
-        held = {
-            claim[2]
-            for item in self._by_host.get(placed.host, ())
-            if item.recorded.key != placed.key or item.is_verified
-            for claim in claims_held(item.facts, item.container)
-        }
-        ledger = self._ledgers[placed.host]
-        port = next((port for port in ledger.pickable_ports() if str(port) not in held), None)
-        if port is None:
-            return None
-        ledger.change_port(placed.port, port)
-        self.placed[placed.key] = replace(placed, port=port, beside=True)
-        return self.placed[placed.key]
+    def hosts_for(self, choice: ServiceChoice) -> list[str]:
+        """Those that a service may be on: first that have its weights and image, then that have the most GPUs free."""
+        lacks = self._at_hand.missing(choice)
+        names = (name for name in self._index.named(choice.service.placement.hosts) if name in self._ledgers)
+        return sorted(names, key=lambda name: (lacks.get(name, LACKS_ALL), -self._ledgers[name].free, name))
+
+    def instead(self, placed: Placed, choose: Callable[[], Placed | None]) -> Placed | None:
+        """Another place for a replica, chosen as if it had none; where there is none it keeps the one it has."""
+        self._ledgers[placed.host].give_back(placed.key, placed.gpus, placed.port, placed.share)
+        self._mine[placed.key.service][placed.host] -= 1
+        other = choose()
+        self._take(other or placed)
+        return other and self.placed[placed.key]
 
     # --- bookkeeping -----------------------------------------------------------------
 

@@ -9,11 +9,12 @@ from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.askable import said_for
 from deployer.planning.availability import availability, broken_promises
+from deployer.planning.beside import Beside
 from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.copy_warnings import copy_warnings
 from deployer.planning.decisions import Written
 from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
-from deployer.planning.diff import Handover, handovers, keep_protected, waits_for_port_only
+from deployer.planning.diff import Handover, handovers, keep_protected
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fanout import fanned_out
@@ -69,7 +70,8 @@ def plan(
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
     problems += explained(Trials(project, seen, found, choices, frozenset(change.key for change in unknown)), placer)
     written = Written(project, seen.index)
-    desired = _desired(Wanted(written, resolved, found), placer, problems)
+    wanted = Wanted(written, resolved, found)
+    desired = _desired(wanted, Beside(placer, wanted, choices), problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
     problems += gpu_warnings(project, placer.fitting, desired.values())
@@ -214,15 +216,13 @@ def _check_options(project: Project, choice: ServiceChoice, seen: Seen) -> tuple
     return tuple(dict.fromkeys(found))
 
 
-def _desired(wanted: Wanted, placer: Placer, problems: list[Diagnostic]) -> dict[ReplicaKey, DesiredReplica]:
+def _desired(wanted: Wanted, beside: Beside, problems: list[Diagnostic]) -> dict[ReplicaKey, DesiredReplica]:
     desired: dict[ReplicaKey, DesiredReplica] = {}
     failed: set[str] = set()
-    for key, placed in sorted(placer.placed.items()):
+    for key, placed in sorted(beside.placer.placed.items()):
         try:
             replica = desired_replica(wanted, placed)
-            beside = placer.other_port(placed) if waits_for_port_only(replica, wanted.found.get(key, ())) else None
-            replica = desired_replica(wanted, beside) if beside is not None else replica
-            desired[key] = with_health_path(with_listed(replica))
+            desired[key] = with_health_path(with_listed(beside.placed_well(replica)))
         except SpecError as error:
             if key.service not in failed:
                 problems += error.diagnostics

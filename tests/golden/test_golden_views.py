@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from deployer.view.plan_html import render_html
 from deployer.view.plan_markdown import render_markdown
 from deployer.view.plan_text import render_plan
 from tests.conftest import Golden
+from tests.unit.planning.scene import Scene
 from tests.unit.view.hostile import NASTY, hostile_plan
 from tests.unit.view.plans import CHAT, a_plan, creation, everything, impossible
 
@@ -39,7 +41,20 @@ HELD = Change(
 
 SLOW, UNKNOWN = Downtime(42.0, True, 30.0), Downtime(1330.0, False)
 DOWN = (Availability("chat", 1, 0, 1, True, SLOW), Availability("docs", 2, 0, 2, True, UNKNOWN))
+
+
+def handed_over(gpus: dict[str, int], replicas: int, **rollout: Any) -> Plan:
+    """A service on GPUs after an edit of its options."""
+    wish = {"replicas": replicas, "placement": {"gpus": 1}, "rollout": rollout}
+    scene = Scene(gpus)
+    scene.apply({"chat": wish})
+    return scene.plan({"chat": {**wish, "options": {"context_length": 2048}}})
+
+
 PLANS = [
+    ("free-gpu", handed_over({"h1": 3}, 2)),
+    ("free-host", handed_over({"h1": 1, "h2": 1}, 1, max_unavailable=0)),
+    ("no-free-gpu", handed_over({"h1": 2}, 2)),
     ("create", creation()),
     ("downtime", replace(creation(), rollout=DOWN)),
     ("everything", everything()),

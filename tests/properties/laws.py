@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from deployer.values.codec import from_data, to_data
 from deployer.values.names import ReplicaKey
@@ -194,6 +195,39 @@ def goes_back_as_a_whole(planner: Planner, case: Case) -> None:
             assert now <= set(before), f"{name} has replicas of both revisions"
 
 
+def stops_first_only_where_it_must(planner: Planner, case: Case) -> None:
+    """What can start beside its predecessor does: deployer picks its port, and its host has GPUs enough that nobody has
+    or is to have. They are enough for one service, whose replicas take turns."""
+    world, chance = case.world(), case.chance()
+    settle(planner, case.before, world, chance)
+    found = plan_of(planner, case.after, world)
+    needs = {step.id: step.needs for step in found.steps}
+    for change in found.changes:
+        wish = case.after.services.get(change.key.service, {})
+        is_swap = change.action is Action.REPLACE and change.cause is not Cause.DEFAULT
+        if is_swap and may_be_beside(wish) and leaves_room(found, world, change.host, change.key):
+            stop = needs.get(f"{change.host}/{change.key}/stop", ())
+            assert f"{change.host}/{change.key}/commit" in stop, f"{change.key} is stopped first"
+
+
+def may_be_beside(wish: dict[str, Any]) -> bool:
+    automatic = wish["port"] is None and not isinstance(wish["placement"]["gpus"], list)
+    return automatic and not wish["placement"].get("share") and wish["rollout"]["strategy"] != "recreate"
+
+
+def leaves_room(found: Plan, world: World, host: str, key: ReplicaKey) -> bool:
+    """For the GPUs of one replica; of a service that has as many a replica as it will have."""
+    boxes = [box for box in world.boxes[host].values() if box.holds]
+    free = {f"GPU-{host}-{i}" for i in range(world.gpus[host]) if i not in world.foreign_gpus.get(host, ())}
+    free -= {gpu for box in boxes for gpu in box.spec.gpus}
+    placed = {p.key: p.members[0].gpus for p in found.placements if p.members[0].host == host}
+    free -= {gpu for other, gpus in placed.items() if other.service != key.service for gpu in gpus}
+    mine = [placed[other] for other in placed if other.service == key.service]
+    free -= {gpu for gpus in mine for gpu in gpus if len(mine) > sum(box.key.service == key.service for box in boxes)}
+    sizes = {len(gpus) for gpus in mine} | {len(box.spec.gpus) for box in boxes if box.key.service == key.service}
+    return len(sizes) == 1 and len(free) >= max(sizes)
+
+
 def gives_away(found: Plan, service: str) -> bool:
     """Another service waits for what this one's predecessors hold."""
     mine = {step.id for step in found.steps if step.key is not None and step.key.service == service}
@@ -351,7 +385,8 @@ def removes_all_of_its_own(planner: Planner, case: Case) -> None:
 
 LAWS: tuple[Law, ...] = (
     reaches_what_is_asked, survives_a_crash, keeps_healthy_replicas, survives_failures,
-    one_failure_costs_no_healthy_replica, goes_back_as_a_whole, a_failure_after_a_crash_costs_no_healthy_replica,
+    one_failure_costs_no_healthy_replica, stops_first_only_where_it_must, goes_back_as_a_whole,
+    a_failure_after_a_crash_costs_no_healthy_replica,
     leaves_the_untouched_alone, moves_nothing_that_was_not_edited,
     drift_is_put_right, touches_only_its_own, does_not_depend_on_order, is_data, errors_leave_their_services_alone,
     needs_come_first, removes_all_of_its_own,

@@ -200,6 +200,14 @@ def forgets_its_decisions(project: Project, world: World, resolved: Resolved) ->
     return plan_for(project, other, resolved)
 
 
+def overlooks_free_gpus(project: Project, world: World, resolved: Resolved) -> Plan:
+    other = World(world.gpus, world.foreign_ports, {}, images=world.images)
+    other.boxes = world.boxes
+    held = {gpu for box in world.all_boxes if box.holds for gpu in box.spec.gpus}
+    other.foreign_gpus = {h: {i for i in range(n) if f"GPU-{h}-{i}" not in held} for h, n in world.gpus.items()}
+    return plan_for(project, other, resolved)
+
+
 def overlooks_rotations(project: Project, world: World, resolved: Resolved) -> Plan:
     return plan_for(project, world, Resolved())
 

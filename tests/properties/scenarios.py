@@ -47,12 +47,21 @@ RECREATE = {"max_unavailable": 1, "keep_revisions": 0, "strategy": "recreate", "
 SECRET = service(replicas=2, env={"KEY": {"secret": "key"}}, port={"number": 8001})
 HERE = service(placement={"gpus": "none", "hosts": ["h1"]})
 THREE = service(replicas=3, placement={"gpus": 1})
+NEVER_DOWN = service(
+    replicas=2,
+    placement={"gpus": 1, "max_per_host": 1},
+    port={"number": 8001},
+    rollout={"max_unavailable": 0, "keep_revisions": 1, "strategy": "rolling", "on_failure": "rollback"},
+)
 SCENARIOS = tuple(
     made
     for seed in range(4)
     for made in (
         case({"api": SECRET}, {"api": SECRET}, seed, "one two"),
         case({"api": THREE}, {"api": edited(THREE)}, seed, h1=3),
+        case({"api": THREE}, {"api": edited(THREE)}, seed, h1=4),
+        case({"api": THREE}, {"api": edited(THREE)}, seed, h1=2, h2=2),
+        case({"api": NEVER_DOWN}, {"api": edited(NEVER_DOWN)}, seed, h1=1, h2=2),
         case({"api": shared("20g", 3)}, {"api": shared("25g", 3)}, seed, h1=1),
         case({"api": shared("45g"), "chat": shared("30g")}, {"api": shared("25g"), "chat": shared("50g")}, seed, h1=1),
         case({"api": on_gpus("h1:0", "h1:1")}, {"api": on_gpus("h1:1", "h1:0")}, seed, h1=2),

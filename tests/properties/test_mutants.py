@@ -10,6 +10,7 @@ from tests.properties import mutants as m
 from tests.properties.cases import Case, Planner, cases
 from tests.properties.laws import LAWS, Law, Unplaceable
 from tests.properties.scenarios import SCENARIOS
+from tests.support.planning import plan_for
 
 TRIES = 100  # cases by chance after the scenarios: the first that breaks the law ends the search
 DEATHS: tuple[tuple[Planner, Law], ...] = (
@@ -34,6 +35,8 @@ DEATHS: tuple[tuple[Planner, Law], ...] = (
     (m.leaves_successors, laws.keeps_healthy_replicas),
     (m.leaves_predecessors_down, laws.keeps_healthy_replicas),
     (m.leaves_names, laws.keeps_healthy_replicas),
+    (Planner(lambda p, w, r: m.overlooks_free_gpus(p, w, r) if w.apply else plan_for(p, w, r)),
+     laws.stops_first_only_where_it_must),
     (m.undoes_only_on_its_host, laws.one_failure_costs_no_healthy_replica),
     (m.never_undoes, laws.a_failure_after_a_crash_costs_no_healthy_replica),
     (m.never_goes_back, laws.goes_back_as_a_whole),

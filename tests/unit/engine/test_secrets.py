@@ -49,6 +49,30 @@ def test_a_variable_that_gives_nothing(tmp_path: Path, environ: dict[str, str], 
     assert why in problem(store(tmp_path, environ, key={"env": "KEY"}))
 
 
+def test_a_variable_of_the_file_beside_the_spec(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nKEY='of the file'\n")
+    assert store(tmp_path, key={"env": "KEY"}).value("key", None).reveal() == "of the file"
+    assert store(tmp_path, {"KEY": "v"}, key={"env": "KEY"}).value("key", None).reveal() == "v"
+    assert "is empty" in problem(store(tmp_path, {"KEY": ""}, key={"env": "KEY"})), "what is set counts"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"KEY='hunter2\n", "line 1 opens a quote"),
+        (b"\nKEY hunter2\n", "line 2 is not NAME=VALUE"),
+        (b"KEY=hunter2$HOME\n", "line 1 has a `$`"),
+        (b"KEY=hunter2\xff\n", "UTF-8"),
+        (b"#" * 70_000, "64 KiB"),
+    ],
+)
+def test_a_file_beside_the_spec_that_is_wrong_is_not_shown(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    said = problem(store(tmp_path, key={"env": "KEY"}))
+    assert why in said
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize(
     ("content", "value"), [(b"v\n", "v"), (b"v\r\n", "v"), (b"a\nb\n\n", "a\nb\n"), (b" v ", " v ")]
 )

@@ -126,7 +126,7 @@ def test_a_longer_context_may_take_more_gpus() -> None:
     here = scene({"h1": (4, "RTX 4090")}, LLAMA)
     here.apply(vllm(context_length=8192))
     assert here.where(vllm(context_length=8192)) == {"chat-0": "h1:0"}
-    assert here.where(vllm(context_length=131072)) == {"chat-0": "h1:0,1"}
+    assert here.where(vllm(context_length=131072)) == {"chat-0": "h1:1,2"}, "beside what serves meanwhile"
 
 
 def test_what_runs_is_not_refused_until_it_is_edited() -> None:
@@ -158,9 +158,9 @@ def test_what_runs_keeps_its_gpus_whatever_is_known_of_it_now() -> None:
     here.seen = hosts_with({"h1": "RTX 4090"}, LLAMA)
     assert here.where(vllm(context_length=131072)) == {"chat-0": "h1:0"}
     here.apply(vllm(context_length=131000))
-    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:0,1"}
+    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:1,2"}
     here.seen = hosts_with({"h1": "RTX 4090"}, None)
-    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:0,1"}
+    assert here.where(vllm(context_length=131000)) == {"chat-0": "h1:1,2"}
 
 
 def test_heads_that_cannot_be_shared() -> None:

@@ -220,7 +220,7 @@ def test_our_own_process_is_not_in_our_way_also_where_its_container_is_not_known
     for container in (scene.box("chat-0").id, None, "somebody-elses"):
         scene.seen = using(container)
         assert scene.plan(wants()).is_empty, container
-        assert scene.where({"chat": wants()["chat"] | EDIT}) == {"chat-0": "h1:0"}
+        assert scene.where({"chat": wants()["chat"] | EDIT}) == {"chat-0": "h1:1"}, "beside what serves meanwhile"
 
 
 def test_who_came_onto_the_gpu_of_a_replica_that_is_down_has_it() -> None:

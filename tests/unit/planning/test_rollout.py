@@ -365,7 +365,7 @@ def test_what_does_not_answer_is_not_counted() -> None:
 
 
 def test_no_unavailable_replica_is_a_promise_that_a_plan_may_not_break() -> None:
-    scene = Scene({"h1": 2})
+    scene = Scene({"h1": 1})
     none = {"rollout": {"max_unavailable": 0}}
     scene.apply({"chat": GPU | none, "api": CHAT | none})
     found = scene.plan({"chat": GPU | none | EDIT, "api": CHAT | none | EDIT})
