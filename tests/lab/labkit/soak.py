@@ -14,7 +14,6 @@ from labkit.hosts import REMEDIES, Lab
 from labkit.project import HEAD, Project, Run
 from labkit.seen import Replica, Seen, replica_of
 from labkit.waiting import eventually
-
 from tests.support.hub import Hub
 
 KEPT = 1  # predecessors that a replica keeps, stopped
