@@ -193,7 +193,7 @@ class Placer:
             for claim in claims_held(item.facts, item.container)
         }
         ledger = self._ledgers[placed.host]
-        port = next((port for port in ledger.pickable_ports() if str(port) not in held), None)
+        port = next((port for port in ledger.pickable_ports(placed.key) if str(port) not in held), None)
         if port is None:
             return None
         ledger.change_port(placed.port, port)
