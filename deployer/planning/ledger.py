@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from deployer.planning.claims import claims_held, foreign_claims, is_holding, port_claim
+from deployer.planning.claims import claims_held, foreign_claims, port_claim
 from deployer.planning.handmade import HandMade
 from deployer.planning.replicas import Found
 from deployer.planning.sizing import usable_memory
@@ -43,8 +43,8 @@ class Ledger:
         self.replicas: Counter[str] = Counter()
         self.total = 0
         self._known = {gpu.uuid: gpu for gpu in facts.gpus}
-        ours = ((c.recorded, is_holding(c)) for c in facts.containers)
-        self._former = [(r.decisions.get("port"), r.key) for r, holds in ours if r is not None and not holds]
+        ended = (c.recorded for c in facts.containers if c.status == "exited" and c.recorded is not None)
+        self._former = [(recorded.decisions.get("port"), recorded.key) for recorded in ended]
         open_to_all = [uuid for uuid in self._known if self._alone(uuid, NOTHING) is None]
         self.shareable = len(open_to_all)
         self.free = sum(uuid not in self.shares for uuid in open_to_all)
@@ -94,9 +94,9 @@ class Ledger:
         holders = {uuid: self.gpu_holder(uuid, own, wanted.get(uuid)) for uuid in self._known}
         return {uuid: who for uuid, who in holders.items() if who is not None}
 
-    def pickable_ports(self, key: ReplicaKey | None = None) -> Iterator[int]:
+    def pickable_ports(self, key: ReplicaKey) -> Iterator[int]:
         """Ports that deployer may pick and that nobody has: outside the kernel's ephemeral ones. Those that a stopped
-        container had of another replica than `key` come last, or that one could not go back to it."""
+        container of another replica had come last, or that one could not go back to it."""
         first, last = self.facts.ephemeral_ports
         former = {port for port, owner in self._former if owner != key}
         for is_last in (False, True) if former else (False,):

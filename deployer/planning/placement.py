@@ -18,7 +18,8 @@ from deployer.planning.handmade import Takeovers
 from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.placed import Placed, Unplaced
-from deployer.planning.places import Places, Wish
+from deployer.planning.places import Places
+from deployer.planning.port_choice import Wish
 from deployer.planning.replicas import Found, current
 from deployer.planning.search import Search, Waiting
 from deployer.planning.wishes import wish_of

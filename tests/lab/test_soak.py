@@ -55,11 +55,21 @@ def test_each_fault_in_the_middle_must_be_set_right_by_one_more_apply(soak: Soak
 
 
 @pytest.mark.heavy
-def test_random_kills_must_be_set_right_by_one_more_apply(soak: Soak) -> None:
+def test_random_kills_must_be_set_right_by_one_more_apply(lab: Lab, soak: Soak) -> None:
+    """Goes on after what is wrong, from a clean slate: one defect must not hide the others."""
     lines = {edit: soak.lines_of(edit) for edit in EDITS}
     print(f"SOAK_SEED={SEED} SOAK_KILLS={KILLS}, an apply says so many lines: {lines}", flush=True)
+    wrong = []
     for number, blow in enumerate(islice(at_random(SEED, lines), KILLS), 1):
         print(f"{number}/{KILLS} ", end="")
-        struck(soak, blow)
-        if number % 10 == 0:
-            soak.project.must_be_settled()
+        try:
+            struck(soak, blow)
+            if number % 10 == 0:
+                soak.project.must_be_settled()
+        except AssertionError as error:
+            wrong.append(f"{number}: {blow}")
+            print(f"WRONG {blow}\n{error}\n{soak.state()}", flush=True)
+            lab.up()
+            lab.reset()
+            soak.begin()
+    assert wrong == []

@@ -20,6 +20,7 @@ KEPT = 1  # predecessors that a replica keeps, stopped
 FORGET = "rm -f /var/lib/deployer/lab/lock"  # as if the dead apply's lease had run out
 LEAKED = "leftover docker-proxy"
 DOCKER_ANSWERS = "for _ in $(seq 600); do docker version >/dev/null 2>&1 && exit; sleep 0.1; done; exit 1"
+PS = "docker ps -a --format '{{.Names}} {{.Status}} {{.Ports}}'; find /var/lib/deployer -not -path '*/cache/*'"
 LONGEST = 240.0  # seconds for an apply that something happens to
 REPO, WEIGHTS, RATE = "org/tiny-GGUF", "tiny-q4_k_m.gguf", 4e6  # bytes a second
 MORE = 2_000_000  # bytes of weights beside the model, which change with each revision
@@ -168,6 +169,11 @@ class Soak:
             again = self.project.run(*arguments, exit=None)
         self.project.checked(again, 0)
         self.must_be_whole()
+
+    def state(self) -> str:
+        """For whoever looks for the cause: the last runs, and the containers."""
+        runs = "\n\n".join(map(str, self.project.runs[-2:]))
+        return "\n".join([runs, *(f"{host}:\n{self.lab.sh(host, PS, check=False)}" for host in HOSTS)])
 
     # --- what must be so ----------------------------------------------------------------------
 
