@@ -84,6 +84,7 @@ def render_record(record: ProjectRecord) -> bytes:
         "completing": list(record.completing),
         "services": {host: list(names) for host, names in sorted(record.services.items())},
         "holds": [_hold_data(hold) for hold in record.holds],
+        "gone": dict(sorted(record.gone.items())),
     }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
@@ -109,9 +110,9 @@ def parse_record(text: bytes) -> ProjectRecord | None:
     protected, completing = _texts(data, "protected"), _texts(data, "completing")
     ran = data.get("services")
     services = {one_line(host): _texts(ran, host) for host in list(ran)[:MAX_HOSTS]} if isinstance(ran, dict) else {}
-    holds = _holds(data.get("holds"))
+    holds, gone = _holds(data.get("holds")), _named(data.get("gone"))
     return ProjectRecord(
-        project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services, holds
+        project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services, holds, gone
     )
 
 
@@ -121,10 +122,12 @@ def _holds(said: object) -> tuple[Hold, ...]:
 
 
 def _hold(entry: Mapping[str, object]) -> Hold:
-    back = entry.get("back_to")
-    named = list(back.items())[:MAX_NAMES] if isinstance(back, dict) else []
-    back_to = {one_line(key): one_line(name) for key, name in named if isinstance(name, str)}
-    return Hold(**{name: _text(entry, name) for name in HOLD_TEXTS}, back_to=back_to)
+    return Hold(**{name: _text(entry, name) for name in HOLD_TEXTS}, back_to=_named(entry.get("back_to")))
+
+
+def _named(said: object) -> dict[str, str]:
+    named = list(said.items())[:MAX_NAMES] if isinstance(said, dict) else []
+    return {one_line(key): one_line(name) for key, name in named if isinstance(name, str)}
 
 
 def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from deployer.planning.claims import is_holding
 from deployer.spec.language import DeploySpec, Host
 from deployer.spec.project import Project
 from deployer.values.facts import Hold, HostFacts, ObservedState, ProjectRecord
+from deployer.values.names import ReplicaKey
 
 APPLY = re.compile(r"\d{8}T\d{6}Z[0-9a-f]{8}\Z")  # begins with the time
 MOST_NAMED = 20
+MOST_GONE = 500
 
 
 def dropped_hosts(project: Project, facts: Mapping[str, HostFacts]) -> tuple[Diagnostic, ...]:
@@ -69,18 +71,20 @@ def records_to_write(
     destroy: bool = False,
     completing: Set[tuple[str, str]] = frozenset(),
     holds: Iterable[Hold] = (),
+    leaving: Iterable[ReplicaKey] = (),
 ) -> dict[str, ProjectRecord | None]:
     """By host, the record that it shall have after an apply (None: none), where it has another one now.
 
     `observed` is what was seen after it. Hosts that are out of sight stay in the record until they are seen without
     the project, or said to be lost. `completing`: (host, container) of models that were found to have no chat template.
-    `holds`: all that are to stand.
+    `holds`: all that are to stand. `leaving`: replicas that are taken away or stopped.
     """
     standing = tuple(sorted(holds, key=lambda hold: hold.service))
     spec, facts = project.spec, observed.reachable
     hosts = _serving(spec, facts) | _out_of_sight(spec, facts)
     services = _services(spec, facts, hosts)
     protected = () if destroy else _protected(spec, facts, services)
+    gone = _gone_replicas(spec, facts, dict.fromkeys(map(str, leaving), apply))
     wanted: dict[str, ProjectRecord | None] = {}
     for name, host in facts.items():
         now = next((record for record in host.records if record.project == spec.project), None)
@@ -91,7 +95,7 @@ def records_to_write(
         there = {container.name for container in host.containers if container.recorded is not None}
         known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
         completing_ = tuple(sorted(known & there))
-        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing)
+        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing, gone)
         if now is None or replace(now, apply=apply) != new:
             wanted[name] = new
     return wanted
@@ -127,6 +131,15 @@ def _services(spec: DeploySpec, facts: Mapping[str, HostFacts], hosts: Mapping[s
     before = latest.services if latest is not None else {}
     found = {name: _running(facts[name]) if name in facts else before.get(name, ()) for name in hosts}
     return {name: services for name, services in found.items() if services}
+
+
+def _gone_replicas(spec: DeploySpec, facts: Mapping[str, HostFacts], leaving: Mapping[str, str]) -> dict[str, str]:
+    """What was gone before and is not back, and what leaves now: at most as many as are read."""
+    latest = latest_record(spec, facts)
+    before = latest.gone if latest is not None else {}
+    back = {str(c.recorded.key) for host in facts.values() for c in host.containers if c.recorded and is_holding(c)}
+    gone = {key: apply for key, apply in before.items() if key not in back} | dict(leaving)
+    return dict(sorted(gone.items(), key=lambda item: item[1])[-MOST_GONE:])
 
 
 def _running(host: HostFacts) -> tuple[str, ...]:

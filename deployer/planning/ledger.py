@@ -43,6 +43,8 @@ class Ledger:
         self.replicas: Counter[str] = Counter()
         self.total = 0
         self._known = {gpu.uuid: gpu for gpu in facts.gpus}
+        ended = (c.recorded for c in facts.containers if c.status == "exited" and c.recorded is not None)
+        self._former = [(recorded.decisions.get("port"), recorded.key) for recorded in ended]
         open_to_all = [uuid for uuid in self._known if self._alone(uuid, NOTHING) is None]
         self.shareable = len(open_to_all)
         self.free = sum(uuid not in self.shares for uuid in open_to_all)
@@ -92,10 +94,15 @@ class Ledger:
         holders = {uuid: self.gpu_holder(uuid, own, wanted.get(uuid)) for uuid in self._known}
         return {uuid: who for uuid, who in holders.items() if who is not None}
 
-    def pickable_ports(self) -> Iterator[int]:
-        """Ports that deployer may pick and that nobody has: outside the kernel's ephemeral ones."""
+    def pickable_ports(self, key: ReplicaKey) -> Iterator[int]:
+        """Ports that deployer may pick and that nobody has: outside the kernel's ephemeral ones. Those that a stopped
+        container of another replica had come last, or that one could not go back to it."""
         first, last = self.facts.ephemeral_ports
-        return (p for p in self.allowed if not first <= p <= last and self.port_holder(p) is None)
+        former = {port for port, owner in self._former if owner != key}
+        for is_last in (False, True) if former else (False,):
+            for port in self.allowed:
+                if not first <= port <= last and (port in former) is is_last and self.port_holder(port) is None:
+                    yield port
 
     def take(self, key: ReplicaKey, gpus: tuple[str, ...], port: int, share: int | None = None) -> None:
         for uuid in gpus:

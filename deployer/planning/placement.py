@@ -17,7 +17,8 @@ from deployer.planning.handmade import Takeovers
 from deployer.planning.hosts import selector_key
 from deployer.planning.ledger import NOTHING, Ledger, Own
 from deployer.planning.placed import Placed, Unplaced
-from deployer.planning.places import Places, Wish
+from deployer.planning.places import Places
+from deployer.planning.port_choice import Wish
 from deployer.planning.replicas import Found, current
 from deployer.planning.search import Search, Waiting
 from deployer.planning.wishes import wish_of
@@ -193,6 +194,25 @@ class Placer:
         other = choose()
         self._take(other or placed)
         return other and self.placed[placed.key]
+
+    def other_port(self, placed: Placed) -> Placed | None:
+        """The same place with another port, so that a successor can start beside what runs there; None where the
+        spec fixes the port or none is free."""
+        if placed.choice.service.port.number is not None:
+            return None
+        held = {
+            claim[2]
+            for item in self._by_host.get(placed.host, ())
+            if item.recorded.key != placed.key or item.is_verified
+            for claim in claims_held(item.facts, item.container)
+        }
+        ledger = self._ledgers[placed.host]
+        port = next((port for port in ledger.pickable_ports(placed.key) if str(port) not in held), None)
+        if port is None:
+            return None
+        ledger.change_port(placed.port, port)
+        self.placed[placed.key] = replace(placed, port=port, beside=True)
+        return self.placed[placed.key]
 
     # --- bookkeeping -----------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 
-from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.cached import CachedModels
 from deployer.planning.choice import Seen, ServiceChoice
@@ -14,28 +13,14 @@ from deployer.planning.decisions import Written, edits_since
 from deployer.planning.estimate_fixes import Fix
 from deployer.planning.fitting import Fitting
 from deployer.planning.gpus import GpuRequest, overrides_of
-from deployer.planning.ledger import NOTHING, Ledger, Own
+from deployer.planning.ledger import Ledger
 from deployer.planning.models import locate_model
 from deployer.planning.placed import Placed, Weights
-from deployer.planning.port_choice import port_on
+from deployer.planning.port_choice import Wish, port_on
 from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
-
-NOBODY: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A replica that wants a place. `here`: the container whose place is to be kept. `own`: what it may have, whoever
-    is seen on it. `without`: GPUs that it shall not have."""
-
-    choice: ServiceChoice
-    key: ReplicaKey
-    here: Found | None = None
-    own: Own = NOTHING
-    without: frozenset[str] = NOBODY
 
 
 class Places:
@@ -63,7 +48,7 @@ class Places:
         gpus = self._gpus(replace(wish, choice=choice), ledger, shares)
         if isinstance(gpus, str):
             return gpus
-        port = port_on(choice, ledger, wish.here, wish.own)
+        port = port_on(replace(wish, choice=choice), ledger)
         if isinstance(port, str):
             return port
         placed = Placed(wish.key, choice, ledger.facts, weights.model, gpus, port, weights.draft, weights.others)

@@ -1,13 +1,16 @@
-"""Which replicas `watch` brings back: those that served and do not any more. Decides nothing of when, edits nothing."""
+"""Which replicas `watch` brings back: those that served as the spec says and do not any more. Decides nothing of when,
+edits nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from deployer.dataclass import dataclass
+from deployer.errors import Diagnostic, RefusedError
 from deployer.formats.times import seconds_of
 from deployer.planning.dropped import latest_record
+from deployer.planning.patience import Start
 from deployer.planning.readiness import backend_of
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
@@ -16,46 +19,74 @@ from deployer.values.facts import LONGEST_LEASE, HostFacts, LockFact, ObservedSt
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan
 
+EDITED = "does not serve, and its spec was edited since: see `deployer plan`"
+TAKEN = "was taken away by apply {}, whose spec is another one: see `deployer history`"
+HELD = (
+    "does not serve, and is held: `deployer rollback --target {}` starts it again, `deployer apply --resume` moves on"
+)
 GONE = ("new", "stopped")  # reasons that are drift only for a replica that was seen to serve
-SHORTEST = 10.0  # seconds between the first two attempts
-SILENT_FOR = 60.0  # seconds from the first look at which a container did not serve until it counts as stuck
-Start = tuple[str, str]  # a container's id, and when it was started
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What was seen in one look. `serving`: replicas with a container that answers."""
+    """What was seen in one look. `serving`: replicas with a container that answers; `unlike`: those of them that are
+    not what the spec says."""
 
     down: tuple[Change, ...]
-    edited: tuple[Change, ...]  # down too, but the spec asks for something that nobody has applied
-    held: tuple[Change, ...]  # down too, and held since a rollback
+    left: tuple[tuple[Change, str], ...]  # down too, but not to be brought back, and why
     serving: frozenset[ReplicaKey]
+    unlike: frozenset[ReplicaKey] = frozenset()
 
 
-def fleet(plan: Plan, observed: ObservedState, known: Collection[ReplicaKey]) -> Fleet:
-    """`known`: replicas that were seen to serve before, so that one without a container was lost, and is not new."""
-    found = found_replicas(observed)
-    serving = frozenset(key for key, items in found.items() if any(map(_serves, items)))
+def fleet(plan: Plan, observed: ObservedState, known: Known) -> Fleet:
+    """`known` tells what was lost from what is new, and whose doing it is that a replica is down."""
+    serving = frozenset(key for key, items in found_replicas(observed).items() if any(map(_serves, items)))
     down = [change for change in plan.pending if change.key not in serving and change.action is not Action.REMOVE]
     lost = tuple(change for change in down if _is_drift(change, known))
-    edited = tuple(change for change in down if change not in lost and change.key in known)
-    held = tuple(c for c in plan.changes if _is_held(c) and c.key in known and c.key not in serving)
-    return Fleet(lost, edited, held, serving)
+    whys = ((change, known.why_left(change.key)) for change in down if change not in lost)
+    left = [(change, why) for change, why in whys if why is not None]
+    held = (c for c in plan.changes if _is_held(c) and c.key in known.replicas and c.key not in serving)
+    left += [(change, HELD.format(change.key.service)) for change in held]
+    unlike = frozenset(change.key for change in plan.pending if change.key in serving and _is_edit(change))
+    return Fleet(lost, tuple(left), serving, unlike)
 
 
 def _serves(item: Found) -> bool:
     return item.container.status == "running" and item.is_verified
 
 
-def _is_drift(change: Change, known: Collection[ReplicaKey]) -> bool:
-    if change.cause is Cause.DRIFT:
-        return True
+def _is_drift(change: Change, known: Known) -> bool:
+    if change.cause is Cause.DRIFT or known.is_gone(change.key):
+        return not known.is_gone(change.key)
     code = change.reasons[0].code if change.reasons else ""
-    return change.cause is Cause.CHANGE and code in GONE and change.key in known
+    return change.cause is Cause.CHANGE and code in GONE and change.key in known.replicas
+
+
+def _is_edit(change: Change) -> bool:
+    return change.cause is Cause.CHANGE and change.action is not Action.UPDATE
 
 
 def _is_held(change: Change) -> bool:
     return change.action is Action.KEEP and bool(change.reasons) and change.reasons[0].code == "held"
+
+
+def gone_replicas(spec: DeploySpec, observed: ObservedState) -> dict[str, str]:
+    """Replicas that an apply took away or stopped, and which apply, unless a later one made a container of theirs."""
+    latest = latest_record(spec, observed.reachable)
+    gone = latest.gone if latest is not None else {}
+    made = ((str(key), item.recorded.apply) for key, items in found_replicas(observed).items() for item in items)
+    back = {key for key, apply in made if key in gone and apply > gone[key]}
+    return {key: apply for key, apply in gone.items() if key not in back}
+
+
+def refuse_gone(plan: Plan, observed: ObservedState, spec: DeploySpec) -> None:
+    """Raises RefusedError `hosts-moved` where what is to be brought back was taken away meanwhile."""
+    gone = gone_replicas(spec, observed)
+    taken = [(c, gone[str(c.key)]) for c in plan.pending if str(c.key) in gone]
+    if taken:
+        raise RefusedError(
+            [Diagnostic("hosts-moved", f"replica `{c.key}` {TAKEN.format(apply)}", host=c.host) for c, apply in taken]
+        )
 
 
 def tolerant(project: Project) -> Project:
@@ -80,15 +111,6 @@ def _holds(lock: LockFact, now: int | None) -> bool:
     """Only what an honest holder promises is believed: clocks are set. Whoever takes the lock goes by uptime."""
     end = seconds_of(lock.expires)
     return now is not None and end is not None and 0 < end - now <= LONGEST_LEASE
-
-
-def recorded_apply(spec: DeploySpec, observed: ObservedState) -> str | None:
-    """Which apply wrote down last where the project runs; empty where none did, None where a host that cannot be asked
-    may know."""
-    latest = latest_record(spec, observed.reachable)
-    if latest is not None:
-        return latest.apply
-    return None if observed.unreachable else ""
 
 
 def may_still_load(spec: DeploySpec, item: Found) -> bool:
@@ -118,73 +140,32 @@ def _marked(facts: HostFacts, stuck: Set[Start]) -> HostFacts:
 
 
 class Known:
-    """Replicas that were seen to serve, until somebody else's apply wrote down anew where the project runs: what it
-    took away stays away."""
+    """What a look remembers of those before it. `replicas`: seen to serve as the spec says."""
 
     def __init__(self) -> None:
         self.replicas: set[ReplicaKey] = set()
-        self._seen: set[str] = set()  # applies that a record named
-        self._own: set[str] = set()
+        self._unlike: set[ReplicaKey] = set()  # seen to serve as another spec says
+        self._has_record = False
+        self._gone: Mapping[str, str] = {}  # and by which apply
 
-    def recorded(self, apply: str | None) -> None:
-        """`apply`: as of `recorded_apply`. A record that was never there is not missed."""
-        if apply is None or apply in self._seen or not (apply or self._seen):
-            return
-        if apply not in self._own:
-            self.replicas.clear()
-        self._seen = {*self._seen, apply} if apply else set()
+    def hosts(self, spec: DeploySpec, observed: ObservedState) -> None:
+        """What the hosts have written down. Where no record is left that was there, the project was destroyed."""
+        latest = latest_record(spec, observed.reachable)
+        if latest is None and self._has_record and not observed.unreachable:
+            self.replicas, self._unlike, self._has_record = set(), set(), False
+        self._has_record = self._has_record or latest is not None
+        self._gone = gone_replicas(spec, observed)
 
-    def own(self, apply: str) -> None:
-        """An apply of whoever watches."""
-        self._own.add(apply)
+    def saw(self, fleet: Fleet) -> None:
+        as_said = fleet.serving - fleet.unlike
+        self.replicas = (self.replicas - fleet.unlike) | as_said
+        self._unlike = (self._unlike - as_said) | fleet.unlike
 
+    def is_gone(self, key: ReplicaKey) -> bool:
+        return str(key) in self._gone
 
-class Patience:
-    """Back-off for each replica: the first attempt at once, then ever later, up to `most` seconds between two.
-
-    A replica that has served for as long as that is forgiven. Times are seconds of any clock that only goes forward.
-    """
-
-    def __init__(self) -> None:
-        self._tried: dict[ReplicaKey, tuple[int, float, float]] = {}  # attempts, the last one, not before
-
-    def may(self, key: ReplicaKey, now: float) -> bool:
-        return key not in self._tried or now >= self._tried[key][2]
-
-    def tried(self, key: ReplicaKey, now: float, most: float, jitter: float) -> float:
-        """Notes an attempt; returns the seconds until the next one. `jitter`, 0 to 1, takes up to half of them away, so
-        that replicas that died together are not started together for ever."""
-        attempts = self._tried.get(key, (0, 0.0, 0.0))[0] + 1
-        pause = min(most, SHORTEST * 2.0 ** min(attempts - 1, 30)) * (1 - jitter / 2)
-        self._tried[key] = (attempts, now, now + pause)
-        return pause
-
-    def ended(self, key: ReplicaKey, now: float) -> float:
-        """The attempt is over, and the pause begins only now; returns its seconds."""
-        attempts, began, until = self._tried[key]
-        self._tried[key] = (attempts, now, now + until - began)
-        return until - began
-
-    def served(self, key: ReplicaKey, now: float, most: float) -> None:
-        if key in self._tried and now - self._tried[key][1] >= most:
-            del self._tried[key]
-
-
-class Strikes:
-    """Looks in a row at which a container did not serve, by its start: a restarted one begins anew. It is out after
-    `most` of them, the first of which is SILENT_FOR ago: looks may follow each other closely."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: dict[Start, tuple[int, float]] = {}  # how many, and when the first one was
-        self._now = 0.0
-
-    def note(self, silent: Mapping[Start, str], now: float) -> None:
-        before = {start: self._seen.get(start, (0, now)) for start in silent}
-        self._seen = {start: (count + 1, first) for start, (count, first) in before.items()}
-        self._now = now
-
-    @property
-    def out(self) -> frozenset[Start]:
-        seen = self._seen.items()
-        return frozenset(s for s, (count, first) in seen if count >= self._most and self._now - first >= SILENT_FOR)
+    def why_left(self, key: ReplicaKey) -> str | None:
+        """Why a replica that is down is not brought back although it was not just lost; None: it was never there."""
+        if key not in self.replicas and key not in self._unlike:
+            return None
+        return TAKEN.format(self._gone[str(key)]) if self.is_gone(key) else EDITED

@@ -11,7 +11,8 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.gpus import entries_of, has_own_lists
 from deployer.planning.ledger import Ledger
 from deployer.planning.placed import Placed
-from deployer.planning.places import Places, Wish
+from deployer.planning.places import Places
+from deployer.planning.port_choice import Wish
 from deployer.values.facts import Gpu
 from deployer.values.names import ReplicaKey
 

@@ -237,7 +237,7 @@ class Hold:
 class ProjectRecord:
     """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
     `services`: by host, those that ran there; `protected`: its services that are; `completing`: containers of this host
-    whose model has no chat template."""
+    whose model has no chat template; `gone`: replicas that an apply took away or stopped, and which apply."""
 
     project: str
     id: str
@@ -247,6 +247,7 @@ class ProjectRecord:
     completing: tuple[str, ...] = ()
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
+    gone: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, Refuse
 from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
 from deployer.planning.holds import refuse_held
+from deployer.planning.repair import refuse_gone
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
 from deployer.workflow.closing import Closing
-from deployer.workflow.holding import hold, holds_after, let_go
+from deployer.workflow.holding import holds_after, let_go, write_ahead
 from deployer.workflow.images import registries_of
 from deployer.workflow.looking import speaking
 from deployer.workflow.orders import Orders
@@ -35,16 +36,19 @@ from deployer.workflow.stale import refuse_stale
 def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     """RefusedError when another apply holds a lock, or when the hosts are no longer what the plan was shown for."""
     spec = session.project.spec
-    holder = Holder(spec.project, new_apply_id(), who_applies())
+    who = f"watch of {who_applies()}" if orders.watches else who_applies()
+    holder = Holder(spec.project, new_apply_id(), who)
     with _locked(session, planned, holder, orders) as leases:
         again = session.plan(destroy=planned.destroy, back=planned.back, then=planned)
         if planned.saved_selection is not None:
             refuse_stale(planned.plan, again)
         refuse_held(again.plan.holds, session.project)
         refuse_moved(planned.plan, again.plan)
+        if orders.watches:
+            refuse_gone(again.plan, again.observed, spec)
         closing = Closing(session, planned, again.plan, holder, leases)
         try:
-            held = hold(session, again, holder, orders.reason) if planned.back is not None else ()
+            held = write_ahead(session, again, holder, orders.reason)
             result = _perform(session, again, orders, leases, holder)
             if planned.back is not None and not result.is_ok and not result.interrupted:
                 held = let_go(session, again, holder)

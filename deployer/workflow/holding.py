@@ -1,4 +1,4 @@
-"""Holds of one apply: which stand after it, and those that a rollback leaves."""
+"""Holds of one apply: which stand after it, those that a rollback leaves, and what is written down ahead of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from deployer.planning.dropped import records_to_write
 from deployer.planning.holds import holds_left
 from deployer.planning.hosts import HostIndex
 from deployer.planning.selection import Selection, selection_of
-from deployer.values.facts import Hold, ObservedState
+from deployer.values.facts import Hold
+from deployer.values.plan import Action
 
 if TYPE_CHECKING:
     from deployer.planning.former import Back
@@ -52,20 +53,24 @@ def new_holds(session: Session, back: Back, holder: Holder, reason: str) -> tupl
     )
 
 
-def hold(session: Session, planned: Planned, holder: Holder, reason: str) -> tuple[Diagnostic, ...]:
-    """Before anything is changed: a rollback that dies half-way is not undone by the next apply. Returns warnings."""
-    assert planned.back is not None, "only a rollback holds"
-    others = [h for h in holds_after(session, planned) if h.service not in planned.back.services]
-    return _write(session, planned.observed, holder, (*others, *new_holds(session, planned.back, holder, reason)))
+def write_ahead(session: Session, planned: Planned, holder: Holder, reason: str) -> tuple[Diagnostic, ...]:
+    """Before anything is changed: a rollback that dies half-way is not undone by the next apply, and what an apply
+    takes away that dies half-way is not brought back by a watch. Returns warnings."""
+    leaving = [c.key for c in planned.plan.pending if c.action in (Action.REMOVE, Action.STOP)]
+    back, project = planned.back, session.project
+    if back is None and not leaving:
+        return ()
+    written = Written(project, HostIndex(project.spec))
+    holds = holds_left(project, planned.observed.reachable, written, NOTHING)
+    if back is not None:
+        others = (hold for hold in holds if hold.service not in back.services)
+        holds = (*others, *new_holds(session, back, holder, reason))
+    wanted = records_to_write(project, planned.observed, holder.apply, holds=holds, leaving=leaving)
+    return write_records(session.fleet, holder, wanted)
 
 
 def let_go(session: Session, planned: Planned, holder: Holder) -> tuple[Diagnostic, ...]:
     """Of a rollback that failed: what was held before it, still is."""
-    return _write(session, session.observe(), holder, holds_after(session, planned))
-
-
-def _write(
-    session: Session, observed: ObservedState, holder: Holder, holds: tuple[Hold, ...]
-) -> tuple[Diagnostic, ...]:
-    wanted = records_to_write(session.project, observed, holder.apply, holds=holds)
+    holds = holds_after(session, planned)
+    wanted = records_to_write(session.project, session.observe(), holder.apply, holds=holds)
     return write_records(session.fleet, holder, wanted)

@@ -14,12 +14,13 @@ from deployer.values.events import Event
 @dataclass(frozen=True, slots=True)
 class Orders:
     """`report` takes events from any thread; `lock_wait` in seconds; `reason`: why a rollback is done, for those
-    whom its hold meets."""
+    whom its hold meets. `watches`: it only brings back what an apply left."""
 
     report: Callable[[Event], object]
     interrupt: InterruptFlag
     lock_wait: float = 0.0
     reason: str = ""
+    watches: bool = False
 
     def pause(self, seconds: float) -> None:
         """Sleeps; raises InterruptedByUser as soon as the user asks to stop."""

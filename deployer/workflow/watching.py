@@ -11,18 +11,8 @@ from collections.abc import Callable, Iterable
 
 from deployer.engine.interrupt import InterruptFlag
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
-from deployer.planning.repair import (
-    Fleet,
-    Known,
-    Patience,
-    Start,
-    Strikes,
-    fleet,
-    holder_of,
-    may_still_load,
-    recorded_apply,
-    tolerant,
-)
+from deployer.planning.patience import Patience, Start, Strikes
+from deployer.planning.repair import Fleet, Known, fleet, holder_of, may_still_load, tolerant
 from deployer.planning.replicas import found_replicas
 from deployer.spec.project import Project
 from deployer.values.events import ApplyResult, Event
@@ -35,10 +25,6 @@ from deployer.workflow.session import Planned, Session
 
 LOOKS = 3  # in a row at which a replica does not serve before it is started anew
 DEFAULT_DELAY = 300.0  # seconds; of a service that the spec does not know any more
-EDITED = "does not serve, and its spec was edited since: see `deployer plan`"
-HELD = (
-    "does not serve, and is held: `deployer rollback --target {}` starts it again, `deployer apply --resume` moves on"
-)
 IN_ERROR = "is down; not brought back while the plan has errors"
 Tell = Callable[[Told], object]
 
@@ -79,15 +65,13 @@ class Watching:
         planned = session.plan(asks_hubs=False)
         if (holder := holder_of(session.project.spec.project, planned.observed)) is not None:
             return [Told("busy", f"{holder} is applying; nothing is brought back meanwhile")]
-        self._known.recorded(recorded_apply(session.project.spec, planned.observed))
+        self._known.hosts(session.project.spec, planned.observed)
         session.stuck = self._stuck(session, planned)
         if session.stuck:
             planned = session.plan(known=planned.observed, asks_hubs=False)
-        seen = fleet(planned.plan, planned.observed, self._known.replicas)
+        seen = fleet(planned.plan, planned.observed, self._known)
         self._remember(session.project, seen)
-        news = [_left_alone(change, EDITED) for change in seen.edited]
-        news += [_left_alone(change, HELD.format(change.key.service)) for change in seen.held]
-        news += _problems(planned)
+        news = [_left_alone(change, why) for change, why in seen.left] + _problems(planned)
         if planned.plan.has_errors:
             return news + [_left_alone(change, IN_ERROR) for change in seen.down]
         due = [change for change in seen.down if self._patience.may(change.key, time.monotonic())]
@@ -105,7 +89,7 @@ class Watching:
         return self._strikes.out
 
     def _remember(self, project: Project, seen: Fleet) -> None:
-        self._known.replicas |= seen.serving
+        self._known.saw(seen)
         for key in seen.serving:
             self._patience.served(key, time.monotonic(), most_delay(project, key))
 
@@ -131,7 +115,7 @@ class Watching:
         """None where it came to no end, which is told."""
         self._known.replicas |= {change.key for change in due}
         try:
-            result = session.apply(narrowed, Orders(_silent, self._interrupt))
+            result = session.apply(narrowed, Orders(_silent, self._interrupt, watches=True))
         except RefusedError as error:
             if error.diagnostics[0].code != "hosts-moved":  # the next look sees how
                 self._tell(_about(Told("busy", error.diagnostics[0].message), error.diagnostics[0]))
@@ -142,7 +126,6 @@ class Watching:
             for problem in error.diagnostics:
                 self._tell(_about(Told("problem", problem.message, host=problem.host), problem))
             return None
-        self._known.own(result.apply)
         return result
 
     def _tell_once(self, news: Iterable[Told]) -> None:

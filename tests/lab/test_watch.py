@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +33,9 @@ def watching(project: Project) -> Iterator[Iterator[dict[str, Any]]]:
         project.finish(process, "watch", exit=130, timeout=30)
 
 
-def until(lines: Iterator[dict[str, Any]], event: str) -> dict[str, Any]:
+def until(lines: Iterator[dict[str, Any]], event: str, passing: tuple[str, ...] = ()) -> dict[str, Any]:
     for line in lines:
-        assert line["event"] in ("watching", "repairing", event), line
+        assert line["event"] in ("watching", "repairing", event, *passing), line
         if line["event"] == event:
             return line
     raise AssertionError(f"it ended before `{event}`")
@@ -90,3 +91,25 @@ def test_a_watch_must_give_way_to_an_apply(lab: Lab, project: Project) -> None:
         project.interrupt(applying)
         project.finish(applying, "apply", "-y", exit=130)
         assert until(lines, "repaired")["replica"] == "chat-0"
+
+
+@pytest.mark.heavy
+def test_a_watch_must_leave_what_was_scaled_down_from_elsewhere(lab: Lab, project: Project, tmp_path: Path) -> None:
+    """Its own spec is the older one. What else is lost comes back all the same."""
+    both = "chat: {model: tiny, replicas: 2, restart_backoff: {max_delay: 2s}}"
+    project.write(both, hosts="{lab1: {}}")
+    project.apply()
+    elsewhere = Project(lab, tmp_path / "elsewhere")
+    elsewhere.folder.mkdir()
+    elsewhere.write(both.replace("replicas: 2", "replicas: 1"), hosts="{lab1: {}}")
+    with watching(project) as lines:
+        until(lines, "watching")
+        project.run("verify")  # by now it was looked at
+        elsewhere.apply("--lock-wait", "30")
+        told = until(lines, "left-alone", passing=("busy",))
+        assert (told["replica"], "taken away by apply" in told["why"]) == ("chat-1", True)
+        (name,) = lab.names("lab1")
+        lab.run("lab1", "docker", "rm", "-f", name)
+        assert until(lines, "repaired")["replica"] == "chat-0"
+        assert lab.names("lab1") == [name]
+        elsewhere.must_be_settled()

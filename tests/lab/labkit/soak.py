@@ -1,129 +1,135 @@
-"""A soak: applies that something happens to, again and again; after each, one more apply must set all right.
-
-What happens, where and when comes from one random generator, so that a seed tells a whole soak again (but for what the
-hosts' own timing adds).
-"""
+"""A soak: applies that something happens to, again and again; after each, one more apply must set all right."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit import models
+from labkit.blows import HOSTS, Blow
 from labkit.hosts import REMEDIES, Lab
-from labkit.project import Project, Run
+from labkit.project import HEAD, Project, Run
+from labkit.seen import Replica, Seen, replica_of
 from labkit.waiting import eventually
+from tests.support.hub import Hub
 
-HOSTS = ("lab1", "lab2")
 KEPT = 1  # predecessors that a replica keeps, stopped
 FORGET = "rm -f /var/lib/deployer/lab/lock"  # as if the dead apply's lease had run out
-LOOK = """docker ps -aq | xargs -r docker inspect && echo --- &&
-find /var/lib/deployer -name '*.new*' -o -path '*/lab/lock'"""
-EDITS = ("chat", "fixed", "guest", "all")
-FAULTS = (
-    "kill",
-    "kill",
-    "kill-docker",
-    "stop-docker",
-    "kill-ssh",
-    "cut",
-    "power-off",
-    "kill+kill-docker",
-    "kill+power-off",
-)
 LEAKED = "leftover docker-proxy"
 DOCKER_ANSWERS = "for _ in $(seq 600); do docker version >/dev/null 2>&1 && exit; sleep 0.1; done; exit 1"
+PS = "docker ps -a --format '{{.Names}} {{.Status}} {{.Ports}}'; find /var/lib/deployer -not -path '*/cache/*'"
 LONGEST = 240.0  # seconds for an apply that something happens to
-BEGUN = 1  # line of `apply --json` that the plan is
-
-
-@dataclass(frozen=True, slots=True)
-class Blow:
-    """`fault` at `host`, after so many lines of progress and then so many seconds; it is healed after `heals`."""
-
-    edit: str
-    fault: str
-    host: str
-    lines: int
-    seconds: float = 0.0
-    heals: float = 0.0
-
-    def __str__(self) -> str:
-        when = f"line {self.lines} + {self.seconds:.2f} s"
-        return f"edit {self.edit}: {self.fault} at {self.host}, {when}, healed after {self.heals:.1f} s"
+REPO, WEIGHTS, RATE = "org/tiny-GGUF", "tiny-q4_k_m.gguf", 4e6  # bytes a second
+MORE = 2_000_000  # bytes of weights beside the model, which change with each revision
+TOUCHED = {
+    "chat": {"chat"},
+    "fixed": {"fixed"},
+    "guest": {"guest"},
+    "all": {"chat", "fixed", "guest"},
+    "shared": {"left", "right"},
+    "weights": {"fetched"},
+    "bad": {"chat", "fixed"},
+    "back": {"chat"},
+}
+UNCOUNTED = ("weights", "bad", "back")  # what was before is what is to be again, or the commit says it
+STOP_FIRST = {"fixed", "left", "right", "guest"}  # they have nowhere else to go, or come and go
+COMMANDS = {"back": ("rollback", "-y", "--json", "--target", "chat")}
+APPLY = ("apply", "-y", "--json")
 
 
 @dataclass
 class Soak:
-    """`counts`: of edits so far, by service; `guest`: whether that service is wanted."""
+    """`counts`: of edits so far, by service; `guest`: whether that service is wanted; `bad`: whether the image of two
+    services is one that answers nonsense; `commit`: of the weights."""
 
     lab: Lab
     project: Project
-    counts: dict[str, int] = field(default_factory=lambda: {"chat": 0, "fixed": 0, "guest": 0})
+    hub: Hub
+    counts: dict[str, int] = field(default_factory=dict)
     guest: bool = False
+    bad: bool = False
+    commit: str = ""
 
     # --- the spec ---------------------------------------------------------------------
 
     def write(self) -> None:
-        chat, fixed, guest = (f'env: {{ROUND: "{self.counts[name]}"}}' for name in ("chat", "fixed", "guest"))
-        services = f"""
-chat:
-  model: tiny
-  replicas: 2
-  {chat}
-  port: {{bind: 0.0.0.0}}
-  placement: {{gpus: none, hosts: [lab1, lab2], max_per_host: 1}}
-fixed:
-  model: tiny
-  {fixed}
-  port: {{number: 8123, bind: 0.0.0.0}}
-  placement: {{gpus: none, hosts: [lab1]}}
-"""
-        if self.guest:
-            services += f"""
-guest:
-  model: tiny
-  {guest}
-  port: {{bind: 0.0.0.0}}
-  placement: {{gpus: none, hosts: [lab2]}}
-"""
-        self.project.write(services, hosts="{lab1: {}, lab2: {}}")
+        fetched = f"  fetched: {{source: 'hf://{REPO}', revision: {self.commit}, include: ['*.gguf', '*.dat']}}\n"
+        head = HEAD.replace("models:\n", f"models:\n{fetched}")
+        services = "".join(f"  {name}: {json.dumps(service)}\n" for name, service in self.services().items())
+        hubs = f"hubs: {{hf: {{endpoint: '{self.hub.url}'}}}}\n"
+        self.project.write_whole(f"{head}{hubs}hosts: {{lab1: {{}}, lab2: {{}}}}\nservices:\n{services}")
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        chat = {"replicas": 2, "placement": {"hosts": ["lab1", "lab2"], "max_per_host": 1}}
+        one_gpu = {"options": {"gpu_memory": "30g"}, "placement": {"gpus": ["lab1:0"], "share": True}}
+        found = {
+            "chat": self.service("chat") | chat,
+            "fixed": self.service("fixed") | {"port": {"number": 8123, "bind": "0.0.0.0"}} | on("lab1"),
+            "fetched": self.service("fetched") | {"model": "fetched"} | on("lab2"),
+            "left": self.service("left") | one_gpu,  # there is room for both, and for no third
+            "right": self.service("right") | one_gpu,
+        }
+        return found | ({"guest": self.service("guest") | on("lab2")} if self.guest else {})
+
+    def service(self, name: str) -> dict[str, Any]:
+        environment = {"ROUND": str(self.counts.get(name, 0))}
+        found: dict[str, Any] = {"model": "tiny", "port": {"bind": "0.0.0.0"}, "env": environment}
+        if self.bad and name in TOUCHED["bad"]:
+            found |= {"image": "${var.standin}", "env": environment | {"STANDIN_MODE": "nonsense"}}
+        return found
 
     def edit(self, what: str) -> None:
+        self.bad = what == "bad"
         if what in ("guest", "all"):
             self.guest = not self.guest
-        for name in ("chat", "fixed") if what == "all" else (what,):
-            self.counts[name] += 1
+        if what == "weights":
+            more = random.Random(len(self.hub.repos[REPO].commits)).randbytes(MORE)
+            self.commit = self.hub.repos[REPO].push({WEIGHTS: models.tiny_gguf().read_bytes(), "more.dat": more})
+        for name in TOUCHED[what] if what not in UNCOUNTED else ():
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.write()
 
     @property
-    def wanted(self) -> dict[tuple[str, str], str]:
-        """Host of each replica that must run."""
-        wanted = {("chat", "0"): "", ("chat", "1"): "", ("fixed", "0"): "lab1"}
-        return wanted | ({("guest", "0"): "lab2"} if self.guest else {})
+    def wanted(self) -> set[Replica]:
+        wanted = {("chat", "0"), ("chat", "1"), ("fixed", "0"), ("left", "0"), ("right", "0"), ("fetched", "0")}
+        return wanted | ({("guest", "0")} if self.guest else set())
 
     # --- what happens ---------------------------------------------------------------------
 
     def begin(self) -> None:
-        self.write()
+        """Twice, so that there is something to go back to."""
+        self.hub.repo(REPO, {WEIGHTS: models.tiny_gguf().read_bytes()})
+        self.edit("weights")
+        self.project.apply()
+        self.hub.faults.rate = RATE
+        self.edit("chat")
         self.project.apply()
         self.must_be_whole()
 
     def lines_of(self, edit: str) -> int:
-        """How many lines an undisturbed apply of that edit says."""
+        """How many lines an undisturbed run says that is about this edit."""
         self.edit(edit)
-        run = self.project.run("apply", "-y", "--json")
-        self.must_be_whole()
+        run = self.project.run(*COMMANDS.get(edit, APPLY), exit=1 if edit == "bad" else 0)
+        self.recover(run)
         return len(run.lines())
 
-    def strike(self, blow: Blow) -> Run:
-        """An apply that is hit, to its end; whoever served before must serve on where only the controller died."""
+    def suffer(self, blow: Blow) -> Run:
+        """A run that is hit, and what sets it right. What the edit is not about is the very same container, always;
+        and it serves on, as does what is replaced start-first, where only the controller died."""
         self.edit(blow.edit)
-        arguments = ("apply", "-y", "--json")
+        before = self.serving()
+        run = self.strike(blow)
+        if blow.is_only_ours:
+            self.must_serve_on(before, blow.edit)
+        self.recover(run)
+        self.must_serve_on({key: id for key, id in before.items() if key[0] not in TOUCHED[blow.edit]}, blow.edit)
+        return run
+
+    def strike(self, blow: Blow) -> Run:
+        arguments = COMMANDS.get(blow.edit, APPLY)
         running = self.project.begin(*arguments)
         if running.has_said(blow.lines, LONGEST):
             running.is_over_within(blow.seconds)
@@ -138,8 +144,6 @@ guest:
             running.kill()
         run = self.project.checked(Run(arguments, done.returncode, done.stdout, done.stderr), None)
         assert run.code in (0, 1, 3, -9), str(run)
-        if blow.fault == "kill":
-            self.must_serve_somehow()
         return run
 
     def host_fault(self, fault: str, host: str, heals: float) -> None:
@@ -149,29 +153,48 @@ guest:
         self.lab.sh(host, DOCKER_ANSWERS)
 
     def recover(self, run: Run) -> None:
-        """One more apply, which ends with a plan that asks for nothing more. A dead apply's lease is over."""
+        """One more apply, which ends with nothing left to do. A dead apply's lease is over; who tried what is bad
+        takes it back, and who went back goes on."""
         if run.code == -9 or "lock-left" in run.err:
             for host in HOSTS:
                 self.lab.sh(host, FORGET)
-        again = self.project.run("apply", "-y", exit=None)
+        self.bad = False
+        self.write()
+        arguments = ("apply", "-y", "--lock-wait", "60", *(["--resume"] if run.arguments[0] == "rollback" else []))
+        again = self.project.run(*arguments, exit=None)
         if again.code and LEAKED in again.text:
             print("(Docker keeps a port of what it never started: it is restarted, as the hint says) ", end="")
             for host in HOSTS:
                 self.host_fault("stop-docker", host, 0.0)
-            again = self.project.run("apply", "-y", exit=None)
+            again = self.project.run(*arguments, exit=None)
         self.project.checked(again, 0)
         self.must_be_whole()
 
+    def state(self) -> str:
+        """For whoever looks for the cause: the last runs, and the containers."""
+        runs = "\n\n".join(map(str, self.project.runs[-2:]))
+        return "\n".join([runs, *(f"{host}:\n{self.lab.sh(host, PS, check=False)}" for host in HOSTS)])
+
     # --- what must be so ----------------------------------------------------------------------
 
-    def must_serve_somehow(self) -> None:
-        """Of the service that is replaced start-first each replica has one that answers, be it the old or the new."""
-        seen = [Seen.on(self.lab, host) for host in HOSTS]
-        serving = {replica_of(c) for one in seen for c in one.running if one.answers(c)}
-        assert {("chat", "0"), ("chat", "1")} <= serving, f"only {sorted(serving)} serve"
+    def serving(self) -> dict[Replica, str]:
+        found: dict[Replica, str] = {}
+        for host in HOSTS:
+            found |= Seen.on(self.lab, host).serving
+        return found
+
+    def must_serve_on(self, before: dict[Replica, str], edit: str) -> None:
+        """With the same container, but for what the edit is about: that has one that answers, be it the old or the
+        new."""
+        now = self.serving()
+        for key, container in before.items():
+            if key[0] not in TOUCHED[edit]:
+                assert now.get(key) == container, f"{key} was touched by an edit of {edit}"
+            elif key[0] not in STOP_FIRST:
+                assert key in now, f"{key} does not serve, only {sorted(now)}"
 
     def must_be_whole(self) -> None:
-        found: dict[tuple[str, str], str] = {}
+        found: dict[Replica, str] = {}
         for host in HOSTS:
             seen = Seen.on(self.lab, host)
             for container in seen.running:
@@ -182,11 +205,11 @@ guest:
                 eventually(lambda seen=seen, c=container: seen.answers(c), within=20)
             self.must_keep_little(seen)
             assert seen.left == [], f"half files or locks on {host}: {seen.left}"
-        assert set(found) == set(self.wanted), f"runs {sorted(found)}, wanted {sorted(self.wanted)}"
+        assert set(found) == self.wanted, f"runs {sorted(found)}, wanted {sorted(self.wanted)}"
 
     def must_keep_little(self, seen: Seen) -> None:
         """Stopped ones are predecessors that are kept, which never come back by themselves."""
-        kept: dict[tuple[str, str], list[str]] = {}
+        kept: dict[Replica, list[str]] = {}
         for container in seen.containers:
             if container["State"]["Running"]:
                 continue
@@ -197,51 +220,5 @@ guest:
             assert len(names) <= KEPT, f"too many predecessors of {key} on {seen.host}: {names}"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A host as one look found it. `left`: half files and locks."""
-
-    host: str
-    address: str
-    containers: list[dict[str, Any]]
-    left: list[str]
-
-    @classmethod
-    def on(cls, lab: Lab, host: str) -> Seen:
-        inspected, _, left = lab.sh(host, LOOK).rpartition("---")
-        return cls(host, lab.address(host), json.loads(inspected or "[]"), left.split())
-
-    @property
-    def running(self) -> list[dict[str, Any]]:
-        return [c for c in self.containers if c["State"]["Running"]]
-
-    def answers(self, container: dict[str, Any]) -> bool:
-        (bindings,) = [b for b in container["NetworkSettings"]["Ports"].values() if b]
-        connection = http.client.HTTPConnection(self.address, int(bindings[0]["HostPort"]), timeout=5)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-
-def replica_of(container: dict[str, Any]) -> tuple[str, str]:
-    labels = container["Config"]["Labels"]
-    return str(labels["deployer.service"]), str(labels["deployer.replica"])
-
-
-def every_boundary(lines: int, edit: str) -> Iterator[Blow]:
-    """The controller is killed after each line that an apply says, once."""
-    for line in range(BEGUN, lines):
-        yield Blow(edit, "kill", HOSTS[0], line)
-
-
-def at_random(seed: int, lines: Mapping[str, int]) -> Iterator[Blow]:
-    """`lines`: how many an undisturbed apply of each edit says."""
-    chance = random.Random(seed)
-    while True:
-        edit, fault, host = chance.choice(EDITS), chance.choice(FAULTS), chance.choice(HOSTS)
-        heals = 0.0 if fault == "kill" else chance.uniform(0.2, 4.0)
-        yield Blow(edit, fault, host, chance.randint(BEGUN, lines[edit] - 2), chance.uniform(0, 0.6), heals)
+def on(host: str) -> dict[str, Any]:
+    return {"placement": {"hosts": [host]}}

@@ -19,7 +19,8 @@ from deployer.transport.local import LocalTransport
 from deployer.values.facts import Hold, ProjectRecord
 from tests.support.fakehost import CutOff
 
-RECORD = ProjectRecord("lab", "7f3a", "20260101T000000Z00000000", {"gpu-a": "10.0.0.11", "主机": "fe80::1"})
+APPLY = "20260101T000000Z00000000"
+RECORD = ProjectRecord("lab", "7f3a", APPLY, {"gpu-a": "10.0.0.11", "主机": "fe80::1"}, gone={"chat-1": APPLY})
 
 
 def here() -> dict[str, LocalTransport]:

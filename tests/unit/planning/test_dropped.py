@@ -169,6 +169,24 @@ def test_once_written_nothing_is_left_to_write() -> None:
     assert records_to_write(spec, seen(*settled), "20270101T000000Z00000000") == {}
 
 
+def test_what_is_taken_away_is_written_down_until_it_is_back() -> None:
+    scene = Scene({"h1": 0})
+    scene.apply({"chat": {"placement": CPU}})
+    project = scene.project({"chat": {"placement": CPU}})
+    here, later = scene.observed(project).reachable["h1"], "20270101T000000Z00000000"
+    leaving = [ReplicaKey("chat", 0), ReplicaKey("chat", 1)]
+    ahead = records_to_write(project, seen(here), NOW, leaving=leaving)["h1"]
+    assert ahead is not None
+    assert ahead.gone == {"chat-0": NOW, "chat-1": NOW}, "it still runs, and is to go"
+    noted = replace(here, records=(ahead,))
+    assert records_to_write(project, seen(replace(noted, containers=())), later) == {
+        "h1": replace(ahead, apply=later, hosts={}, services={})
+    }
+    after = records_to_write(project, seen(noted), later)["h1"]
+    assert after is not None
+    assert after.gone == {"chat-1": NOW}
+
+
 def test_what_was_protected_stays_so_when_its_service_left_the_spec() -> None:
     """Also where the protection came after the container, which says nothing of it."""
     scene = Scene({"h1": 0})

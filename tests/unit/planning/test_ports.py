@@ -36,6 +36,17 @@ def test_the_first_free_port_of_the_range_is_taken_and_kept() -> None:
     assert ports_of(scene.plan({"chat": wish(replicas=2)})) == {"chat-0": 20002, "chat-1": 20003}
 
 
+def test_the_port_of_a_predecessor_is_left_for_a_rollback_while_others_are_free() -> None:
+    scene = Scene({"h1": 0})
+    scene.apply({"chat": wish()})
+    scene.apply({"chat": wish(**EDIT)})  # its predecessor had 20000
+    more = {"chat": wish(**EDIT), "docs": wish(replicas=2)}
+    assert ports_of(scene.plan(more)) == {"chat-0": 20001, "docs-0": 20002, "docs-1": 20003}
+    assert ports_of(scene.plan({"chat": wish(env={"ROUND": "3"})})) == {"chat-0": 20000}
+    scene.hosts = {"h1": {"ports": "20000-20001"}}
+    assert ports_of(scene.plan({"chat": wish(**EDIT), "docs": wish()})) == {"chat-0": 20001, "docs-0": 20000}
+
+
 def test_ephemeral_ports_are_never_picked() -> None:
     scene = Scene({"h1": 0}, {"h1": {"ports": "32766-61001"}})
     found = scene.plan({"chat": wish(replicas=4)})

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from deployer.errors import Diagnostic
+from deployer.errors import Diagnostic, RefusedError
+from deployer.planning.patience import SHORTEST, SILENT_FOR, Patience, Strikes
 from deployer.planning.planner import plan
 from deployer.planning.readiness import HEALTH_PATH, backend_of, health_paths
 from deployer.planning.repair import (
-    SHORTEST,
-    SILENT_FOR,
+    EDITED,
+    TAKEN,
+    Fleet,
     Known,
-    Patience,
-    Strikes,
     fleet,
     holder_of,
     may_still_load,
-    recorded_apply,
+    refuse_gone,
     tolerant,
     with_unresponsive,
 )
@@ -32,6 +32,7 @@ from tests.unit.planning.scene import CPU, EDIT, Scene
 
 CHAT: dict[str, Any] = {"placement": CPU}
 KEY = ReplicaKey("chat", 0)
+LATER = "29990101T000000Z00000000"
 
 
 @pytest.fixture
@@ -41,12 +42,18 @@ def scene() -> Scene:
     return made
 
 
+def of(*keys: ReplicaKey) -> Known:
+    known = Known()
+    known.replicas |= {*keys}
+    return known
+
+
 def seen(scene: Scene, service: dict[str, Any], known: set[ReplicaKey]) -> tuple[list[str], list[str]]:
     """The reasons for which `watch` would act, and those for which it would not although the replica is down."""
     project = scene.project({"chat": service})
     observed = scene.observed(project)
-    found = fleet(plan(project, observed, Resolved(setup=scene.said())), observed, known)
-    return [c.reasons[0].code for c in found.down], [c.reasons[0].code for c in found.edited]
+    found = fleet(plan(project, observed, Resolved(setup=scene.said())), observed, of(*known))
+    return [c.reasons[0].code for c in found.down], [c.reasons[0].code for c, _ in found.left]
 
 
 def test_what_serves_is_left_alone_even_if_its_spec_was_edited(scene: Scene) -> None:
@@ -80,7 +87,7 @@ def test_a_container_that_serves_nobody_is_started_anew(scene: Scene) -> None:
     assert (change.action, change.cause, change.reasons[0].code) == ("start", "drift", "unresponsive")
     (start,) = (s.operation for s in found.steps if isinstance(s.operation, StartContainer))
     assert (start.id, start.stuck) == (container.id, container.started_at)
-    assert [c.key for c in fleet(found, marked, set()).down] == [KEY]
+    assert [c.key for c in fleet(found, marked, of()).down] == [KEY]
 
 
 def test_it_is_forgiven_once_it_was_started_anew(scene: Scene) -> None:
@@ -155,40 +162,90 @@ def test_looks_that_follow_each_other_closely_do_not_hurry() -> None:
     assert strikes.out == {start}
 
 
-def test_what_another_apply_took_away_is_forgotten() -> None:
-    known = Known()
-    known.recorded("a1")
-    known.replicas.add(KEY)
-    for apply in ("a1", None):
-        known.recorded(apply)
-    known.own("a2")
-    known.recorded("a2")
-    assert known.replicas == {KEY}, "nobody else applied, as far as one sees"
-    known.recorded("a3")
-    assert known.replicas == set()
+def looked(scene: Scene, service: dict[str, Any], known: Known, record: ProjectRecord | None = None) -> Fleet:
+    """One look of a watch that has this spec."""
+    project = scene.project({"chat": service})
+    observed = scene.observed(project)
+    if record is not None:
+        observed = ObservedState({n: replace(h, records=(record,)) for n, h in observed.reachable.items()})
+    known.hosts(project.spec, observed)
+    found = fleet(plan(project, observed, Resolved(setup=scene.said())), observed, known)
+    known.saw(found)
+    return found
 
 
-def test_after_a_destroy_nothing_is_known() -> None:
-    known = Known()
-    known.recorded("a1")
-    known.replicas.add(KEY)
-    known.recorded("")
-    assert known.replicas == set()
-    known.replicas.add(KEY)
-    known.recorded("")
-    assert known.replicas == {KEY}, "there was no record to miss"
+def record_of(scene: Scene, **about: Any) -> ProjectRecord:
+    spec = scene.project({"chat": CHAT}).spec
+    return ProjectRecord(spec.project, spec.id or "", LATER, {"h1": ""}, **about)
 
 
-def test_a_record_is_missed_only_if_all_hosts_were_asked(scene: Scene) -> None:
+def codes(found: Fleet) -> tuple[list[str], list[str]]:
+    return [c.reasons[0].code for c in found.down], [why for _, why in found.left]
+
+
+def test_what_another_apply_took_away_stays_away(scene: Scene) -> None:
+    known, gone = Known(), record_of(scene, gone={"chat-0": LATER})
+    looked(scene, CHAT, known)
+    del scene.world.boxes["h1"][scene.box("chat-0").name]
+    assert codes(looked(scene, CHAT, known)) == (["new"], [])
+    assert codes(looked(scene, CHAT, known, gone)) == ([], [TAKEN.format(LATER)])
+
+
+def test_what_an_apply_meant_to_take_away_when_it_died_stays_down_too(scene: Scene) -> None:
+    known, gone = Known(), record_of(scene, gone={"chat-0": LATER})
+    looked(scene, CHAT, known, gone)
+    scene.box("chat-0").status = "exited"
+    assert codes(looked(scene, CHAT, known, gone)) == ([], [TAKEN.format(LATER)])
+    earlier = record_of(scene, gone={"chat-0": "20200101T000000Z00000000"})
+    assert codes(looked(scene, CHAT, known, earlier)) == (["exited"], []), "a later apply made it again"
+
+
+def test_what_was_taken_away_meanwhile_is_not_brought_back(scene: Scene) -> None:
     project = scene.project({"chat": CHAT})
+    scene.box("chat-0").status = "exited"
+    observed = scene.observed(project)
+    made = plan(project, observed, Resolved(setup=scene.said()))
+    refuse_gone(made, observed, project.spec)
+    noted = {n: replace(h, records=(record_of(scene, gone={"chat-0": LATER}),)) for n, h in observed.reachable.items()}
+    with pytest.raises(RefusedError, match=f"chat-0.*{LATER}"):
+        refuse_gone(made, ObservedState(noted), project.spec)
+
+
+def test_what_runs_by_another_spec_is_not_replaced_once_it_is_down(scene: Scene) -> None:
+    """Somebody else applied an edit, and its predecessor, which this spec would start again, is kept."""
+    known = Known()
+    looked(scene, CHAT, known)
+    scene.apply({"chat": CHAT | EDIT})
+    found = looked(scene, CHAT, known)
+    assert codes(found) == ([], [])
+    assert found.unlike == {KEY}
+    (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
+    del scene.world.boxes["h1"][successor.name]
+    assert codes(looked(scene, CHAT, known)) == ([], [EDITED])
+
+
+def test_after_a_destroy_nothing_is_known(scene: Scene) -> None:
+    known = Known()
+    looked(scene, CHAT, known, record_of(scene))
+    del scene.world.boxes["h1"][scene.box("chat-0").name]
+    assert codes(looked(scene, CHAT, known, record_of(scene))) == (["new"], [])
+    assert codes(looked(scene, CHAT, known)) == ([], [])
+
+
+def test_a_record_is_missed_only_if_it_was_there_and_all_hosts_were_asked(scene: Scene) -> None:
+    project, known, never = scene.project({"chat": CHAT}), Known(), Known()
     facts = scene.observed(project).reachable["h1"]
     dark = Unreachable("h2", Diagnostic("dark", "no answer", host="h2"))
-    record = ProjectRecord(project.spec.project, project.spec.id or "", "20260101T000000Z00000000")
-    noted = replace(facts, records=(record,))
-    bare = replace(facts, records=())
-    assert recorded_apply(project.spec, ObservedState({"h1": bare})) == ""
-    assert recorded_apply(project.spec, ObservedState({"h1": bare, "h2": dark})) is None
-    assert recorded_apply(project.spec, ObservedState({"h1": noted, "h2": dark})) == record.apply
+    noted = replace(facts, records=(record_of(scene),))
+    never.replicas.add(KEY)
+    never.hosts(project.spec, ObservedState({"h1": facts}))
+    assert never.replicas == {KEY}
+    known.replicas.add(KEY)
+    known.hosts(project.spec, ObservedState({"h1": noted, "h2": dark}))
+    known.hosts(project.spec, ObservedState({"h1": facts, "h2": dark}))
+    assert known.replicas == {KEY}
+    known.hosts(project.spec, ObservedState({"h1": facts}))
+    assert known.replicas == set()
 
 
 def test_a_dark_host_keeps_no_other_from_being_looked_after() -> None:
@@ -211,10 +268,10 @@ def test_what_is_held_and_down_is_told_and_left(scene: Scene) -> None:
     scene.box("chat-0").status = "exited"
     observed = scene.observed(project)
     made = replace(plan(project, observed, Resolved(setup=scene.said())), changes=(held,))
-    assert fleet(made, observed, {KEY}).held == (held,)
-    assert fleet(made, observed, set()).held == ()
+    assert [change for change, _ in fleet(made, observed, of(KEY)).left] == [held]
+    assert fleet(made, observed, of()).left == ()
     scene.box("chat-0").status = "running"
-    assert fleet(made, scene.observed(project), {KEY}).held == ()
+    assert fleet(made, scene.observed(project), of(KEY)).left == ()
 
 
 @pytest.mark.parametrize(
