@@ -15,7 +15,7 @@ from deployer.planning.diff import is_in_the_way
 from deployer.planning.downtime import start_of
 from deployer.planning.placed import Placed
 from deployer.planning.placement import Placer
-from deployer.planning.places import Wish
+from deployer.planning.port_choice import Wish
 from deployer.planning.replicas import Found
 
 
@@ -97,7 +97,7 @@ class Others:
         """With a port that nobody has. `other`: what it could keep otherwise."""
         is_fixed = at.choice.service.port.number is not None
         taken = {int(port) for _, kind, port in self._taken(at.host, leaving=is_fixed) if kind == "port/tcp"}
-        ports = (at.port,) if is_fixed else self._placer.places.ledgers[at.host].pickable_ports()
+        ports = (at.port,) if is_fixed else self._placer.places.ledgers[at.host].pickable_ports(self.replica.key)
         port = next((port for port in ports if port not in taken), None)
         if port is not None:
             yield replace(at, port=port, beside=frozenset(other))

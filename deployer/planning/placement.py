@@ -195,25 +195,6 @@ class Placer:
         self._take(other or placed)
         return other and self.placed[placed.key]
 
-    def other_port(self, placed: Placed) -> Placed | None:
-        """The same place with another port, so that a successor can start beside what runs there; None where the
-        spec fixes the port or none is free."""
-        if placed.choice.service.port.number is not None:
-            return None
-        held = {
-            claim[2]
-            for item in self._by_host.get(placed.host, ())
-            if item.recorded.key != placed.key or item.is_verified
-            for claim in claims_held(item.facts, item.container)
-        }
-        ledger = self._ledgers[placed.host]
-        port = next((port for port in ledger.pickable_ports(placed.key) if str(port) not in held), None)
-        if port is None:
-            return None
-        ledger.change_port(placed.port, port)
-        self.placed[placed.key] = replace(placed, port=port, beside=True)
-        return self.placed[placed.key]
-
     # --- bookkeeping -----------------------------------------------------------------
 
     def _take(self, placed: Placed) -> None:
