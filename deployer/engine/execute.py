@@ -184,10 +184,10 @@ class _Run:
         if isinstance(outcome, StepDone):
             self._settle_done(step)
             return
-        self._undo(step)
         self._skip_dependents(step, step.id if isinstance(outcome, StepFailed) else INTERRUPTED)
         if broken:
             self._skip_the_rest(step.bound, step.id)
+        self._undo(step)  # comes first: what failed makes room before anything comes back
 
     def _settle_done(self, step: Step) -> None:
         changes = not isinstance(step.operation, CHANGES_NOTHING)

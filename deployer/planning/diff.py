@@ -19,6 +19,7 @@ from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
 from deployer.values.setup import SetupTask
 
+GIB = 1 << 30
 UNUSABLE = ("created", "removing", "dead")  # made anew
 PROTECTED = Reason("protected", "its service is protected")
 BESIDE = "so that its predecessor serves until it answers"
@@ -238,7 +239,20 @@ def _why_down(match: Found) -> Reason:
 
 def _outdated(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
     """What makes another container of one that was made from the very same."""
-    return (*(_rotation(name) for name in _rotated(replica, match)), *_other_image(replica, match))
+    rotated = (_rotation(name) for name in _rotated(replica, match))
+    return (*rotated, *_other_image(replica, match), *_other_share(replica, match))
+
+
+def _other_share(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
+    """Its label says to all projects of its host how much of its GPUs is its own."""
+    has, wanted = match.container.gpu_share, replica.placed.share
+    if has == wanted or not replica.placed.gpus:
+        return ()
+    return (Reason("share-changed", f"is to have {_of_gpus(wanted)}, and has {_of_gpus(has)}"),)
+
+
+def _of_gpus(share: int | None) -> str:
+    return "its GPUs alone" if share is None else f"{share / GIB:.1f} GiB of each of its GPUs"
 
 
 def _other_image(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:

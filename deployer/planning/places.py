@@ -42,7 +42,7 @@ class Places:
         weights = self._weights(choice, wish.key, ledger.facts) if refusal is None else refusal
         if isinstance(weights, str):
             return weights
-        shares = self.fitting.shares(choice, ledger.facts) if choice.service.placement.share else {}
+        shares = self._shares(replace(wish, choice=choice), ledger.facts)
         if isinstance(shares, str):
             return shares
         gpus = self._gpus(replace(wish, choice=choice), ledger, shares)
@@ -66,7 +66,20 @@ class Places:
             wish.own.gpus,
             left={uuid: ledger.left(uuid) for uuid in shares},
         )
-        return self.fitting.gpus(request, lambda: here is not None and not edits_since(self._written, choice, here))
+        return self.fitting.gpus(request, lambda: here is not None and not self._is_edited(wish, here))
+
+    def _shares(self, wish: Wish, facts: HostFacts) -> Mapping[str, int] | str:
+        """Of each GPU, where it shares: what it has of its own ones, while nobody edited it."""
+        if not wish.choice.service.placement.share:
+            return {}
+        shares, here = self.fitting.shares(wish.choice, facts), wish.here
+        share = here.container.gpu_share if here is not None else None
+        if isinstance(shares, str) or here is None or share is None or self._is_edited(wish, here):
+            return shares
+        return {**shares, **{uuid: share for uuid in here.container.gpus if uuid in shares}}
+
+    def _is_edited(self, wish: Wish, here: Found) -> bool:
+        return bool(edits_since(self._written, wish.choice, here))
 
     def _sharing(self, placed: Placed, shares: Mapping[str, int]) -> Placed:
         share = max(shares[uuid] for uuid in placed.gpus)

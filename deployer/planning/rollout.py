@@ -17,7 +17,7 @@ from deployer.planning.diff import Handover
 from deployer.planning.fetching import Layers
 from deployer.planning.layout import ANSWERS, Layout, present, remove, why
 from deployer.planning.replicas import Found
-from deployer.planning.startorder import Shown, in_turn, roomy_claims
+from deployer.planning.startorder import Shown, in_turn, roomy_claims, starts_already
 from deployer.planning.turns import CREATES, Turns, add_claim_needs, bind_together, hold_recreated
 from deployer.planning.undo import Swap, undo_of, undo_of_revival
 from deployer.planning.whole import bind_services, bound_services
@@ -49,7 +49,8 @@ class Rollout:
         on.swaps = {h.key: self._swap(h) for h in pending if h.change.action in CREATES}
         on.bound = bound_services(on)
         turns = Turns(on)
-        order = [on.by_key[key] for group in groups for key in group]
+        laid_out = [on.by_key[key] for group in groups for key in group]
+        order = sorted(laid_out, key=lambda h: not starts_already(h))
         for handover in order:
             self._lay_out_one(handover, turns)
         add_claim_needs(on)

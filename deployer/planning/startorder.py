@@ -8,9 +8,11 @@ from deployer.dataclass import dataclass
 from deployer.planning.claimorder import recreates
 from deployer.planning.claims import Claim, foreign_claims
 from deployer.planning.diff import Handover
+from deployer.planning.replicas import Found
 from deployer.planning.sizing import usable_memory
 from deployer.planning.steplist import StepList
 from deployer.values.names import ReplicaKey
+from deployer.values.plan import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,16 @@ class Shown:
         return self.stops.get(handover.key, ()) if is_alone and not recreates(handover) else ()
 
 
+def starts_already(handover: Handover) -> bool:
+    """An apply that ended early left it starting on GPUs that it shares: whoever starts there waits for its answer."""
+    match, new = handover.match, handover.new
+    goes_on = handover.change.action is Action.UPDATE and match is not None and new is not None
+    return goes_on and new.placed.share is not None and match.is_live and not match.is_verified
+
+
 def roomy_claims(handovers: Sequence[Handover]) -> frozenset[Claim]:
-    """GPUs on which all that come, stay and go have room at the same time: there nobody waits for others to stop."""
+    """GPUs on which all that come, stay and go have room at the same time: there nobody waits for others to stop, but
+    for those that are starting and shall not run."""
     left: dict[Claim, int] = {}
     for handover in handovers:
         left |= _left_by_others(handover)
@@ -65,15 +75,19 @@ def in_turn(steps: StepList, order: Iterable[Handover], shown: Shown) -> None:
 def _sizes(handover: Handover) -> dict[Claim, int]:
     """What a replica takes at most of each GPU that it has or gets, while it changes."""
     new, found = handover.new, (*handover.live, *([handover.match] if handover.match is not None else []))
-    old = [
-        (item.host, uuid, item.container.gpu_share) for item in found if item.is_live for uuid in item.container.gpus
-    ]
+    old = [(item.host, uuid, _taken(handover, item)) for item in found if item.is_live for uuid in item.container.gpus]
     coming = [(new.host, uuid, new.placed.share) for uuid in new.placed.gpus] if new is not None else []
     sizes: dict[Claim, int] = {}
     for host, uuid, share in (*old, *coming):
         claim = (host, "gpu", uuid)
         sizes[claim] = max(sizes.get(claim, 0), 1 << 62 if share is None else share)
     return sizes
+
+
+def _taken(handover: Handover, item: Found) -> int | None:
+    """Of each of its GPUs; None: all, also by what is still starting and goes."""
+    stays = item is handover.match and handover.change.action in (Action.UPDATE, Action.KEEP)
+    return item.container.gpu_share if stays or item.is_verified else None
 
 
 def _left_by_others(handover: Handover) -> dict[Claim, int]:

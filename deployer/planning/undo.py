@@ -74,11 +74,11 @@ def given_back(h: Handover, taken: Sequence[HandMade]) -> tuple[HostOperation, .
 def undo_of_revival(spec: DeploySpec, h: Handover, match: Found, stopped: Sequence[Found]) -> tuple[HostOperation, ...]:
     """The container that was to be the right one is kept, stopped; what served or ran before it comes back."""
     olds = (h.fallback,) if h.fallback is not None else stopped
-    back = (*_restarts(olds), *given_back(h, ()))
+    back = tuple(_back(spec, olds, given_back(h, ())))
     if not back or h.new is None or h.new.choice.service.rollout.on_failure == "stop":
         return ()
     stop = StopContainer(h.new.name, match.container.id, grace_of(h.new))
-    return ((match.host, stop), *back, *_answers(spec, olds))
+    return ((match.host, stop), *back)
 
 
 def undo_of(spec: DeploySpec, swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:
@@ -88,9 +88,19 @@ def undo_of(spec: DeploySpec, swaps: Sequence[Swap]) -> tuple[HostOperation, ...
         return ()
     found = [swap.removal for swap in swaps]
     found += [operation for swap in swaps for operation in swap.renames_back]
-    found += [operation for swap in swaps for operation in (*_restarts(swap.brought_back), *swap.given_back)]
-    found += [operation for swap in swaps for operation in _answers(spec, swap.brought_back)]
+    found += _back(spec, [old for swap in swaps for old in swap.brought_back], [o for s in swaps for o in s.given_back])
     return tuple(found)
+
+
+def _back(spec: DeploySpec, olds: Sequence[Found], given: Sequence[HostOperation]) -> Iterator[HostOperation]:
+    """All at once, but for those that share GPUs: one after the other, each once the one before it answers."""
+    sharing = [old for old in olds if old.container.gpu_share is not None]
+    others = [old for old in olds if old.container.gpu_share is None]
+    yield from _restarts(others)
+    yield from given
+    for old in sharing:
+        yield from (*_restarts([old]), *_answers(spec, [old]))
+    yield from _answers(spec, others)
 
 
 def reverts_of(spec: DeploySpec, swaps: Sequence[Swap]) -> tuple[HostOperation, ...]:

@@ -130,12 +130,13 @@ def tamed(service: dict[str, Any]) -> dict[str, Any]:
 
 
 sizes = st.sampled_from([None, None, "25g", "45g"])
+secrets = st.sampled_from(["one", "two"])
 each = st.builds(sharing, services.map(tamed), sizes)
 wishes = st.builds(
     Wish,
     st.dictionaries(st.sampled_from(SERVICES), each, min_size=1, max_size=3),
     st.fixed_dictionaries({host: st.sampled_from(["r1", "r1", "r2"]) for host in HOSTS}),
-    st.sampled_from(["one", "two"]),
+    secrets,
 )
 
 
@@ -170,3 +171,58 @@ def make_cases(draw: st.DrawFn) -> Case:
 
 
 cases = make_cases()
+
+# --- few GPUs, which most services share ---------------------------------------------------
+
+crowded = st.fixed_dictionaries(
+    {
+        "replicas": st.sampled_from([1, 1, 2, 3]),
+        "options": st.fixed_dictionaries({"context_length": st.sampled_from([1024, 2048])}),
+        "placement": st.fixed_dictionaries(
+            {
+                "gpus": st.sampled_from([1, 1, ["h1:0"], ["h1:0", "h1:1"], ["h2:0", "h1:0"]]),
+                "strategy": st.sampled_from(["spread", "binpack"]),
+            }
+        ),
+        "port": rarely({"number": 8001}),
+        "rollout": st.fixed_dictionaries(
+            {
+                "max_unavailable": st.sampled_from([1, 1, 2, 0]),
+                "keep_revisions": st.integers(0, 1),
+                "strategy": st.sampled_from(["rolling", "rolling", "rolling", "recreate", "canary"]),
+                "on_failure": st.just("rollback"),
+            }
+        ),
+        "container": st.fixed_dictionaries({"restart": rarely("no", "always"), "network": st.just("bridge")}),
+        "state": rarely("stopped", "running"),
+        "env": st.just({}),
+    }
+)
+crowds = st.builds(sharing, crowded, st.sampled_from([None, "20g", "25g", "25g", "45g"]))
+
+
+@st.composite
+def make_crowded_cases(draw: st.DrawFn) -> Case:
+    before = draw(st.dictionaries(st.sampled_from(SERVICES), crowds, min_size=1, max_size=3))
+    after = dict(before)
+    for name in before:
+        new, kind = draw(crowds), draw(st.sampled_from(["", "anew", "context", "size", "replicas", "gone"]))
+        size = new["options"].get("gpu_memory")
+        match kind:
+            case "anew":
+                after[name] = new
+            case "context":
+                after[name] = {**before[name], "options": {**before[name]["options"], "context_length": 4096}}
+            case "size":
+                after[name] = sharing(before[name], size)
+            case "replicas":
+                after[name] = {**before[name], "replicas": new["replicas"]}
+            case "gone" if len(after) > 1:
+                del after[name]
+    racks = dict.fromkeys(HOSTS, "r1")
+    gpus = {"h1": draw(st.sampled_from([2, 1, 3])), "h2": draw(st.integers(0, 1))}
+    seed = draw(st.integers(0, 1 << 30))
+    return Case(gpus, {}, {}, Wish(before, racks, "one"), Wish(after, racks, draw(secrets)), seed)
+
+
+crowded_cases = make_crowded_cases()

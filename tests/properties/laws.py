@@ -146,11 +146,10 @@ def one_failure_costs_no_healthy_replica(planner: Planner, case: Case) -> None:
 
 
 def a_failure_after_a_crash_costs_no_healthy_replica(planner: Planner, case: Case) -> None:
-    """An apply dies at any step, and no successor of the next one answers: what was ready before the first is ready.
-    Not of GPUs that are shared: what a dead apply left starting there is not yet waited for by all others."""
+    """An apply dies at any step, and no successor of the next one answers: what was ready before the first is ready."""
     world, chance = case.world(), case.chance()
     services = (*case.before.services.values(), *case.after.services.values())
-    if any(s["rollout"]["on_failure"] == "stop" or s["placement"].get("share") for s in services):
+    if any(s["rollout"]["on_failure"] == "stop" for s in services):
         raise Unplaceable
     settle(planner, case.before, world, chance)
     before = ready_keys(world)

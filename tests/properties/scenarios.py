@@ -40,7 +40,7 @@ def shared(size: str, replicas: int = 1) -> dict[str, Any]:
 
 
 def edited(found: dict[str, Any]) -> dict[str, Any]:
-    return {**found, "options": {"context_length": 4096}}
+    return {**found, "options": {**found["options"], "context_length": 4096}}
 
 
 RECREATE = {"max_unavailable": 1, "keep_revisions": 0, "strategy": "recreate", "on_failure": "rollback"}
@@ -53,6 +53,8 @@ NEVER_DOWN = service(
     port={"number": 8001},
     rollout={"max_unavailable": 0, "keep_revisions": 1, "strategy": "rolling", "on_failure": "rollback"},
 )
+ALONE = service(placement={"gpus": ["h1:0"]})
+BESIDE = shared("25g")
 SCENARIOS = tuple(
     made
     for seed in range(4)
@@ -64,6 +66,8 @@ SCENARIOS = tuple(
         case({"api": NEVER_DOWN}, {"api": edited(NEVER_DOWN)}, seed, h1=1, h2=2),
         case({"api": shared("20g", 3)}, {"api": shared("25g", 3)}, seed, h1=1),
         case({"api": shared("45g"), "chat": shared("30g")}, {"api": shared("25g"), "chat": shared("50g")}, seed, h1=1),
+        case({"api": ALONE}, {"api": shared("25g", 2)}, seed, h1=1),
+        case({"api": BESIDE, "chat": BESIDE}, {"api": edited(BESIDE), "chat": edited(BESIDE)}, seed, h1=1),
         case({"api": on_gpus("h1:0", "h1:1")}, {"api": on_gpus("h1:1", "h1:0")}, seed, h1=2),
         case({"api": on_gpus("h1:0", "h2:0")}, {"api": on_gpus("h2:0", "h1:0")}, seed, h1=1, h2=1),
         case({"api": on_gpus("h1:0", "h1:1", "h2:0")}, {"api": on_gpus("h1:1", "h2:0", "h2:1")}, seed, h1=2, h2=2),

@@ -39,6 +39,7 @@ DEATHS: tuple[tuple[Planner, Law], ...] = (
      laws.stops_first_only_where_it_must),
     (m.undoes_only_on_its_host, laws.one_failure_costs_no_healthy_replica),
     (m.never_undoes, laws.a_failure_after_a_crash_costs_no_healthy_replica),
+    (m.starts_all_at_once, laws.a_failure_after_a_crash_costs_no_healthy_replica),
     (m.never_goes_back, laws.goes_back_as_a_whole),
     (m.never_undoes, laws.one_failure_costs_no_healthy_replica),
     (Planner(m.overlooks_leftovers), laws.survives_a_crash),

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 
-from tests.properties.cases import Case, Planner, cases
+from tests.properties.cases import Case, Planner, cases, crowded_cases
 from tests.properties.laws import LAWS, Law, Unplaceable
 from tests.properties.scenarios import SCENARIOS
 
@@ -30,7 +30,7 @@ def test_law_in_scenarios(law: Law) -> None:
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @thorough
-@given(case=cases)
+@given(case=cases | crowded_cases)
 def test_law(law: Law, case: Case) -> None:
     try:
         law(Planner(), case)

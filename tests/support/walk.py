@@ -78,9 +78,9 @@ class Walk:
             self.world.perform(step.host, step.operation)
         except StepFails:
             self.failed.add(step.id)
-            self._undo(step)
             self._skip_dependents(step)
             self._break([step.bound])
+            self._undo(step)
             return
         self.done.add(step.id)
         if step.bound:

@@ -77,6 +77,7 @@ class Box:
     restart: str = "no"
     started: int = 0
     has_answered: bool = False
+    is_starting: bool = False  # it has not answered since it was started
     is_noted: bool = False  # by its host, as one that answered
     setup: set[str] = field(default_factory=set)  # digests of the tasks that were done in it
 
@@ -344,7 +345,7 @@ class World:
                 box = self._find(host, name, None)
                 if box.status != "running" or self.bad(box):
                     raise StepFails(f"{name} does not answer")
-                box.has_answered = True
+                box.has_answered, box.is_starting = True, False
 
     def _create(self, host: str, operation: CreateContainer) -> None:
         if operation.spec.image not in self.images[host]:
@@ -397,9 +398,9 @@ class World:
         self.boxes[host][to] = box
 
     def _start(self, host: str, box: Box, restart: str) -> None:
-        self._check_claims(host, box)
         if box.status != "running":
-            box.started = next(self.clock)
+            self._check_claims(host, box)
+            box.started, box.is_starting = next(self.clock), True
         box.status = "running"
         self._set_restart(box, restart)
 
@@ -425,7 +426,7 @@ class World:
         for other in others:
             both = other.claims() & claims
             if mine is not None and mine.share is not None and other.share is not None:
-                if any(of == "gpu" for of, _ in both) and not other.has_answered:
+                if any(of == "gpu" for of, _ in both) and other.is_starting:
                     raise kind(f"{name} starts while {other.name} does, on a GPU of {host} that they share")
                 both = {claim for claim in both if claim[0] != "gpu"}
             if both:
