@@ -34,6 +34,7 @@ def await_ready(operation: AwaitReady, site: Site) -> str:
     while not _is_ready(wait):
         site.watch.pause(pause)
         pause = min(LONGEST_PAUSE, pause * 1.3)
+    site.context.serving.add((site.host, operation.name))
     return ""
 
 

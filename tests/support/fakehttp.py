@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.fakeengine import Answer, FakeContainer, FakeEngine
+from tests.support.fakeengine import Answer, FakeContainer, FakeEngine, now
 
 API = "1.41"
 
@@ -121,7 +121,8 @@ class EngineHandler(http.server.BaseHTTPRequestHandler):
 
     def info(self, _: str) -> None:
         kind = [["driver-type", "io.containerd.snapshotter.v1"]] if self.server.engine.containerd else []
-        self.send(200, {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"], *kind]})
+        said = {"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"], *kind], "SystemTime": now()}
+        self.send(200, said)
 
     def load(self, _: str) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +15,19 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import OperationError
-from deployer.values.canonical import canonical_json
+from deployer.values.canonical import canonical_json, revision_of
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
+from deployer.values.events import Event, StepWaiting
 from deployer.values.facts import Gpu
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import CreateContainer, Operation, StartContainer
+from deployer.values.plan import CreateContainer, Operation, StartContainer, UpdateContainer
 from tests.contract.operations.bench import IMAGE, labels_for
 from tests.support.fakeengine import FakeImage
 from tests.support.fakehost import FakeHost
 
 GPUS = ("GPU-aaaa", "GPU-bbbb")
-REVISION = "0123456789ab"
+Emit = Callable[[Event], None]
 
 
 @pytest.fixture
@@ -37,17 +38,25 @@ def host() -> Iterator[FakeHost]:
     found.close()
 
 
-def perform(host: FakeHost, project: str, operation: Operation, *, is_locked: bool = False) -> str:
+def unheard(event: Event) -> None:
+    """Nobody listens."""
+
+
+def perform(
+    host: FakeHost, project: str, operation: Operation, *, is_locked: bool = False, emit: Emit = unheard
+) -> str:
     secrets = SecretStore({}, SourceReader(Path("/"), {}), {})
     cards = tuple(Gpu(index, uuid, "NVIDIA H100", 80 << 30) for index, uuid in enumerate(GPUS))
     context = ApplyContext(project, "7f3a", "a1", secrets, is_locked=is_locked, gpus={"here": cards})
-    return Performer(context, {"here": host})("here", operation, Watch("s", "here", "x", lambda event: None))
+    return Performer(context, {"here": host})("here", operation, Watch("s", "here", "x", emit))
 
 
-def created(host: FakeHost, project: str, gpu: str, share: int | None = None) -> str:
+def created(host: FakeHost, project: str, gpu: str, share: int | None = None, restart: str = "always") -> str:
     """The name of a container of a project, with a GPU, or that many GiB of it."""
-    spec, name = ContainerSpec(IMAGE, gpus=(gpu,)), f"{project}_chat_0_{REVISION}"
-    labels = labels_for(ReplicaKey("chat", 0), REVISION) | {"deployer.project": project}
+    spec = ContainerSpec(IMAGE, gpus=(gpu,), restart=restart)
+    revision = revision_of(to_data(spec))
+    name = f"{project}_chat_0_{revision}"
+    labels = labels_for(ReplicaKey("chat", 0), revision) | {"deployer.project": project}
     labels["deployer.spec"] = canonical_json(to_data(spec))
     if share is not None:
         labels["deployer.decisions"] = canonical_json({"gpu_share": share << 30})
@@ -55,13 +64,18 @@ def created(host: FakeHost, project: str, gpu: str, share: int | None = None) ->
     return name
 
 
-def start(host: FakeHost, project: str, name: str, *, is_locked: bool = False) -> str:
+def start(host: FakeHost, project: str, name: str, *, is_locked: bool = False, emit: Emit = unheard) -> str:
     """What came of it: `started`, or the code of the failure."""
     try:
-        perform(host, project, StartContainer(name, None, "no"), is_locked=is_locked)
+        perform(host, project, StartContainer(name, None, "no"), is_locked=is_locked, emit=emit)
     except OperationError as error:
         return error.diagnostics[0].code
     return "started"
+
+
+def answers(host: FakeHost, project: str, name: str, restart: str = "always") -> None:
+    """As an apply of its project notes it."""
+    perform(host, project, UpdateContainer(name, None, restart))
 
 
 def running(host: FakeHost) -> list[str]:
@@ -151,7 +165,9 @@ def test_what_shares_the_gpu_by_plan_and_what_returns_to_it_are_no_reason(host: 
 def test_those_that_share_start_as_long_as_there_is_room(host: FakeHost) -> None:
     first, second, third = (created(host, project, "GPU-aaaa", share=30) for project in ("a", "b", "c"))
     alone = created(host, "d", "GPU-aaaa")
-    assert [start(host, "a", first), start(host, "b", second)] == ["started", "started"]
+    for project, name in (("a", first), ("b", second)):
+        assert start(host, project, name) == "started"
+        answers(host, project, name)
     assert start(host, "c", third) == "gpu-taken", "90 of 80 GiB"
     assert start(host, "d", alone) == "gpu-taken"
     host.docker().stop(first, timeout=0)
@@ -171,3 +187,34 @@ def test_a_share_that_is_none_is_not_believed(host: FakeHost, said: object) -> N
     for container in host.engine_state.containers.values():
         container.body["Labels"]["deployer.decisions"] = canonical_json({"gpu_share": said})
     assert [start(host, project, name) for project, name in names.items()] == ["started", "gpu-taken"]
+
+
+@pytest.mark.parametrize("restart", ["always", "no"])
+def test_on_a_gpu_that_projects_share_one_starts_once_the_other_has_answered(host: FakeHost, restart: str) -> None:
+    first, second = (created(host, project, "GPU-aaaa", 30, restart) for project in ("a", "b"))
+    assert start(host, "a", first) == "started"
+    said, waits, came = list[Event](), threading.Event(), list[str]()
+
+    def heard(event: Event) -> None:
+        said.append(event)
+        waits.set()
+
+    thread = threading.Thread(target=lambda: came.append(start(host, "b", second, emit=heard)))
+    thread.start()
+    assert waits.wait(60)
+    assert running(host) == [first]
+    assert [event.last_line for event in said if isinstance(event, StepWaiting)] == [
+        f"(container `{first}` is starting on a GPU that both share)"
+    ]
+    answers(host, "a", first, restart)
+    thread.join(60)
+    assert came == ["started"]
+    assert running(host) == [first, second]
+
+
+def test_what_never_answered_is_not_waited_for_for_ever(host: FakeHost) -> None:
+    first, second = (created(host, project, "GPU-aaaa", share=30) for project in ("a", "b"))
+    assert start(host, "a", first) == "started"
+    for container in host.engine_state.containers.values():
+        container.started_at = "2020-01-01T00:00:00Z"
+    assert start(host, "b", second) == "started"
