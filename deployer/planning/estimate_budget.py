@@ -30,15 +30,15 @@ def budget_of(card: Card, serving: Serving, memory: Memory, batch: Batch, terms:
             return _share(fraction or 1.0, card.memory)
         case "static":
             static = _static(card, serving, batch) if fraction is None else _share(fraction, card.memory)
-            return min(static + rest, card.memory)
+            return min(static + rest, card.room)
         case "after-weights":
             left = _share(fraction or 1.0, max(0, card.memory - weights))
-            return min(weights + left + rest, card.memory)
+            return min(weights + left + rest, card.room)
         case "after-load":
             left = _share(fraction or 1.0, max(0, card.memory - weights - rest))
-            return min(weights + rest + left, card.memory)
+            return min(weights + rest + left, card.room)
         case "needed":
-            return card.memory if card.free is None else card.free
+            return card.room if card.free is None else card.free
 
 
 def _share(fraction: float, size: int) -> int:

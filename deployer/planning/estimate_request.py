@@ -30,13 +30,20 @@ class SizedModel:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A GPU. `memory`: of which CUDA programs can have something, in bytes; `free`: what is left of it now."""
+    """A GPU. `memory`: of which CUDA programs can have something, in bytes; `free`: what is left of it now, `kept`: of
+    it for others than servers of deployer."""
 
     name: str
     memory: int
     capability: Capability | None = None
     links: str | None = None
     free: int | None = None
+    kept: int = 0
+
+    @property
+    def room(self) -> int:
+        """The most that servers may have together."""
+        return max(0, self.memory - self.kept)
 
     @classmethod
     def of(cls, gpu: GpuModel) -> Card | None:

@@ -147,7 +147,8 @@ def _of_free(serving: Serving, card: Card) -> Iterator[Diagnostic]:
     fraction = serving.fraction_of(memory) if memory is not None and memory.bound == "total" else None
     if fraction is None or card.free is None or card.free >= fraction * card.memory:
         return
-    message = f"{card.name} has {card.free / GIB:.1f} GiB free, and `{serving.backend.name}` takes "
+    kept = f" beside {card.kept / GIB:.1f} GiB of `reserve.gpu_memory`" if card.kept else ""
+    message = f"{card.name} has {card.free / GIB:.1f} GiB free{kept}, and `{serving.backend.name}` takes "
     hint = f"free it, or set `gpu_memory_fraction` to {card.free * 100 // max(1, card.memory) / 100}"
     yield Diagnostic("not-enough-free", f"{message}{fraction * card.memory / GIB:.1f} GiB when it starts", hint=hint)
 

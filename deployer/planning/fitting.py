@@ -75,7 +75,7 @@ class Fitting:
         if (kept is not None and (kept.verdict is not Fit.NO or is_believed())) or (len(had) > 1 and is_believed()):
             return len(had)
         model = sized_model(choice, facts)
-        card = card_of(free, facts) if model is not None else None
+        card = self._card(free, facts) if model is not None else None
         serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
         if model is None or serving is None or card is None or model.shape is None or model.weights is None:
             return None
@@ -89,7 +89,7 @@ class Fitting:
         """Of one replica on these GPUs of the host; None where there is nothing to go by."""
         mine = tuple(gpus)
         model = sized_model(choice, facts) if mine and choice.backend.memory is not None else None
-        card = card_of(mine, facts) if model is not None else None
+        card = self._card(mine, facts) if model is not None else None
         if model is None or card is None or model.shape is None or model.weights is None:
             return None
         kind = Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, len(mine))
@@ -105,7 +105,7 @@ class Fitting:
         found: dict[str, int] = {}
         count = gpus_wanted(choice, 0) or 1
         for gpu in facts.gpus:
-            card = card_of([gpu], facts)
+            card = self._card([gpu], facts)
             estimate = self.estimate(choice, facts, [gpu] * count) if card is not None else None
             share = share_of(choice, self._service(choice), card, estimate) if card is not None else None
             if isinstance(share, str):
@@ -140,7 +140,7 @@ class Fitting:
     def fixes(self, choice: ServiceChoice, facts: HostFacts, free: list[Gpu]) -> tuple[Fix, ...]:
         """Single options with which a replica would fit on some of these GPUs, the nearest first."""
         model = sized_model(choice, facts) if choice.backend.memory is not None else None
-        card = card_of(free, facts) if model is not None else None
+        card = self._card(free, facts) if model is not None else None
         asked = gpus_wanted(choice, 0) or 1
         serving = serving_of(choice, self._service(choice), asked, card.memory) if card is not None else None
         if model is None or card is None or serving is None or model.shape is None or model.weights is None:
@@ -170,6 +170,9 @@ class Fitting:
         if key not in self._services:
             self._services[key] = self._project.with_backend(choice.name, choice.backend_name, choice.overrides)
         return self._services[key]
+
+    def _card(self, gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
+        return card_of(gpus, facts, self._project.spec.hosts[facts.name].kept_gpu_memory)
 
     def _of(self, choice: ServiceChoice, facts: HostFacts, uuids: tuple[str, ...]) -> Estimate | None:
         return self.estimate(choice, facts, (gpu for gpu in facts.gpus if gpu.uuid in uuids))

@@ -32,10 +32,11 @@ NOTHING = Own()
 
 class Ledger:
     """`gpus` and `ports` were given to replicas, `shares` to those that share: GPU UUID -> who -> bytes. What others
-    have is `foreign`. `free`: how many GPUs nobody has; `shareable`: how many nobody has alone."""
+    have is `foreign`, and `kept` bytes of each GPU are theirs. `free`: how many GPUs nobody has; `shareable`: how many
+    nobody has alone."""
 
-    def __init__(self, facts: HostFacts, allowed: range) -> None:
-        self.facts, self.allowed = facts, allowed
+    def __init__(self, facts: HostFacts, allowed: range, kept: int = 0) -> None:
+        self.facts, self.allowed, self._kept = facts, allowed, kept
         self.gpus: dict[str, ReplicaKey] = {}
         self.ports: dict[int, ReplicaKey] = {}
         self.foreign = foreign_claims(facts)
@@ -64,7 +65,8 @@ class Ledger:
         if share <= left:
             return None
         who = _all_of(self.shares.get(uuid, {})) or "nobody"
-        return f"{who}, and {left / GIB:.1f} GiB of it are left where {share / GIB:.1f} are needed"
+        kept = f" beside {self._kept / GIB:.1f} GiB of `reserve.gpu_memory`" if self._kept else ""
+        return f"{who}, and {left / GIB:.1f} GiB of it are left{kept} where {share / GIB:.1f} are needed"
 
     def is_alone(self, uuid: str) -> bool:
         """Somebody has it who shares it with nobody."""
@@ -75,7 +77,7 @@ class Ledger:
         gpu = self._known.get(uuid)
         whole = usable_memory(gpu) if gpu is not None else None
         given = sum(self.shares.get(uuid, {}).values())
-        return max(0, (whole or 0) - given - self.foreign.used.get(uuid, 0))
+        return max(0, (whole or 0) - self._kept - given - self.foreign.used.get(uuid, 0))
 
     def _alone(self, uuid: str, own: Own) -> str | None:
         """Who has the GPU for itself."""

@@ -32,7 +32,8 @@ class Places:
         self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
         self._written = Written(project, seen.index)
         self.fitting = Fitting(project)
-        self.ledgers = {n: Ledger(f, project.spec.hosts[n].port_range) for n, f in sorted(seen.facts.items())}
+        hosts = ((facts, project.spec.hosts[name]) for name, facts in sorted(seen.facts.items()))
+        self.ledgers = {f.name: Ledger(f, host.port_range, host.kept_gpu_memory) for f, host in hosts}
 
     def on(self, name: str, wish: Wish) -> Placed | str:
         """A place on this host, or why there is none."""

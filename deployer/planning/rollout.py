@@ -41,7 +41,7 @@ class Rollout:
     def lay_out(self) -> tuple[Step, ...]:
         on = self.on
         pending = tuple(h for h in self.handovers if h.change.action is not Action.KEEP and not _is_default(h))
-        on.waits = waits_for(pending, roomy_claims(self.handovers))
+        on.waits = waits_for(pending, roomy_claims(self.handovers, self.project.spec.hosts))
         groups = batches(pending, on.waits)
         on.by_key = {h.key: h for h in pending}
         on.together = {key: group for group in groups for key in group if len(group) > 1}

@@ -128,13 +128,15 @@ def is_sure(shape: ModelShape) -> bool:
     return not shape.towers and not shape.mixers and not shape.kind.startswith(DOUBTFUL)
 
 
-def card_of(gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
-    """The GPU with the least memory of those; None where the driver says of none how much it has."""
+def card_of(gpus: Iterable[Gpu], facts: HostFacts, kept: int = 0) -> Card | None:
+    """The GPU with the least memory of those; None where the driver says of none how much it has. `kept`: bytes of each
+    that the spec leaves to others."""
     known = [gpu for gpu in gpus if gpu.memory_total is not None]
     if not known:
         return None
     gpu = min(known, key=lambda gpu: (gpu.memory_total or 0, _free(gpu, facts) or MOST, gpu.uuid))
     usable, free = usable_memory(gpu) or 0, _free(gpu, facts)
+    room = max(0, usable - kept)
     capability = parse_capability(gpu.compute_capability)
     model = find_gpu(gpu.name) if capability is None else None
     return Card(
@@ -142,7 +144,8 @@ def card_of(gpus: Iterable[Gpu], facts: HostFacts) -> Card | None:
         usable,
         capability or (model.capability if model is not None else None),
         "NVLink" if is_linked([one.uuid for one in known], facts.gpu.topology) else None,
-        None if free is None else min(free, usable),
+        (room if kept else None) if free is None else min(free, room),
+        kept,
     )
 
 

@@ -11,6 +11,7 @@ from deployer.planning.diff import Handover
 from deployer.planning.replicas import Found
 from deployer.planning.sizing import usable_memory
 from deployer.planning.steplist import StepList
+from deployer.spec.language import Host
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action
 
@@ -40,16 +41,17 @@ class Shown:
 def starts_already(handover: Handover) -> bool:
     """An apply that ended early left it starting on GPUs that it shares: whoever starts there waits for its answer."""
     match, new = handover.match, handover.new
-    goes_on = handover.change.action is Action.UPDATE and match is not None and new is not None
-    return goes_on and new.placed.share is not None and match.is_live and not match.is_verified
+    if match is None or new is None or new.placed.share is None or handover.change.action is not Action.UPDATE:
+        return False
+    return match.is_live and not match.is_verified
 
 
-def roomy_claims(handovers: Sequence[Handover]) -> frozenset[Claim]:
+def roomy_claims(handovers: Sequence[Handover], hosts: Mapping[str, Host]) -> frozenset[Claim]:
     """GPUs on which all that come, stay and go have room at the same time: there nobody waits for others to stop, but
     for those that are starting and shall not run."""
     left: dict[Claim, int] = {}
     for handover in handovers:
-        left |= _left_by_others(handover)
+        left |= _left_by_others(handover, hosts)
     most: dict[Claim, int] = {}
     for handover in handovers if left else ():
         for claim, size in _sizes(handover).items():
@@ -90,8 +92,8 @@ def _taken(handover: Handover, item: Found) -> int | None:
     return item.container.gpu_share if stays or item.is_verified else None
 
 
-def _left_by_others(handover: Handover) -> dict[Claim, int]:
-    """Of the GPUs that it shares, what is not taken by other projects."""
+def _left_by_others(handover: Handover, hosts: Mapping[str, Host]) -> dict[Claim, int]:
+    """Of the GPUs that it shares, what is not taken by other projects, nor kept for them."""
     new = handover.new
     if new is None or new.placed.share is None:
         return {}
@@ -99,6 +101,7 @@ def _left_by_others(handover: Handover) -> dict[Claim, int]:
     others = foreign_claims(facts)
     return {
         (new.host, "gpu", gpu.uuid): (usable_memory(gpu) or 0)
+        - hosts[new.host].kept_gpu_memory
         - sum(others.shares.get(gpu.uuid, {}).values())
         - others.used.get(gpu.uuid, 0)
         for gpu in facts.gpus

@@ -28,7 +28,7 @@ class GpuSelection(Section):
 
 class Reserve(Section):
     memory: Annotated[Size | None, NotYet("leave it out")] = None
-    gpu_memory: Annotated[Size | None, NotYet("leave it out")] = None
+    gpu_memory: Size | None = Field(None, description="of each GPU: for others than deployer's replicas")
     disk: Size | None = Field(None, description="to stay free where weights are fetched to")
 
 
@@ -108,6 +108,11 @@ class Host(Section):
         if not 1 <= first <= last <= 65535:
             raise ValueError(f"`{value}` is not a range of ports, as `20000-31999`")
         return value
+
+    @property
+    def kept_gpu_memory(self) -> int:
+        """Bytes of each GPU."""
+        return (self.reserve.gpu_memory or 0) if self.reserve is not None else 0
 
     @property
     def port_range(self) -> range:

@@ -228,3 +228,48 @@ def test_one_that_shared_no_more_and_one_that_begins_to() -> None:
     assert len(set(placements_of(found).values())) == 2
     here.apply({"chat": shares(), "tags": shares("20g")})
     assert here.plan({"chat": shares(), "tags": shares("20g")}).is_empty
+
+
+# --- what the spec leaves to others --------------------------------------------------------------
+
+
+def kept(size: str, count: int = 1) -> Scene:
+    here = scene({"h1": (count, "H100")}, LLAMA)
+    here.hosts = {"h1": {"reserve": {"gpu_memory": size}}}
+    return here
+
+
+def test_what_is_shared_leaves_of_each_gpu_what_is_reserved() -> None:
+    services = {"chat": shares("39g", replicas=2)}
+    assert len(placements_of(scene({"h1": (1, "H100")}, LLAMA).plan(services))) == 2
+    assert refusals_of(kept("4g").plan(services)) == [
+        "h1  0 of 1 GPUs free, needs 1 (GPU 0 is held by replica `chat-0`, and 36.2 GiB of it are left beside 4.0 GiB "
+        "of `reserve.gpu_memory` where 39.0 are needed)"
+    ]
+
+
+def test_a_server_that_would_take_what_is_reserved_is_refused_with_the_fraction_that_does() -> None:
+    here, alone = kept("12g"), {"backend": "vllm", "options": {"context_length": 8192, "tensor_parallel": 1}}
+    assert refusals_of(here.plan({"chat": alone})) == [
+        "h1  NVIDIA H100 80GB HBM3 has 67.2 GiB free beside 12.0 GiB of `reserve.gpu_memory`, and `vllm` takes 72.9 "
+        "GiB when it starts; it fits with `gpu_memory_fraction` 0.84"
+    ]
+    fitting = {**alone, "options": {**alone["options"], "gpu_memory_fraction": 0.84}}
+    assert placements_of(here.plan({"chat": fitting})) == {"chat-0": "h1:0"}
+    assert placements_of(kept("1g").plan({"chat": alone})) == {"chat-0": "h1:0"}
+
+
+# --- what is written on the container ------------------------------------------------------------
+
+
+def test_another_share_is_another_container_though_it_is_made_of_the_same() -> None:
+    """Its label tells other projects what is left of its GPU."""
+    here = Scene({"h1": 1})
+    size = {"options": {"context_length": 1024, "gpu_memory": "20g"}, "placement": {"gpus": 1, "share": True}}
+    here.apply({"chat": {**size, "options": {"context_length": 1024}, "placement": {"gpus": 1}}})
+    found = here.apply({"chat": size})
+    assert [(c.action, c.reasons[0].message) for c in found.changes] == [
+        (Action.REPLACE, "is to have 20.0 GiB of each of its GPUs, and has its GPUs alone")
+    ]
+    assert here.box("chat-0").share == 20 * GIB
+    assert here.plan({"chat": size}).is_empty
