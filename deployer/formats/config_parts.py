@@ -22,7 +22,8 @@ FLAT_GROUP = {"mxfp4": 32, "nvfp4": 16}
 
 def experts_of(config: Mapping[str, Any], layers: int, intermediate: int) -> Experts | None:
     count = number(config, ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"), MOST_EXPERTS, 0)
-    if not count or count == 1:
+    sparse = _sparse_layers(config, layers) if count else 0
+    if not count or count == 1 or not sparse:
         return None
     width = number(config, ("moe_intermediate_size", "expert_ffn_hidden_size"), MOST_WIDTH)
     alone = number(config, ("intermediate_size",), MOST_WIDTH) if "intermediate_size_mlp" in config else None
@@ -30,7 +31,7 @@ def experts_of(config: Mapping[str, Any], layers: int, intermediate: int) -> Exp
     used = number(config, ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"), MOST_EXPERTS, 0) or 1
     shared = number(config, SHARED, MOST_WIDTH, 0) or alone or 0
     alike = number(config, ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"), MOST_EXPERTS, 0) or 0
-    return Experts(count, used, width, _sparse_layers(config, layers), shared or alike * width)
+    return Experts(count, used, width, sparse, shared or alike * width)
 
 
 def _sparse_layers(config: Mapping[str, Any], layers: int) -> int:

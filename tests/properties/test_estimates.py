@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from deployer import backends
 from deployer.catalog.gpus import known_gpus
 from deployer.formats.model_config import parse_model_config
+from deployer.formats.numbers import FormatError
 from deployer.planning.estimate import estimate, has_room, judge, longest_context, smallest_group, terms_of
 from deployer.planning.estimate_fixes import explained
 from deployer.planning.estimate_request import Card, Serving, SizedModel
@@ -185,3 +186,22 @@ def test_whatever_is_missing_nothing_fails(model: SizedModel, serving: Serving, 
         if card is None or known.shape is None or known.weights is None:
             assert found.verdict in (Fit.UNKNOWN, Fit.NO)
             assert found.verdict is Fit.NO or found.terms.need is None or found.budget is None
+
+
+ABSURD = st.sampled_from(
+    [0, 1, 3, 7, 64, 4096, 1 << 16, 1 << 20, 1 << 31, 1 << 40, 1 << 63, 1e308, -1, "4", None, True, []]
+)
+KEYS = sorted({key for config in CONFIGS.values() for key in config} | {"moe_layer_freq", "mlp_only_layers"})
+
+
+@given(st.sampled_from(sorted(CONFIGS)), st.dictionaries(st.sampled_from(KEYS), ABSURD, max_size=4), SERVINGS, CARD)
+def test_whatever_a_config_says_that_is_believed_can_be_estimated(
+    name: str, changes: dict[str, Any], serving: Serving, card: Card
+) -> None:
+    try:
+        shape = parse_model_config(json.dumps({**CONFIGS[name], **changes}).encode())
+    except FormatError:
+        return
+    found = explained(SizedModel("m", shape, stored_as_shaped(shape)), serving, card)
+    assert found.max_context is None or found.max_context >= 0
+    assert all(len(problem.message) < 500 for problem in found.problems)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.formats.gguf import parse_gguf_start
 from deployer.formats.gguf_header import TYPES, parse_gguf_header
 from deployer.formats.gguf_shape import gguf_shape
 from deployer.formats.numbers import FormatError
@@ -78,6 +79,24 @@ def test_types_are_as_large_as_upstream_says() -> None:
 @given(st.binary(max_size=60), st.integers(0, len(FILE)))
 def test_nothing_makes_it_fail_otherwise(noise: bytes, at: int) -> None:
     assert len(complaint_of(read, FILE[:at] + noise + FILE[at:])) < 300
+
+
+SIZES = st.sampled_from([0, 1, 3, 32, 4096, 1 << 17, 1 << 31, 1 << 44, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+KINDS = st.integers(0, 41) | st.sampled_from([255, (1 << 32) - 1])
+LIES = st.one_of(
+    st.builds(lambda length: struct.pack("<Q", length) + b"general.name", SIZES),
+    st.builds(lambda kind, count: text("x") + struct.pack("<IIQ", 9, kind, count) + bytes(40), KINDS, SIZES),
+    st.builds(lambda kind, *sides: tensor("x", kind, *sides), KINDS, SIZES, SIZES),
+)
+
+
+@given(st.lists(LIES, max_size=4), st.lists(LIES, max_size=4), st.none() | SIZES)
+def test_sizes_up_to_two_to_the_64_cost_neither_time_nor_memory(
+    keys: list[bytes], tensors: list[bytes], count: int | None
+) -> None:
+    said = whole([NAME, *keys], tensors, count)
+    assert len(complaint_of(read, said)) < 300
+    assert sum(map(len, parse_gguf_start(said))) <= len(said)
 
 
 def read(data: bytes) -> None:

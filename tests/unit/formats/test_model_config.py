@@ -228,6 +228,14 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "own", [{"moe_layer_freq": []}, {"first_k_dense_replace": 2048}, {"mlp_only_layers": [0] * 99}]
+)
+def test_a_model_of_which_no_layer_has_experts_has_none(own: dict[str, Any]) -> None:
+    assert shape("DeepSeek-V2-Lite").experts is not None
+    assert parsed(**{**CONFIGS["DeepSeek-V2-Lite"], **own}).experts is None
+
+
 @given(st.sampled_from(sorted(CONFIGS)), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4))
 def test_any_value_under_any_key_is_a_shape_or_an_error(name: str, changes: dict[str, Any]) -> None:
     data = json.dumps({**CONFIGS[name], **changes}).encode()
