@@ -10,6 +10,7 @@ from deployer.backends.flag_tables import FlagTable
 
 CACHE = "/var/cache/lmdeploy"
 KV_TYPES = {"auto": None, "fp16": None, "int4": "4", "int8": "8", "fp8": "16", "fp8_e4m3": "16", "fp8_e5m2": "17"}
+SHARE_ONLY = "`--cache-max-entry-count` is a share of what is free"
 PER_PROCESS = "it needs a process for each and a proxy before them; use `replicas`"
 
 BACKEND = Backend(
@@ -62,6 +63,6 @@ BACKEND = Backend(
     takes_beginnings=True,
     help=(("lmdeploy", "serve", "api_server", "--help"),),
     # 0.16: lmdeploy/messages.py, `cache_max_entry_count` and `max_prefill_token_num`.
-    memory=Memory("after-weights", 0.8, block=64, batches=(Batch(0, 8192, 256),)),
+    memory=Memory("after-weights", 0.8, block=64, batches=(Batch(0, 8192, 256),), no_cache_size=SHARE_ONLY),
     source="LMDeploy wheels 0.7.3 to 0.18.0 (lmdeploy.cli, lmdeploy.serve.openai); docker/ and its workflow",
 )

@@ -112,6 +112,7 @@ BACKEND = Backend(
     # 0.5.23: sglang/srt/server_args.py `_handle_gpu_memory_settings` and `swa_full_tokens_ratio`.
     memory=Memory(
         "static",
+        no_cache_size="`--max-total-tokens` only lowers what it finds",
         windows=0.8,
         batches=(
             Batch(0, 2048, 8),

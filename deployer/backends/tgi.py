@@ -15,6 +15,8 @@ NO_SHARDS = "it only splits a model over GPUs by tensors; use `tensor_parallel`"
 BY_ITSELF = "it finds tool calls by itself; leave it out"
 DRAFTS = "it drafts by n-grams or by a model's own heads, with `args: [--speculate, N]`"
 
+SHARE_ONLY = "`--cuda-memory-fraction` is a share of the GPU"
+
 BACKEND = Backend(
     name="tgi",
     title="Text Generation Inference",
@@ -79,6 +81,8 @@ BACKEND = Backend(
     knows_all_flags=True,
     help=(("--help",),),
     # 3.3.7: launcher/src/main.rs, `cuda_memory_fraction` and `max_batch_prefill_tokens`.
-    memory=Memory("total", 1.0, block=1, batches=(Batch(0, 4096, 128),), captures_graphs=True),
+    memory=Memory(
+        "total", 1.0, block=1, batches=(Batch(0, 4096, 128),), captures_graphs=True, no_cache_size=SHARE_ONLY
+    ),
     source="Text Generation Inference 1.0.3 to 3.3.7: launcher/src/main.rs, router/src, Dockerfile, README.md",
 )

@@ -18,6 +18,7 @@ from deployer.planning.desired import DesiredReplica
 from deployer.planning.fitting import Fitting
 from deployer.planning.image_tags import image_for_gpus
 from deployer.planning.nim_decision import profile_problems
+from deployer.planning.placed import Placed
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
 
@@ -62,9 +63,14 @@ def _sharing(replica: DesiredReplica) -> Iterator[Diagnostic]:
         yield warning("share-takes-all", message, hint="set `options.gpu_memory` to what it needs")
     sized = placed.cache is not None and SIZES_CACHE in replica.container.command
     if not sized:
-        message = f"service `{name}` shares its GPUs, and takes for its cache what it finds free when it starts"
+        message = f"service `{name}` shares its GPUs, and takes for its cache what it finds free when it starts: "
+        message += memory.no_cache_size or _why_not_sized(placed)
         hint = "where its host reboots, all start at once: see that it comes back, or give it GPUs of its own"
         yield warning("shared-cache-not-sized", message, hint=hint)
+
+
+def _why_not_sized(placed: Placed) -> str:
+    return "what else it needs is not known" if placed.cache is None else f"this version has no `{SIZES_CACHE}`"
 
 
 def _shared_memory(replica: DesiredReplica) -> Iterator[Diagnostic]:

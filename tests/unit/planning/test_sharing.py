@@ -177,7 +177,28 @@ def test_vllm_is_told_the_size_of_its_cache() -> None:
 def test_a_release_that_cannot_be_told_is_warned_of() -> None:
     found = scene({"h1": (1, "H100")}, LLAMA).plan({"chat": shares(version="v0.9.2")})
     assert "--kv-cache-memory-bytes" not in arguments(found, "chat")
-    assert "shared-cache-not-sized" in codes(found)
+    assert unsized(found) == "this version has no `--kv-cache-memory-bytes`"
+
+
+def unsized(found: Plan) -> str:
+    (message,) = [problem.message for problem in found.problems if problem.code == "shared-cache-not-sized"]
+    before, _, why = message.partition(": ")
+    assert before == "service `chat` shares its GPUs, and takes for its cache what it finds free when it starts"
+    return why
+
+
+@pytest.mark.parametrize(
+    ("backend", "why"),
+    [
+        ("sglang", "`--max-total-tokens` only lowers what it finds"),
+        ("lmdeploy", "`--cache-max-entry-count` is a share of what is free"),
+        ("tgi", "`--cuda-memory-fraction` is a share of the GPU"),
+        ("tensorrt-llm", "it takes one only from a file of options, as `kv_cache_config.max_gpu_total_bytes`"),
+    ],
+)
+def test_why_other_servers_are_not_told_is_said(backend: str, why: str) -> None:
+    service = {**fraction(0.4), "backend": backend}
+    assert unsized(scene({"h1": (1, "H100")}, LLAMA).plan({"chat": service})) == why
 
 
 def test_alone_it_sizes_its_cache_itself() -> None:
