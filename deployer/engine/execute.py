@@ -137,7 +137,8 @@ class _Run:
 
     def _go_on(self, undoing: Undoing) -> None:
         host, operation = undoing.left.popleft()
-        self._add(Job(undoing.step, operation, host, self._lanes_for(operation), undoing))
+        lanes = self._work if undoing.alone else self._lanes_for(operation)
+        self._add(Job(undoing.step, operation, host, lanes, undoing))
 
     def _settle_undone(self, job: Job, outcome: StepUndone) -> None:
         undoing = job.undoing

@@ -35,6 +35,8 @@ class Job:
 
     @property
     def lane(self) -> Hashable:
+        if self.undoing is not None and self.undoing.alone:
+            return (self.host, "change")
         return lane_of(self.host, self.operation, self.step.id)
 
 

@@ -10,7 +10,7 @@ from typing import TypeGuard
 from deployer.dataclass import dataclass
 from deployer.engine.workers import PATIENCE
 from deployer.values.events import Outcome, StepDone, StepFailed, StepSkipped
-from deployer.values.plan import AwaitReady, Operation, Probe, Step
+from deployer.values.plan import AwaitReady, Operation, Probe, StartContainer, Step
 
 HostOperation = tuple[str, Operation]
 
@@ -18,13 +18,18 @@ HostOperation = tuple[str, Operation]
 @dataclass(slots=True)
 class Undoing:
     """The operations that are left of one chain, and of the patience with its host. `reverts`: of a step that was done,
-    up to its first failure; the others are each tried whatever became of the ones before."""
+    up to its first failure; the others are each tried whatever became of the ones before. `alone`: its waits are
+    changes of their host, which follow each other."""
 
     step: Step
     left: deque[HostOperation]
     pauses: Iterator[float] = field(default_factory=lambda: iter(PATIENCE))
     reverts: bool = False
     has_failed: bool = False
+    alone: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alone = any(isinstance(o, StartContainer) and o.alone for _, o in self.left)
 
     def settle(self, operation: Operation, *, failed: bool) -> None:
         """What did not start, or does not get ready, is not asked for more."""

@@ -129,7 +129,11 @@ def _restarts(olds: Iterable[Found], *, as_named: bool = False) -> Iterator[Host
     """Predecessors as they were, under the names they have by then."""
     for old in olds:
         container = old.container
-        yield old.host, StartContainer(_name(old, as_named), container.id, container.restart_policy, returns=True)
+        shares = container.gpu_share is not None
+        yield (
+            old.host,
+            StartContainer(_name(old, as_named), container.id, container.restart_policy, returns=True, alone=shares),
+        )
 
 
 def _answers(spec: DeploySpec, olds: Iterable[Found], *, as_named: bool = False) -> Iterator[HostOperation]:

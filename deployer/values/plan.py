@@ -193,7 +193,8 @@ class StartContainer:
     """Gives a container `restart` as restart policy and starts it; a paused one goes on, one that is in a crash loop
     starts anew. On its GPUs no other container may run but those that `beside` names, by id; where it `returns` to what
     it held before, whoever is there is no reason to leave it down. One that was started at `stuck` (RFC 3339) runs and
-    serves nobody: it is stopped first."""
+    serves nobody: it is stopped first. What is started `alone`, since it shares GPUs, answers before anything else of
+    its host goes back."""
 
     name: str
     id: str | None  # as seen at plan time; None: created by this plan
@@ -201,6 +202,7 @@ class StartContainer:
     beside: tuple[str, ...] = ()
     returns: bool = False
     stuck: str | None = None
+    alone: bool = False
     op: Literal["start-container"] = "start-container"
 
 

@@ -28,10 +28,10 @@ def ready(name: str) -> AwaitReady:
     return AwaitReady(name, Endpoint("127.0.0.1", 1), "/", 1.0, 1.0)
 
 
-def swap(index: int, needs: tuple[str, ...] = (), host: str = "h") -> list[Step]:
-    """One replica, stop-first; its commit is bound to those of the others."""
+def swap(index: int, needs: tuple[str, ...] = (), host: str = "h", *, alone: bool = False) -> list[Step]:
+    """One replica, stop-first; its commit is bound to those of the others. `alone`: it shares its GPUs."""
     key, new, old = ReplicaKey("chat", index), f"new-{index}", f"old-{index}"
-    back = (RemoveContainer(new, None), StartContainer(old, "0", "always"), ready(old))
+    back = (RemoveContainer(new, None), StartContainer(old, "0", "always", alone=alone), ready(old))
     ids = [f"{index}/stop", f"{index}/start", f"{index}/await", f"{index}/commit"]
     steps = [
         Step(ids[0], host, StopContainer(old, "0"), needs, back, key=key),
@@ -170,3 +170,12 @@ def test_changes_of_a_host_go_on_while_a_predecessor_loads() -> None:
 
     outcomes = execute([*swap(0), other, free], perform, lambda event: None, InterruptFlag())
     assert isinstance(outcomes["free/stop"], StepDone)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_what_shares_gpus_answers_before_the_next_one_goes_back(attempt: int) -> None:
+    swaps = [swap(index, alone=True) for index in range(3)]
+    run = Run([step for steps in swaps for step in steps], *(f"await new-{index}" for index in range(3)))
+    back = [text for text in run.done if text.startswith(("start old", "await old"))]
+    assert sorted(back[::2]) == [f"start old-{index}" for index in range(3)]
+    assert [text.partition(" ")[2] for text in back[::2]] == [text.partition(" ")[2] for text in back[1::2]]
