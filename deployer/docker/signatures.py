@@ -61,8 +61,9 @@ PULL = (
     ),
     _signature(
         "image-not-found",
-        r"manifest unknown|manifest for \S+ not found|name unknown|repository name not known|repository does not exist"
-        r"|repository \S+ not found|\b404\b|failed to resolve reference .*not found",
+        r"manifest unknown|manifest for \S+ not found|name unknown|repository name not known"
+        r"|repository does not exist(?!.*no basic auth credentials)|repository \S+ not found|\b404\b"
+        r"|failed to resolve reference .*not found",
         "image `{image}` is not at `{registry}`{or_denied}",
         "correct the image's name and tag{or_login}",
     ),

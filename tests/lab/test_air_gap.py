@@ -79,7 +79,7 @@ def outside(project: Project, tmp_path: Path) -> Project:
 
 
 @pytest.mark.heavy
-def test_a_rollout_and_an_upgrade_must_come_from_bundles_alone(
+def test_a_rollout_an_upgrade_and_a_rollback_must_come_from_bundles_alone(
     lab: Lab, project: Project, outside: Project, hub: Hub
 ) -> None:
     with BadRegistry(f"{lab.network}.1", OPEN_PORT) as registry:
@@ -115,6 +115,7 @@ def test_a_rollout_and_an_upgrade_must_come_from_bundles_alone(
 def carry(lab: Lab, project: Project, outside: Project) -> None:
     """All that happens on the inside."""
     first, second = outside.folder / "first.tar", outside.folder / "second"
+    must_refuse_a_tampered_part(lab, project, first)
     refused = project.run("apply", "-y", "--bundle", str(first), "--allowed-signers", "/dev/null", exit=3)
     assert codes(refused) == {"unknown-signer"}
     project.run("apply", "-y", "--bundle", str(first), timeout=300)
@@ -130,11 +131,34 @@ def carry(lab: Lab, project: Project, outside: Project) -> None:
     blob.write_bytes(whole)
     project.run("apply", "-y", "--bundle", str(second), timeout=300)
     must_serve(lab, project)
-    assert not {*lab.running(*HOSTS)} & {*before}
+    upgraded = lab.running(*HOSTS)
+    assert not {*upgraded} & {*before}
+    project.run("rollback", "-y", "--offline", timeout=300)
+    must_serve(lab, project)
+    assert lab.running(*HOSTS) == before, "each host has its own record, image and weights"
+    project.run("apply", "-y", "--bundle", str(second), exit=3)  # held
+    project.run("apply", "-y", "--bundle", str(second), "--resume", timeout=300)
+    assert lab.running(*HOSTS) == upgraded
     assert codes(project.run("apply", "-y", "--bundle", str(first), exit=3)) == {"bundle-older"}
     project.run("apply", "-y", "--bundle", str(first), "--allow-older", timeout=300)
     must_serve(lab, project)
     assert lab.running(*HOSTS) == before
+
+
+def must_refuse_a_tampered_part(lab: Lab, project: Project, bundle: Path) -> None:
+    """One bit of one of its parts, whichever; nothing of it is on any host then."""
+    parts = sorted(bundle.parent.glob(f"{bundle.name}.part-*"))
+    assert len(parts) > 2
+    part = random.Random(9).choice(parts[1:])
+    whole = part.read_bytes()
+    middle = len(whole) // 2
+    part.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    refused = project.run("apply", "-y", "--bundle", str(bundle), exit=1)
+    assert codes(refused) == {"bundle-tampered"}
+    for host in HOSTS:
+        assert lab.names(host) == []
+        assert lab.sh(host, "find /var/lib/deployer -type f 2>/dev/null | head; true") == ""
+    part.write_bytes(whole)
 
 
 def must_serve(lab: Lab, project: Project) -> None:

@@ -90,9 +90,9 @@ def bridge(network: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def dockerd(directory: Path, network: int) -> Iterator[Path]:
-    """Its socket."""
+    """Its socket. DOCKERD_CONFIG: its settings as JSON, as `{"features": {"containerd-snapshotter": true}}`."""
     socket_path = directory / "docker.sock"
-    (directory / "daemon.json").write_text("{}")
+    (directory / "daemon.json").write_text(os.environ.get("DOCKERD_CONFIG", "{}"))
     with bridge(network) as name:
         argv = [
             *("dockerd", "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"),

@@ -11,12 +11,13 @@ import pytest
 from docker.errors import ImageNotFound
 
 from deployer.docker import loadtar
-from deployer.docker.layers import chains_there, parts_there
+from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
 from deployer.engine.registries import Registries
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.events import Event, StepProgress
 from deployer.values.plan import LoadImage, PullImage
 from tests.contract.operations.bench import Bench
+from tests.contract.operations.test_images import pull
 from tests.support.fakeengine import FakeImage, FakeRegistry
 from tests.support.fakehost import FakeHost
 from tests.support.images import MadeImage, layer_tar, made_image, saved_tar
@@ -156,6 +157,26 @@ def test_a_store_of_containerd_gets_all_of_it_at_once(
     bench.docker.remove_image(UPPER.digest, force=True)
     found = bench.failure(LoadImage("reg.local/upper:1", content, None, "upper.tar"))
     assert found.code == "image-without-manifest"
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("bench", [pytest.param("dockerd", marks=pytest.mark.lab)], indirect=True)
+def test_a_real_store_of_containerd(bench: Bench, registry: RegistryServer) -> None:
+    """Of Docker 25 and newer, with DOCKERD_CONFIG='{"features": {"containerd-snapshotter": true}}'."""
+    if not keeps_images_in_containerd(bench.transport):
+        pytest.skip("this Docker keeps images with a graph driver")
+    assert bench.perform(load(registry, LOWER, "lower:1")) == "2 of 2 layers were missing"
+    assert bench.perform(load(registry, UPPER, "upper:1")) == "4 of 4 layers were missing"
+    found = bench.docker.inspect_image(f"{registry.address}/models/upper:1")
+    assert (found["Id"], found["RootFS"]["Layers"]) == (UPPER.digest, list(UPPER.content.diff_ids))
+    assert bench.perform(load(registry, UPPER, "upper:1")) == "was there already"
+    assert bench.failure(pull(bench.closed_registry)).code == "registry-denied"
+    (bench.directory / "upper.tar").write_bytes(saved_tar(UPPER, "reg.local/upper:1"))
+    bench.images = Registries({}, bench.secrets, {}, bench.directory)
+    content = bench.images.archive("upper.tar").image("reg.local/upper:1").platforms["linux/amd64"]
+    bench.docker.remove_image(UPPER.digest, force=True)
+    refused = bench.failure(LoadImage("reg.local/upper:1", content, None, "upper.tar"))
+    assert refused.code == "image-without-manifest"
 
 
 def test_a_registry_that_lies(bench: Bench, registry: RegistryServer) -> None:

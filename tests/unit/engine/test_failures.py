@@ -16,6 +16,16 @@ PULLS = [
         "requested access to the resource is denied",
         "image-not-found",
     ),
+    (
+        "pull access denied, repository does not exist or may require authorization: server message: "
+        "insufficient_scope: authorization failed",
+        "image-not-found",
+    ),
+    (
+        "pull access denied, repository does not exist or may require authorization: authorization failed: "
+        "no basic auth credentials",
+        "registry-denied",
+    ),
     ("unauthorized: authentication required", "registry-denied"),
     ('Head "https://nvcr.io/v2/nim/llama/manifests/1": no basic auth credentials', "registry-denied"),
     ('Get "https://nvcr.io/v2/": unauthorized: incorrect username or password', "registry-denied"),
