@@ -14,11 +14,14 @@ from deployer.backends.base import FlagRange
 
 
 class FlagTable(Mapping[str, FlagRange]):
-    """`instead`: for flags that are gone, what to write; those of one table, read at the first look."""
+    """Those of one table, read at the first look. `instead`: for flags that are gone, what to write; `more`: flags of
+    which more is known than the table says."""
 
-    def __init__(self, name: str, instead: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, instead: Mapping[str, str] | None = None, more: Mapping[str, FlagRange] | None = None
+    ) -> None:
         self.name = name
-        self._instead = dict(instead or {})
+        self._instead, self._more = dict(instead or {}), dict(more or {})
         self._ranges: dict[str, FlagRange] | None = None
 
     def __getitem__(self, flag: str) -> FlagRange:
@@ -33,7 +36,7 @@ class FlagTable(Mapping[str, FlagRange]):
     def _read(self) -> dict[str, FlagRange]:
         if self._ranges is None:
             content = pkgutil.get_data("deployer.backends", f"flags/{self.name}.txt") or b""
-            self._ranges = parse_table(content.decode("utf-8"), self._instead)
+            self._ranges = parse_table(content.decode("utf-8"), self._instead) | self._more
         return self._ranges
 
 

@@ -13,6 +13,7 @@ from deployer.backends.base import (
     SecretEnv,
     Switch,
 )
+from deployer.backends.flag_tables import FlagTable
 
 FROM_FILE = "the GGUF file decides it; take another file"
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
@@ -75,14 +76,17 @@ BACKEND = Backend(
     gpu="optional",
     ready_timeout=900.0,
     env={"LLAMA_ARG_OFFLINE": "1"},
-    flags={
-        # The builds that dropped them are not known; build 11434 says "the argument has been removed".
-        "--draft": FlagRange(gone="11434", instead=DRAFT),
-        "--draft-n": FlagRange(gone="11434", instead=DRAFT),
-        "--draft-max": FlagRange(gone="11434", instead=DRAFT),
-        "--draft-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
-        "--draft-n-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
-    },
+    flags=FlagTable(
+        "llama.cpp",
+        more={
+            # The builds that dropped them are not known; build 11434 says "the argument has been removed".
+            "--draft": FlagRange(gone="11434", instead=DRAFT),
+            "--draft-n": FlagRange(gone="11434", instead=DRAFT),
+            "--draft-max": FlagRange(gone="11434", instead=DRAFT),
+            "--draft-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
+            "--draft-n-min": FlagRange(gone="11434", instead="`--spec-draft-n-min` or `--spec-ngram-mod-n-min`"),
+        },
+    ),
     help=(("--help",),),
     memory=Memory(
         "needed",

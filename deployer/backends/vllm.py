@@ -4,6 +4,7 @@
 """
 
 from deployer.backends.base import Api, Backend, Batch, Flag, FlagRange, Images, InTemplate, Memory, SecretEnv, Switch
+from deployer.backends.flag_tables import FlagTable
 
 OFF_BY_DEFAULT = "nothing: requests are not logged unless `--enable-log-requests` is given"
 DROPPED = "nothing: it has no effect any more"
@@ -67,47 +68,50 @@ BACKEND = Backend(
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
     },
-    flags={flag: FlagRange() for flag in IN_ALL.split()}
-    | {
-        "--attention-backend": FlagRange(since="0.13.0"),
-        "--calculate-kv-scales": FlagRange(gone="0.32.0", instead=DROPPED),
-        "--convert": FlagRange(since="0.10.2"),
-        "--data-parallel-address": FlagRange(since="0.9.2"),
-        "--data-parallel-backend": FlagRange(since="0.9.2"),
-        "--data-parallel-hybrid-lb": FlagRange(since="0.10.0"),
-        "--data-parallel-rpc-port": FlagRange(since="0.9.2"),
-        "--data-parallel-size-local": FlagRange(since="0.9.2"),
-        "--data-parallel-start-rank": FlagRange(since="0.9.2"),
-        "--default-chat-template-kwargs": FlagRange(since="0.15.0"),
-        "--device": FlagRange(gone="0.10.0", instead=DROPPED),
-        "--device-ids": FlagRange(since="0.25.0"),
-        "--disable-access-log-for-endpoints": FlagRange(since="0.17.0"),
-        "--disable-log-requests": FlagRange(gone="0.17.0", instead=OFF_BY_DEFAULT),
-        "--enable-log-requests": FlagRange(since="0.10.2"),
-        "--enable-reasoning": FlagRange(gone="0.10.0", instead="`--reasoning-parser` alone"),
-        "--guided-decoding-backend": FlagRange(
-            gone="0.12.0", instead="""`--structured-outputs-config '{"backend": ...}'`"""
-        ),
-        "--headless": FlagRange(since="0.9.2"),
-        "--hf-token": FlagRange(since="0.9.2"),
-        "--kv-cache-memory-bytes": FlagRange(since="0.10.2"),
-        "--kv-offloading-size": FlagRange(since="0.12.0"),
-        "--logits-processor-pattern": FlagRange(gone="0.17.0"),
-        "--master-addr": FlagRange(since="0.12.0"),
-        "--master-port": FlagRange(since="0.12.0"),
-        "--nnodes": FlagRange(since="0.12.0"),
-        "--node-rank": FlagRange(since="0.12.0"),
-        "--num-scheduler-steps": FlagRange(gone="0.10.2", instead=DROPPED),
-        "--override-pooler-config": FlagRange(gone="0.12.0", instead="`--pooler-config`"),
-        "--pooler-config": FlagRange(since="0.11.0"),
-        "--rope-scaling": FlagRange(gone="0.12.0", instead="""`--hf-overrides '{"rope_scaling": ...}'`"""),
-        "--rope-theta": FlagRange(gone="0.12.0", instead="""`--hf-overrides '{"rope_theta": ...}'`"""),
-        "--runner": FlagRange(since="0.10.2"),
-        "--structured-outputs-config": FlagRange(since="0.11.0"),
-        "--swap-space": FlagRange(gone="0.19.0", instead=DROPPED),
-        "--task": FlagRange(gone="0.13.0", instead="`--runner` and `--convert`"),
-        "--uds": FlagRange(since="0.10.2"),
-    },
+    flags=FlagTable(
+        "vllm",
+        more={flag: FlagRange() for flag in IN_ALL.split()}
+        | {
+            "--attention-backend": FlagRange(since="0.13.0"),
+            "--calculate-kv-scales": FlagRange(gone="0.32.0", instead=DROPPED),
+            "--convert": FlagRange(since="0.10.2"),
+            "--data-parallel-address": FlagRange(since="0.9.2"),
+            "--data-parallel-backend": FlagRange(since="0.9.2"),
+            "--data-parallel-hybrid-lb": FlagRange(since="0.10.0"),
+            "--data-parallel-rpc-port": FlagRange(since="0.9.2"),
+            "--data-parallel-size-local": FlagRange(since="0.9.2"),
+            "--data-parallel-start-rank": FlagRange(since="0.9.2"),
+            "--default-chat-template-kwargs": FlagRange(since="0.15.0"),
+            "--device": FlagRange(gone="0.10.0", instead=DROPPED),
+            "--device-ids": FlagRange(since="0.25.0"),
+            "--disable-access-log-for-endpoints": FlagRange(since="0.17.0"),
+            "--disable-log-requests": FlagRange(gone="0.17.0", instead=OFF_BY_DEFAULT),
+            "--enable-log-requests": FlagRange(since="0.10.2"),
+            "--enable-reasoning": FlagRange(gone="0.10.0", instead="`--reasoning-parser` alone"),
+            "--guided-decoding-backend": FlagRange(
+                gone="0.12.0", instead="""`--structured-outputs-config '{"backend": ...}'`"""
+            ),
+            "--headless": FlagRange(since="0.9.2"),
+            "--hf-token": FlagRange(since="0.9.2"),
+            "--kv-cache-memory-bytes": FlagRange(since="0.10.2"),
+            "--kv-offloading-size": FlagRange(since="0.12.0"),
+            "--logits-processor-pattern": FlagRange(gone="0.17.0"),
+            "--master-addr": FlagRange(since="0.12.0"),
+            "--master-port": FlagRange(since="0.12.0"),
+            "--nnodes": FlagRange(since="0.12.0"),
+            "--node-rank": FlagRange(since="0.12.0"),
+            "--num-scheduler-steps": FlagRange(gone="0.10.2", instead=DROPPED),
+            "--override-pooler-config": FlagRange(gone="0.12.0", instead="`--pooler-config`"),
+            "--pooler-config": FlagRange(since="0.11.0"),
+            "--rope-scaling": FlagRange(gone="0.12.0", instead="""`--hf-overrides '{"rope_scaling": ...}'`"""),
+            "--rope-theta": FlagRange(gone="0.12.0", instead="""`--hf-overrides '{"rope_theta": ...}'`"""),
+            "--runner": FlagRange(since="0.10.2"),
+            "--structured-outputs-config": FlagRange(since="0.11.0"),
+            "--swap-space": FlagRange(gone="0.19.0", instead=DROPPED),
+            "--task": FlagRange(gone="0.13.0", instead="`--runner` and `--convert`"),
+            "--uds": FlagRange(since="0.10.2"),
+        },
+    ),
     help=(("--help=all",), ("--help",)),
     # 0.33: vllm/engine/arg_utils.py `get_batch_defaults`, vllm/v1/core/kv_cache_utils.py; the fraction from 0.25 on.
     memory=Memory(

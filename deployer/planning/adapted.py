@@ -5,10 +5,30 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from deployer.backends.base import FILES, Backend, InTemplate, Refused
+from deployer.backends.base import (
+    FILES,
+    Backend,
+    Flag,
+    InTemplate,
+    OptionMapping,
+    Refused,
+    SecretByHand,
+    SecretConfig,
+    SecretEnv,
+    Switch,
+)
 from deployer.planning.render_request import template_named
 from deployer.spec.language import Model
 from deployer.spec.project import Project
+
+# What a template is given of an option beside the option itself.
+MADE_OF = {
+    "tensor_parallel": ("gpus",),
+    "gpu_memory": ("gpu_memory",),
+    "chat_template": ("chat_template",),
+    "lora": ("loras",),
+    "speculative": ("draft",),
+}
 
 
 def adapted(backend: Backend, project: Project, named: str, model: Model) -> Backend:
@@ -25,9 +45,31 @@ def _with_image_of(backend: Backend, model: Model) -> Backend:
 
 
 def _with_options_of_template(backend: Backend, project: Project, named: str) -> Backend:
-    """What the backend itself refuses, a template of the spec may know what to do with."""
+    """What the backend itself refuses, a template of the spec may know what to do with; what that does not read, nobody
+    does."""
     name = template_named(project.spec.backends, named, backend)
-    source = project.files.get(name or "", b"").decode("utf-8", "replace")
-    read = set(re.findall(r"\boptions\.([a-z_]+)", source))
-    known = {o: InTemplate() for o, mapping in backend.options.items() if isinstance(mapping, Refused) and o in read}
-    return replace(backend, options={**backend.options, **known}) if known else backend
+    if name is None or name not in project.files:
+        return backend
+    source = project.files[name].decode("utf-8", "replace")
+    read = {option for option in backend.options if _reads(source, option)}
+    unread = Refused(f"the template `{name}` of `{named}` does not read it")
+    told = {option: _told(mapping, option in read, unread, source) for option, mapping in backend.options.items()}
+    return replace(backend, options=told)
+
+
+def _told(mapping: OptionMapping, is_read: bool, unread: Refused, source: str) -> OptionMapping:
+    match mapping:
+        case SecretEnv() | SecretConfig() | SecretByHand():
+            return mapping  # they go by the container, not by its template
+        case Refused():
+            return InTemplate() if is_read else mapping
+        case Flag() | Switch():
+            return mapping if is_read or "option_args" in source else unread
+        case _:
+            return mapping if is_read else unread
+
+
+def _reads(source: str, option: str) -> bool:
+    """By name, by what is made of the option, or with all others."""
+    names = (rf"\boptions\.{option}\b", *(rf"\b{name}\b" for name in MADE_OF.get(option, ())))
+    return any(re.search(name, source) for name in (*names, r"\boptions\b(?!\.)"))

@@ -71,15 +71,15 @@ def _host_context(request: RenderRequest) -> dict[str, Any]:
 
 def _refuse(request: RenderRequest, service: Service, key: str, why: str) -> NoReturn:
     """What only the template knows that it cannot have: an option, or another key. `why` goes on after these names."""
-    name, project = request.service_name, request.project
+    name, project, backend = request.service_name, request.project, request.backend_name or request.backend.name
     if key not in OPTION_NAMES:
         where = project.where("services", name, "models" if service.models else "model")
-        message = f"`{request.backend.name}` {why} (service `{name}`)"
+        message = f"`{backend}` {why} (service `{name}`)"
         raise SpecError(Diagnostic("model-refused", message, where, hint=f"correct `{key}`, or choose another backend"))
     entries = (index for index, entry in enumerate(service.models) if getattr(entry.options, key) is not None)
     index = next(entries, None)
     path = ("options", key) if index is None else ("models", index, "options", key)
-    message = f"`{request.backend.name}` cannot be given `{key}`: {why} (service `{name}`)"
+    message = f"`{backend}` cannot be given `{key}`: {why} (service `{name}`)"
     raise SpecError(
         Diagnostic("option-refused", message, project.where("services", name, *path), hint=f"remove `{key}`")
     )

@@ -81,6 +81,8 @@ def test_errors(service: dict[str, Any], backend: str, code: str) -> None:
     ("service", "backend", "code"),
     [
         ({"args": ["--max-model-lem", 4096]}, "vllm", "unknown-flag"),
+        ({"args": ["--max-logprob", 20]}, "vllm", "unknown-flag"),  # of a flag whose releases are not known
+        ({"args": ["--embeding"]}, "llama.cpp", "unknown-flag"),
         ({"args": ["--tp-sise=2"]}, "sglang", "unknown-flag"),
         ({"args": ["--nothing-like-it"]}, "sglang", "unknown-flag"),
         ({"args": ["--poling=cls"]}, "tei", "unknown-flag"),
