@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from deployer.planning.former import is_former
 from deployer.planning.ownership import foreign_project_problems
 from deployer.planning.projects import projects_on
 from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.checks import Check, ProjectSeen, failed, passed, warned
 from deployer.values.facts import HostFacts, LockFact
-from deployer.values.names import RETIRING
 
 MOST_NAMED = 20
 
@@ -52,7 +52,7 @@ def _is_held(lock: LockFact, now: str) -> bool:
 
 def _containers(project: Project, facts: HostFacts) -> Check:
     ours = [Found(facts, c, c.recorded) for c in facts.containers if c.recorded is not None]
-    left = [f"{item.container.name}: {why}" for item in ours if (why := _why_left(item)) is not None]
+    left = [f"{item.container.name}: {why}" for item in ours if (why := _why_left(item, ours)) is not None]
     if left:
         message = f"{len(left)} of {len(ours)} of this project are not in order"
         remedy = "`deployer plan` shows what will become of them, `deployer apply` does it"
@@ -61,14 +61,14 @@ def _containers(project: Project, facts: HostFacts) -> Check:
     return passed("containers", f"{live} of this project run, {len(ours) - live} are kept for a rollback or stopped")
 
 
-def _why_left(item: Found) -> str | None:
+def _why_left(item: Found, ours: Sequence[Found]) -> str | None:
     """Nothing for what serves, and for predecessors that are kept."""
     container = item.container
     if item.recorded.role == "task":
         return "a task container that was not removed"
     if item.recorded.spec is None:
         return "its record cannot be read, so it will be replaced"
-    if container.name.endswith(RETIRING):
+    if item.gave_its_name and not is_former(item, ours):
         return "was to be replaced by an apply that did not come to its end"
     if container.status in ("created", "dead", "removing"):
         return f"is {container.status}, left by an apply that did not come to its end"

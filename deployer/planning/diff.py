@@ -56,6 +56,17 @@ class Handover:
     def containers(self) -> tuple[Found, ...]:
         return (*((self.match,) if self.match is not None else ()), *self.live, *self.stale)
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Ids of the image of what serves then, where they are known."""
+        if self.match is not None and self.change.action in (Action.START, Action.UPDATE):
+            return image_of(self.match)
+        return self.new.image_ids if self.new is not None else ()
+
+
+def image_of(found: Found) -> tuple[str, ...]:
+    return (found.container.image_id,) if found.container.image_id else ()
+
 
 def handovers(
     desired: Mapping[ReplicaKey, DesiredReplica],
@@ -131,7 +142,7 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Clai
     if match is None:
         change = _without_match(replica, items)
     else:
-        change = _with_match(replica, match, live, surplus(stale, keep))
+        change = _with_match(replica, match, live, surplus(stale, keep, image_of(match)))
     back = None
     if match is None or not match.is_verified:
         back = fallback(items, replica.host, lambda claim: claimants.is_free(claim, replica.key))

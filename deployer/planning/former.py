@@ -68,7 +68,7 @@ def _services(targets: Iterable[ReplicaKey]) -> list[str]:
 def _target(key: ReplicaKey, items: Sequence[Found], apply: str | None) -> Found | None:
     """The container that last worked before what is there now, or the one that an apply left."""
     here = [item for item in items if item.host == items[0].host]
-    worked = [item for item in here if is_former(item) or item.is_live]
+    worked = [item for item in here if is_former(item, here) or item.is_live]
     if apply is not None:
         known = [item for item in worked if item.recorded.apply <= apply and item.has_answered]
         return max(known, key=_age, default=None)
@@ -82,9 +82,12 @@ def _target(key: ReplicaKey, items: Sequence[Found], apply: str | None) -> Found
     return max(older, key=_age, default=None)
 
 
-def is_former(item: Found) -> bool:
-    """It worked, was stopped, and can be started again."""
-    is_whole = item.recorded.spec is not None and not item.container.name.endswith(RETIRING)
+def is_former(item: Found, here: Sequence[Found]) -> bool:
+    """It worked, was stopped, and can be started again. One that gave its name to a successor is another revision only
+    where that has another image."""
+    name, image = item.container.name.removesuffix(RETIRING), item.container.image_id
+    others = [other for other in here if other.container.name == name and other.container.image_id != image]
+    is_whole = item.recorded.spec is not None and (not item.gave_its_name or bool(others))
     return is_whole and item.has_answered and item.container.status == "exited"
 
 

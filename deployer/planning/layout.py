@@ -124,7 +124,7 @@ class Layout:
 
     def retire(self, h: Handover, olds: Sequence[Found], needs: tuple[str, ...]) -> None:
         """Removes what is beyond `keep_revisions`, newest kept, once the successor answers."""
-        for found in surplus(olds, h.keep):
+        for found in surplus(olds, h.keep, h.images):
             if found.container.id not in self.cleared:
                 after = (*needs, *self.stops.get(h.key, ()))
                 step = self.add(h, found.host, "retire", remove(found), after, why="no longer needed for a rollback")

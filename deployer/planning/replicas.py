@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from deployer.dataclass import dataclass
 from deployer.planning.claims import is_holding
@@ -36,6 +36,10 @@ class Found:
         return wanted is not None and self.container.restart_policy != "no"
 
     @property
+    def gave_its_name(self) -> bool:
+        return self.container.name.endswith(RETIRING)
+
+    @property
     def has_answered(self) -> bool:
         """Once, as its host noted; also of one that was stopped since."""
         return self.container.id in self.facts.answered
@@ -63,8 +67,12 @@ def current(found: Mapping[ReplicaKey, tuple[Found, ...]], key: ReplicaKey) -> F
     return next(iter(found.get(key, ())), None)
 
 
-def surplus(olds: Sequence[Found], keep: int) -> list[Found]:
+def surplus(olds: Sequence[Found], keep: int, images: Collection[str] = ()) -> list[Found]:
     """Of a replica's former containers, newest first, those no rollback needs: all beyond `keep`, and whatever
-    never ran or gave its name to a successor."""
-    useless = [o for o in olds if o.container.status in ("created", "dead") or o.container.name.endswith(RETIRING)]
+    never ran or gave its name to a successor of the same image. `images`: ids of that, where it is known."""
+    useless = [o for o in olds if o.container.status in ("created", "dead") or _is_just_as(o, images)]
     return [*useless, *[o for o in olds if o not in useless][keep:]]
+
+
+def _is_just_as(old: Found, images: Collection[str]) -> bool:
+    return old.gave_its_name and (not images or not old.has_answered or old.container.image_id in images)

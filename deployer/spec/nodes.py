@@ -10,6 +10,7 @@ from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.errors import Where
+from deployer.spec.masking import mask_line, mask_secrets
 
 Scalar = str | int | float | bool | None
 KeyPath = tuple[str | int, ...]
@@ -18,15 +19,6 @@ BREAK = re.compile(r"\r\n|\r|\n")
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_+-]+\Z")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 SHOWN_CHARACTERS = 200  # of a line in a diagnostic
-LIKE_A_SECRET = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?P<hf>hf_)[A-Za-z0-9]{20,}|(?P<nv>nvapi-)[A-Za-z0-9_-]{20,}"
-    r"|(?P<sk>sk-)(?:[A-Za-z0-9]+-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9_]{16,}[A-Za-z0-9_-]*)"
-)
-
-
-def mask_secrets(text: str) -> str:
-    """The text with everything that looks like a token cut to its first letters."""
-    return LIKE_A_SECRET.sub(lambda match: f"{match['hf'] or match['nv'] or match['sk']}***", text)
 
 
 def shown(text: str, most: int = SHOWN_CHARACTERS) -> str:
@@ -61,7 +53,7 @@ class Source:
 
     def where(self, line: int, column: int, path: Sequence[str | int] = ()) -> Where:
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        return Where(self.file, line, column, shown(text), render_path(path))
+        return Where(self.file, line, column, shown(mask_line(text[: 10 * SHOWN_CHARACTERS], path)), render_path(path))
 
 
 @dataclass(frozen=True, slots=True)

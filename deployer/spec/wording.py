@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.errors import Diagnostic
+from deployer.spec.masking import MASK, is_for_a_secret
 from deployer.spec.nodes import Node, render_path, shown
 from deployer.spec.scalars import parse_scalar
 from deployer.spec.shape import Kind, Shape
@@ -78,7 +79,7 @@ def wrong_value(node: Node, complaints: Sequence[Mapping[str, Any]], shape: Shap
     where = node.where
     if all(TYPES.get(c["type"]) == SECRET_EXPECTED for c in complaints):
         if not isinstance(node.value, dict):  # a password, perhaps: its line is not shown
-            where = replace(where, text=shown(where.text.partition(":")[0]) + ": ***")
+            where = replace(where, text=shown(where.text.partition(":")[0]) + f": {MASK}")
         hint = "put it under `secrets` and write `{secret: NAME}` here"
         return Diagnostic("wrong-type", f"`{name}` is not {SECRET_EXPECTED}", where, hint=hint)
     said = [str(c["ctx"]["error"]) for c in complaints if c["type"] == "value_error"]
@@ -100,6 +101,8 @@ def _wanted(complaint: Mapping[str, Any]) -> str:
 
 def _found(node: Node) -> str:
     match node.value:
+        case str() if is_for_a_secret(node.path):
+            return "text"
         case dict():
             return "a map"
         case list():

@@ -65,6 +65,17 @@ PLANS = {"github": lambda: github("plan", "plan"), "gitlab": lambda: gitlab("pla
 APPLIES = {"github": lambda: github("apply", "apply"), "gitlab": lambda: gitlab("apply")}
 
 
+@pytest.mark.parametrize("name", ["github-actions", "gitlab-ci"])
+def test_what_is_installed_must_not_be_somebody_elses_program(name: str) -> None:
+    """PyPI has an unrelated package of that name, which would be given the key of the hosts."""
+    text = (CI / f"{name}.yml").read_text()
+    installs = [line.strip().removeprefix("- ").removeprefix("run: ") for line in text.splitlines() if "pip " in line]
+    assert [line for line in installs if not line.startswith("#")] == ['pip install "$DEPLOYER"'] * 2
+    read = yaml.safe_load(text)
+    (package,) = (read.get("env") or read["variables"]).values()
+    assert package.startswith("https://")
+
+
 @pytest.mark.parametrize("service", PLANS)
 def test_a_pull_request_must_be_planned_without_a_host(checkout: Path, service: str) -> None:
     done = run(checkout, PLANS[service]())

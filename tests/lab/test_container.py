@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 import uuid
 from pathlib import Path
 
-from labkit.hosts import Lab
+import pytest
+from labkit.hosts import BUSYBOX, Lab
 from labkit.project import Project, canaries
 
 CANARY, FILE_CANARY = (f"canary-{uuid.uuid4().hex}" for _ in range(2))  # in no file of this machine before
@@ -202,3 +204,44 @@ def test_quotes_newlines_and_dollars_must_arrive_exactly(lab: Lab, project: Proj
     assert "LINES=one\ntwo" in given
     assert "no" in lab.sh(replica["host"], "test -e /srv/scratch-pwned && echo yes || echo no")
     project.must_be_settled()
+
+
+WORDS = [
+    "a'b\"c", "$(touch /srv/scratch-pwned)", "`touch /srv/scratch-pwned`", "; touch /srv/scratch-pwned #", "one\ntwo\n",
+    "", " ", "--", "-n", "%s%n", "\\", "\\n", "!x", "~", "*", "{{ x }}", "{% x %}", "$HOME", "${HOME}", "$$",
+    "a=b", "\t",
+    "\u00fc\u4e2d\u6587", "\U0001f600", "e\u0301", "::set-env name=x::y", "-e", "a" * 4000,
+]  # fmt: skip
+SHOWS = """for word in "$@"; do printf %s "$word" | hexdump -v -e '1/1 "%02x"'; echo; done
+echo --; hexdump -v -e '1/1 "%02x"' /proc/self/environ"""
+
+
+@pytest.mark.heavy
+def test_every_word_must_arrive_as_it_was_written(lab: Lab, project: Project) -> None:
+    """As the program in the container sees its arguments and environment; it ends at once, and is left as it is."""
+    chance = random.Random(20260101)
+    letters = "abc \n\t'\"`$(){}[]&|;<>*?!#%~=\\/:,.-_\u00e9\u4e2d\U0001f600"
+    words = [*WORDS, *("".join(chance.choices(letters, k=chance.randint(1, 30))) for _ in range(60))]
+    written = [word.replace("${", "$${") for word in words]
+    service = {
+        "model": "tiny",
+        "image": BUSYBOX,
+        "args": written,
+        "env": {f"WORD_{number}": word for number, word in enumerate(written)},
+        "container": {"entrypoint": ["sh", "-c", SHOWS.replace("${", "$${"), "sh"]},
+        "rollout": {"on_failure": "stop"},
+    }
+    project.write(f"chat: {json.dumps(service)}", hosts="{lab1: {}}")
+    project.apply(exit=1)
+    (name,) = lab.names("lab1")
+    arguments, _, environ = lab.run("lab1", "docker", "logs", name).partition("\n--\n")
+    assert [bytes.fromhex(line).decode() for line in arguments.split("\n")][-len(words) :] == words
+    seen = bytes.fromhex(environ.strip()).decode().split("\0")
+    assert [text for text in seen if text.startswith("WORD_")] == [f"WORD_{i}={word}" for i, word in enumerate(words)]
+    assert lab.sh("lab1", "ls -A /srv").split() == ["models"]
+
+
+def test_a_nul_must_be_refused(project: Project) -> None:
+    for service in ({"args": ["a\0b"]}, {"env": {"A": "a\0b"}}, {"container": {"files": {"/a\0b": "./x"}}}):
+        project.write(f"chat: {json.dumps({'model': 'tiny', **service})}", hosts="{lab1: {}}")
+        assert "error[" in project.run("validate", exit=1).err

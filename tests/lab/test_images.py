@@ -80,7 +80,8 @@ def test_a_tag_that_moves_must_change_nothing_until_the_lock_is_upgraded(lab: La
     gateway = f"{lab.network}.1:{OPEN_PORT}"
     image = f"{gateway}/lab/note:moving"
     push(stand_in("5"), gateway, "lab/note:moving")
-    project.write(STANDIN % f'"{image}"', f"{{{HOST}: {{}}}}", f'registries: {{"{gateway}": {{plain_http: true}}}}')
+    chat = STANDIN.replace("model: tiny", "model: tiny, port: 8090") % f'"{image}"'
+    project.write(chat, f"{{{HOST}: {{}}}}", f'registries: {{"{gateway}": {{plain_http: true}}}}')
     must_name(project.run("plan", "--locked", exit=3), image, "deployer lock")
     project.run("lock")
     before = json.loads((project.folder / "deploy.lock").read_text())["images"][image]
@@ -97,6 +98,8 @@ def test_a_tag_that_moves_must_change_nothing_until_the_lock_is_upgraded(lab: La
     assert [reason["code"] for reason in change["reasons"]] == ["image-moved"]
     project.apply()
     project.must_be_settled()
-    (container,) = lab.sh(HOST, "docker ps -q --filter label=deployer.service=chat").split()
-    running = lab.run(HOST, "docker", "inspect", "-f", "{{.Image}}", container).strip()
-    assert running == after["platforms"]["linux/amd64"]["config"]["digest"]
+    running = "docker ps -q --filter label=deployer.service=chat | xargs docker inspect -f '{{.Image}}'"
+    assert lab.sh(HOST, running).strip() == after["platforms"]["linux/amd64"]["config"]["digest"]
+    lab.sh(HOST, "docker image prune -af")
+    project.run("rollback", "-y")
+    assert lab.sh(HOST, running).strip() == config, "what the tag meant before"

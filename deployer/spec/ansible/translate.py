@@ -14,7 +14,8 @@ from deployer.spec.ansible.groups import ALL, MOST_MEMBERSHIPS, AnsibleInventory
 from deployer.spec.ansible.needed import Needed, obstacle, text_of
 from deployer.spec.ansible.variables import VariableFiles
 from deployer.spec.files import Files
-from deployer.spec.nodes import LIKE_A_SECRET, Node, shown
+from deployer.spec.masking import LIKE_A_SECRET
+from deployer.spec.nodes import Node, shown
 
 MOST_TAKEN = 200_000  # variables of all hosts
 OWN_PREFIX = "ansible_"  # variables that mean something to Ansible itself

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployer.errors import Diagnostic, Problems
-from deployer.spec.nodes import LIKE_A_SECRET, KeyPath, Node, mask_secrets, render_path
+from deployer.spec.masking import LIKE_A_SECRET, mask_secrets
+from deployer.spec.nodes import KeyPath, Node, render_path
 
 
 def check_literals(root: Node, problems: Problems) -> None:

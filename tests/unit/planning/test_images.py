@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from deployer.planning.former import choose_former
 from deployer.planning.local_images import is_there
+from deployer.planning.planner import ALL, plan_rollback
 from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
 from deployer.values.facts import Disk, HostFacts, ImageFact, ObservedState
@@ -167,6 +169,66 @@ def test_a_container_of_another_image_than_the_locked_one_is_replaced() -> None:
     plan = planned_with(world, spec, {"image": sha("c"), "container": sha("0")}, image("c", pinned=True))
     assert [change.action for change in plan.changes] == [Action.REPLACE]
     assert not [s for s in plan.steps if isinstance(s.operation, PullImage)]
+
+
+# --- going back over a tag that moved ---------------------------------------------------------
+
+
+class Retagged:
+    """A service with a fixed port, whose successor has the very name of what it replaces: only the image differs.
+    `ids`: of the image that each container was made of."""
+
+    def __init__(self, *numbers: str) -> None:
+        self.world, self.ids = World({"h1": 0}), dict[str, str]()
+        self.spec = project(port=8001)
+        for number in numbers:
+            self.known = image(number, pinned=True)
+            plan = planned(self.spec, self.seen(), Resolved(images={NAME: self.known}))
+            assert not Walk(self.world, plan.steps).run().failed
+            for box in self.world.all_boxes:
+                self.ids.setdefault(box.id, sha(number))
+
+    def seen(self) -> ObservedState:
+        here = self.world.facts("h1", ("/srv/models/m.gguf",))
+        containers = tuple(replace(c, image_id=self.ids[c.id]) for c in here.containers)
+        images = tuple(
+            ImageFact(id_, tags=(NAME,) if id_ == sha("c") else ()) for id_ in sorted(set(self.ids.values()))
+        )
+        return ObservedState({"h1": replace(here, containers=containers, images=images)})
+
+    def back(self) -> Plan:
+        seen = self.seen()
+        return plan_rollback(self.spec, seen, Resolved(), choose_former(self.spec, seen, ALL))
+
+    def images(self, status: str) -> list[str]:
+        return [self.ids[box.id][7] for box in self.world.all_boxes if box.status == status]
+
+
+def test_what_ran_the_former_image_of_a_tag_is_kept_and_comes_back() -> None:
+    there = Retagged("1", "2")
+    assert (there.images("running"), there.images("exited")) == (["2"], ["1"])
+    assert planned(there.spec, there.seen(), Resolved(images={NAME: there.known})).is_empty
+    plan = there.back()
+    assert errors_of(plan) == []
+    assert not [s for s in plan.steps if isinstance(s.operation, CreateContainer)], "the very container"
+    Walk(there.world, plan.steps).run()
+    assert (there.images("running"), there.images("exited")) == (["1"], ["2"])
+
+
+def test_of_the_former_images_of_a_tag_the_last_one_is_kept() -> None:
+    there = Retagged("1", "2", "3")
+    assert (there.images("running"), there.images("exited")) == (["3"], ["2"])
+
+
+def test_a_hold_over_a_tag_that_moved_ends_with_the_image_of_today() -> None:
+    there = Retagged("1", "2")
+    Walk(there.world, there.back().steps).run()
+    plan = planned(there.spec, there.seen(), Resolved(images={NAME: there.known}))
+    Walk(there.world, plan.steps).run()
+    for box in there.world.all_boxes:
+        there.ids.setdefault(box.id, sha("2"))
+    assert (there.images("running"), there.images("exited")) == (["2"], ["1"])
+    assert planned(there.spec, there.seen(), Resolved(images={NAME: there.known})).is_empty
 
 
 # --- disks --------------------------------------------------------------------------------------

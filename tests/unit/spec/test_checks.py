@@ -5,6 +5,8 @@ import pytest
 from deployer import __version__
 from deployer.errors import Severity
 from deployer.spec.check.requires import satisfies
+from deployer.spec.masking import mask_line
+from deployer.view.diagnostics import render_diagnostics
 from tests.unit.spec.texts import BASE, SERVICE, codes, load_text, only_problem, problems
 
 TOKEN = "hf_" + "abcdefghij" * 3
@@ -233,6 +235,50 @@ def test_literal_secrets_are_named_and_never_shown(secret, line):
     shown = f"{found}"
     assert secret.split()[-1] not in shown
     assert secret.split()[-1][3:20] not in shown
+
+
+IN_PLACE_OF_A_SECRET = [
+    top("secrets: {key: hunter2-x}\n"),
+    top("secrets:\n  key: hunter2-x\n"),
+    top("secrets:\n  key:\n    value: hunter2-x\n"),
+    top("secrets: {key: {env: A}, other: hunter2-x}\n"),
+    top("secrets: [hunter2-x]\n"),
+    top("registries: {r.io: {username: u, \"password\": 'hunter2-x'}}\n"),
+    top("registries:\n  r.io:\n    password: hunter2-x, y\n    usernam: u\n"),
+    top("registries: {r.io: {password: hunter2-x, usernam: u}}\n"),
+    top("hubs: {hf: {token: hunter2-x}}\n"),
+    SERVICE + "    options: {api_key: [{secert: hunter2-x}]}\n",
+    SERVICE + "    options: {api_key: hunter2-x, contxt: 3}\n",
+    SERVICE + "    nev: {API_KEY: hunter2-x}\n",
+    SERVICE + "    env: {HF_TOKEN: hunter2-x, : }\n",
+    SERVICE + "    env: {DB_PASSWORD: hunter2-x, A: [1]}\n",
+    SERVICE + "    args: [--api-key, hunter2-x, {}]\n",
+    SERVICE + "    args: ['--api-key=hunter2-x', {}]\n",
+    SERVICE + "    container: {secret_files: {/run/k: {secret: {a: hunter2-x}}}}\n",
+]
+
+
+@pytest.mark.parametrize("text", IN_PLACE_OF_A_SECRET)
+def test_what_stands_in_the_place_of_a_secret_is_not_shown(text):
+    found = problems(text)
+    assert [p for p in found if p.severity == "error"]
+    assert "hunter2" not in render_diagnostics(found).render()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env: {API_KEY: {secret: api_key}}, replicsa: 2",
+        "options: {api_key: [{secret: a}, {secret: b}], max_tokens: 64}",
+        "speculative: {model: draft, tokens: 4}",
+        'secret_files: {/run/k: {secret: k, mode: "0400"}}',
+        "chat_template: a/b:c",
+    ],
+)
+def test_a_line_with_references_is_shown_whole(line):
+    assert mask_line(line, ("services", "chat", "env")) == line
+    sources = "secrets: {a: {env: A}, b: {command: 'pass show x'}}"
+    assert mask_line(sources, ("secrets", "a")) == sources
 
 
 def test_a_secret_that_comes_in_by_a_variable():
