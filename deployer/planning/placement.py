@@ -12,7 +12,6 @@ from itertools import groupby
 from deployer.planning.at_hand import AtHand
 from deployer.planning.candidates import LACKS_ALL, Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of
-from deployer.planning.claims import claims_held
 from deployer.planning.gpus import gpus_wanted, has_own_lists
 from deployer.planning.handmade import Takeovers
 from deployer.planning.hosts import selector_key
