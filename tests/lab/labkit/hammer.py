@@ -49,9 +49,11 @@ class Hammer:
         since: float | None = None
         while not self._done.wait(0.02):
             self.asked[host] += 1
-            if not self._answers(host, ports):
+            is_up = self._answers(host, ports)
+            if not is_up:
                 ports = self._ports(host)  # the successor has another one
-            if self._answers(host, ports):
+                is_up = self._answers(host, ports)
+            if is_up:
                 since = None
                 continue
             now = time.monotonic()
