@@ -47,7 +47,7 @@ class Hammer:
         self.gaps[host], self.asked[host] = gaps, 0
         ports: set[int] = set()
         since: float | None = None
-        while not self._done.wait(0.02):
+        while not self._done.wait(0.1):
             self.asked[host] += 1
             is_up = self._answers(host, ports)
             if not is_up:
