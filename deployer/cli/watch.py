@@ -39,7 +39,8 @@ def command(shared: Shared, interval: float, install: bool) -> int:
     or running and not serving, or without its GPUs, at three looks in a row, for a minute at least.
 
     Waits ever longer between two attempts at one replica, up to `restart_backoff.max_delay` of its service. Applies no
-    edit of the spec, brings back nothing that an apply took away, and does nothing while somebody applies. Ends by Ctrl-C or SIGTERM.
+    edit of the spec, brings back nothing that an apply took away, and does nothing while somebody applies. Ends by
+    Ctrl-C or SIGTERM.
     """
     return _install(shared, interval) if install else _watch(shared, interval)
 
