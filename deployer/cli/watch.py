@@ -36,10 +36,11 @@ def _parse_interval(ctx: click.Context, param: click.Parameter, text: str) -> fl
 @shared_options(hosts=True, chooses=True, locks=True)
 def command(shared: Shared, interval: float, install: bool) -> int:
     """Look at the replicas again and again, and bring back those that served and do not any more: crashed, removed,
-    or running and not serving at three looks in a row, for a minute at least.
+    or running and not serving, or without its GPUs, at three looks in a row, for a minute at least.
 
     Waits ever longer between two attempts at one replica, up to `restart_backoff.max_delay` of its service. Applies no
-    edit of the spec, and does nothing while somebody applies. Ends by Ctrl-C or SIGTERM.
+    edit of the spec, brings back nothing that an apply took away, and does nothing while somebody applies. Ends by
+    Ctrl-C or SIGTERM.
     """
     return _install(shared, interval) if install else _watch(shared, interval)
 

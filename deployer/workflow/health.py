@@ -1,11 +1,14 @@
-"""Asks running replicas whether they serve, once each, over their hosts' own connections."""
+"""Asks running replicas whether they serve, and whether they see their GPUs, over their hosts' own connections."""
 
 from __future__ import annotations
 
 import http.client
+from collections.abc import Set
 from functools import partial
 
+from deployer.engine.gpu_sight import has_lost_gpus
 from deployer.engine.model_http import is_up, status_of
+from deployer.planning.patience import Start
 from deployer.planning.readiness import backend_of, endpoint_of, health_paths
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
@@ -30,6 +33,28 @@ def ask_health(fleet: Fleet, spec: DeploySpec, observed: ObservedState) -> dict[
         if isinstance(found, dict):
             answers |= found
     return answers
+
+
+def ask_gpus(fleet: Fleet, observed: ObservedState, but: Set[Start]) -> dict[Start, bool | None]:
+    """Of running containers that have GPUs which their host sees, `but` those: whether they lost them; None where
+    nvidia-smi hangs in them."""
+    by_host: dict[str, list[Start]] = {}
+    for items in found_replicas(observed).values():
+        for item in items:
+            start = item.container.id, item.container.started_at
+            if _has_gpus(item) and start not in but:
+                by_host.setdefault(item.host, []).append(start)
+
+    def ask(transport: Transport) -> dict[Start, bool | None]:
+        return {start: has_lost_gpus(transport, start[0]) for start in by_host[transport.name]}
+
+    found = fleet.map(sorted(by_host), ask).values()
+    return {start: lost for said in found if isinstance(said, dict) for start, lost in said.items()}
+
+
+def _has_gpus(item: Found) -> bool:
+    gpu = item.facts.gpu
+    return item.container.status == "running" and bool(item.container.gpus and gpu.gpus) and gpu.problem is None
 
 
 def _ask_host(spec: DeploySpec, by_host: dict[str, list[Found]], transport: Transport) -> dict[str, str]:

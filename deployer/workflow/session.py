@@ -14,7 +14,7 @@ from deployer.workflow.looking import Spoken, begun, speaking
 from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from deployer.engine.secrets import SecretStore
     from deployer.errors import Diagnostic
@@ -286,3 +286,9 @@ class Session:
         from deployer.workflow.health import ask_health
 
         return ask_health(self.fleet, self.project.spec, planned.observed)
+
+    def gpu_losses(self, planned: Planned, but: Set[tuple[str, str]]) -> Mapping[tuple[str, str], bool | None]:
+        """Whether running containers lost their GPUs, by their starts, `but` those; None where nobody can tell."""
+        from deployer.workflow.health import ask_gpus
+
+        return ask_gpus(self.fleet, planned.observed, but)

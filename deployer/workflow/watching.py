@@ -25,6 +25,7 @@ from deployer.workflow.session import Planned, Session
 
 LOOKS = 3  # in a row at which a replica does not serve before it is started anew
 DEFAULT_DELAY = 300.0  # seconds; of a service that the spec does not know any more
+LOST = "has lost its GPUs; it is started anew if that stays"
 IN_ERROR = "is down; not brought back while the plan has errors"
 Tell = Callable[[Told], object]
 
@@ -36,6 +37,7 @@ class Watching:
         self._inputs, self._tell, self._interrupt = inputs, tell, interrupt
         self._known = Known()
         self._patience, self._strikes = Patience(), Strikes(LOOKS)
+        self._unasked: set[Start] = set()  # containers in which nvidia-smi hangs
         self._said: set[Told] = set()
 
     def keep_on(self, interval: float) -> None:
@@ -66,27 +68,32 @@ class Watching:
         if (holder := holder_of(session.project.spec.project, planned.observed)) is not None:
             return [Told("busy", f"{holder} is applying; nothing is brought back meanwhile")]
         self._known.hosts(session.project.spec, planned.observed)
-        session.stuck = self._stuck(session, planned)
+        session.stuck, blind = self._stuck(session, planned)
         if session.stuck:
             planned = session.plan(known=planned.observed, asks_hubs=False)
         seen = fleet(planned.plan, planned.observed, self._known)
         self._remember(session.project, seen)
-        news = [_left_alone(change, why) for change, why in seen.left] + _problems(planned)
+        news = [*blind, *(_left_alone(change, why) for change, why in seen.left), *_problems(planned)]
         if planned.plan.has_errors:
             return news + [_left_alone(change, IN_ERROR) for change in seen.down]
         due = [change for change in seen.down if self._patience.may(change.key, time.monotonic())]
         return news + self._repair(session, planned, due) if due else news
 
-    def _stuck(self, session: Session, planned: Planned) -> frozenset[Start]:
-        """Containers that were asked in vain at several looks in a row, and had the time to load before that."""
-        health, silent = session.health(planned), {}
-        for items in found_replicas(planned.observed).values():
+    def _stuck(self, session: Session, planned: Planned) -> tuple[frozenset[Start], list[Told]]:
+        """Containers that were asked in vain at several looks in a row, and had the time to load before that; and what
+        is to be told of those that lost their GPUs."""
+        health, silent, blind = session.health(planned), {}, []
+        lost = session.gpu_losses(planned, self._unasked)
+        self._unasked |= {start for start, said in lost.items() if said is None}
+        for key, items in found_replicas(planned.observed).items():
             for item in items:
-                said = health.get(item.container.name, "ready")
+                start = item.container.id, item.container.started_at
+                said = LOST if lost.get(start) else health.get(item.container.name, "ready")
+                blind += [Told("problem", LOST, str(key), item.host)] if said == LOST else []
                 if said != "ready" and not may_still_load(session.project.spec, item):
-                    silent[item.container.id, item.container.started_at] = said
+                    silent[start] = said
         self._strikes.note(silent, time.monotonic())
-        return self._strikes.out
+        return self._strikes.out, blind
 
     def _remember(self, project: Project, seen: Fleet) -> None:
         self._known.saw(seen)

@@ -9,10 +9,11 @@ from labkit.waiting import eventually
 
 pytestmark = pytest.mark.heavy
 HOST = "lab1"
-PORTS = (8141, 8142, 8143)
+PORTS = (8141, 8142, 8143, 8145)
 SERVICES = """
 one: {model: tiny, port: 8141, env: {ROUND: "0"}, placement: {gpus: ["lab1:0"]}}
-two: {model: tiny, port: 8142, placement: {gpus: ["lab1:1"]}}
+two: {model: tiny, port: 8142, options: {gpu_memory: 20g}, placement: {gpus: ["lab1:1"], share: true}}
+four: {model: tiny, port: 8145, options: {gpu_memory: 20g}, placement: {gpus: ["lab1:1"], share: true}}
 three: {model: tiny, port: 8143}
 """
 
@@ -36,11 +37,11 @@ def test_every_model_must_come_back_with_no_controller_near(lab: Lab, project: P
     project.apply()
     before = lab.running(HOST)
     kept = set(lab.names(HOST)) - set(before)
-    assert (len(before), len(kept)) == (3, 1)
+    assert (len(before), len(kept)) == (4, 1)
     lab.fault("kill-ssh", HOST)
     lab.fault(ends, HOST)
     lab.fault("start-docker", HOST)
-    eventually(lambda: answering(lab, *PORTS) == [*PORTS], within=60)
+    eventually(lambda: answering(lab, *PORTS) == [*PORTS], within=120)
     assert lab.running(HOST) == before, "the predecessor stays where it is"
     lab.fault("start-ssh", HOST)
     project.must_be_settled()
@@ -65,7 +66,7 @@ def test_a_late_mount_must_not_be_served_empty(lab: Lab, project: Project) -> No
         lab.fault("power-off", HOST)
         lab.sh(HOST, "umount /srv/late")
         lab.fault("start-docker", HOST)
-        eventually(lambda: answering(lab, 8141) == [8141], within=60)
+        eventually(lambda: answering(lab, 8141) == [8141], within=120)
         assert not answers(lab, 8144)
         assert lab.sh(HOST, "ls -A /srv/late") == "", "nothing was made in its place"
         lab.sh(HOST, "mount --bind /srv/disk /srv/late")

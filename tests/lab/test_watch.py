@@ -16,6 +16,8 @@ from labkit.waiting import eventually
 
 SERVICE = "chat: {model: tiny, health: {ready_timeout: 5s}, restart_backoff: {max_delay: 2s}}"
 
+BLIND = b"#!/usr/bin/python3 -IS\nimport os, sys\nsys.exit(255 if os.path.exists('/dev/shm/lost') else 0)\n"
+
 SLOW = """
 slow: {model: tiny, image: "${var.standin}", env: {STANDIN_DELAY: "60"}}
 """
@@ -72,6 +74,26 @@ def test_a_watch_must_start_anew_what_runs_and_answers_nobody(lab: Lab, project:
         lab.sh("lab1", f"kill -STOP {pid}")
         assert "does not serve" in until(lines, "repairing")["why"]
         until(lines, "repaired")
+        project.must_be_settled()
+
+
+@pytest.mark.heavy  # likewise
+def test_a_watch_must_start_anew_what_lost_its_gpus_and_says_that_it_is_well(lab: Lab, project: Project) -> None:
+    """As after `systemctl daemon-reload` on some hosts: nvidia-smi in the container exits with 255 until it is started
+    anew."""
+    given = 'image: "${var.standin}", placement: {gpus: ["lab1:0"]}'
+    project.write(SERVICE.replace("model: tiny", f"model: tiny, {given}"), hosts="{lab1: {}}")
+    project.apply()
+    (name,) = lab.names("lab1")
+    lab.put("lab1", "/srv/scratch/nvidia-smi", BLIND)
+    lab.sh("lab1", f"chmod 755 /srv/scratch/nvidia-smi && docker cp -q /srv/scratch/nvidia-smi {name}:/usr/bin/")
+    with watching(project) as lines:
+        until(lines, "watching")
+        project.run("verify")
+        lab.run("lab1", "docker", "exec", name, "/usr/bin/python3", "-c", "open('/dev/shm/lost', 'w')")
+        assert "has lost its GPUs" in until(lines, "problem")["why"]
+        assert until(lines, "repaired")["replica"] == "chat-0"
+        lab.run("lab1", "docker", "exec", name, "nvidia-smi")
         project.must_be_settled()
 
 

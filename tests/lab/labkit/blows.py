@@ -5,11 +5,12 @@ soak again (but for what the hosts' own timing adds).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 HOSTS = ("lab1", "lab2")
-EDITS = ("chat", "fixed", "guest", "all", "shared", "weights", "bad", "back")
+# of each edit, about how many lines an undisturbed apply says
+EDITS = {"chat": 31, "fixed": 15, "guest": 13, "all": 47, "shared": 27, "weights": 19, "bad": 44, "back": 23}
 FAULTS = (
     "kill",
     "kill",
@@ -21,6 +22,7 @@ FAULTS = (
     "kill+kill-docker",
     "kill+power-off",
 )
+MOST = 4  # blows in a row
 BEGUN = 1  # line of `apply --json` that the plan is
 
 
@@ -51,10 +53,15 @@ def every_boundary(lines: int, edit: str) -> Iterator[Blow]:
         yield Blow(edit, "kill", HOSTS[0], line)
 
 
-def at_random(seed: int, lines: Mapping[str, int]) -> Iterator[Blow]:
-    """`lines`: how many an undisturbed apply of each edit says."""
+def at_random(seed: int) -> Iterator[tuple[Blow, ...]]:
+    """Some blows in a row at one edit: the apply that is to set things right may be hit as well."""
     chance = random.Random(seed)
     while True:
-        edit, fault, host = chance.choice(EDITS), chance.choice(FAULTS), chance.choice(HOSTS)
-        heals = 0.0 if fault == "kill" else chance.uniform(0.2, 4.0)
-        yield Blow(edit, fault, host, chance.randint(BEGUN, lines[edit] - 2), chance.uniform(0, 0.6), heals)
+        edit = chance.choice(list(EDITS))
+        yield tuple(_blow(chance, edit, EDITS[edit] - 2) for _ in range(chance.randint(1, MOST)))
+
+
+def _blow(chance: random.Random, edit: str, last: int) -> Blow:
+    fault, host = chance.choice(FAULTS), chance.choice(HOSTS)
+    heals = 0.0 if fault == "kill" else chance.uniform(0.2, 4.0)
+    return Blow(edit, fault, host, chance.randint(BEGUN, last), chance.uniform(0, 0.6), heals)

@@ -13,7 +13,7 @@ from labkit.hosts import Lab
 
 PORTS = "docker ps --no-trunc --filter label=deployer.service=chat --format '{{.Ports}}'"
 BODY = json.dumps({"messages": [{"role": "user", "content": "What is the capital of France?"}]})
-TIMEOUT = 5.0
+TIMEOUT = 20.0  # seconds: a machine may have much to do
 
 
 @dataclass
@@ -25,6 +25,8 @@ class Hammer:
     hosts: tuple[str, ...]
     gaps: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
+    last: dict[str, list[str]] = field(default_factory=dict)  # by host, what each port said
+    whys: list[str] = field(default_factory=list)  # what was seen when a gap began
 
     def __enter__(self) -> Hammer:
         self._done = threading.Event()
@@ -45,17 +47,20 @@ class Hammer:
         self.gaps[host], self.asked[host] = gaps, 0
         ports: set[int] = set()
         since: float | None = None
-        while not self._done.wait(0.02):
+        while not self._done.wait(0.1):
             self.asked[host] += 1
-            if not self._answers(host, ports):
+            is_up = self._answers(host, ports)
+            if not is_up:
                 ports = self._ports(host)  # the successor has another one
-            if self._answers(host, ports):
+                is_up = self._answers(host, ports)
+            if is_up:
                 since = None
                 continue
             now = time.monotonic()
             if since is None:
                 since = now
                 gaps.append((now, now))
+                self.whys.append(f"{host}: {self.last.get(host)}, of ports {sorted(ports)}")
             gaps[-1] = (since, now)
 
     def _ports(self, host: str) -> set[int]:
@@ -63,16 +68,20 @@ class Hammer:
         return {int(word.partition("->")[0].rpartition(":")[2]) for word in published if "->" in word}
 
     def _answers(self, host: str, ports: set[int]) -> bool:
-        return any(self._has_answer(host, port) for port in ports)
+        self.last[host] = [f"{port} {self._answer(host, port)}" for port in sorted(ports)]
+        return any(said.endswith(" is right") for said in self.last[host])
 
-    def _has_answer(self, host: str, port: int) -> bool:
-        connection = http.client.HTTPConnection(self.lab.address(host), port, timeout=TIMEOUT)
+    def _answer(self, host: str, port: int) -> str:
+        """`is right`, or what was wrong."""
+        connection, began = http.client.HTTPConnection(self.lab.address(host), port, timeout=TIMEOUT), time.monotonic()
         try:
             connection.request("POST", "/v1/chat/completions", BODY, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            return response.status == 200 and b"Paris" in response.read()
-        except (OSError, http.client.HTTPException):
-            return False
+            said = response.read()
+            is_right = response.status == 200 and b"Paris" in said
+            return "is right" if is_right else f"answers {response.status} {said[:200]!r}"
+        except (OSError, http.client.HTTPException) as error:
+            return f"gives no answer after {time.monotonic() - began:.1f} s: {error!r}"
         finally:
             connection.close()
 

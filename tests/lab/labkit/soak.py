@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,7 @@ class Soak:
     guest: bool = False
     bad: bool = False
     commit: str = ""
+    whole: dict[Replica, str] = field(default_factory=dict)  # container ids when it was whole last
 
     # --- the spec ---------------------------------------------------------------------
 
@@ -113,23 +115,29 @@ class Soak:
         """How many lines an undisturbed run says that is about this edit."""
         self.edit(edit)
         run = self.project.run(*COMMANDS.get(edit, APPLY), exit=1 if edit == "bad" else 0)
-        self.recover(run)
+        self.recover(edit)
         return len(run.lines())
 
-    def suffer(self, blow: Blow) -> Run:
-        """A run that is hit, and what sets it right. What the edit is not about is the very same container, always;
-        and it serves on, as does what is replaced start-first, where only the controller died."""
-        self.edit(blow.edit)
-        before = self.serving()
-        run = self.strike(blow)
-        if blow.is_only_ours:
-            self.must_serve_on(before, blow.edit)
-        self.recover(run)
-        self.must_serve_on({key: id for key, id in before.items() if key[0] not in TOUCHED[blow.edit]}, blow.edit)
-        return run
+    def suffer(self, blows: Sequence[Blow]) -> None:
+        """An apply that is hit, the next one, which is hit too, ..., and what sets it right. What the edit is not about
+        is the very same container, always; and it serves on, as does what is replaced start-first, where only the
+        controller died."""
+        edit, before, hosts_live = blows[0].edit, self.whole, True
+        self.edit(edit)
+        for number, blow in enumerate(blows):
+            run = self.strike(blow, COMMANDS.get(edit, APPLY) if number == 0 else self.again(edit))
+            hosts_live = hosts_live and blow.is_only_ours
+            if hosts_live:
+                self.must_serve_on(before, self.serving(), edit)
+            self.forget(run)
+        self.recover(edit)
+        self.must_serve_on({key: id for key, id in before.items() if key[0] not in TOUCHED[edit]}, self.whole, edit)
 
-    def strike(self, blow: Blow) -> Run:
-        arguments = COMMANDS.get(blow.edit, APPLY)
+    def again(self, edit: str) -> tuple[str, ...]:
+        """Who went back goes on."""
+        return (*APPLY, "--lock-wait", "60", *(["--resume"] if edit == "back" else []))
+
+    def strike(self, blow: Blow, arguments: tuple[str, ...]) -> Run:
         running = self.project.begin(*arguments)
         if running.has_said(blow.lines, LONGEST):
             running.is_over_within(blow.seconds)
@@ -152,21 +160,22 @@ class Soak:
         self.lab.fault(REMEDIES.get(fault, "heal"), host)
         self.lab.sh(host, DOCKER_ANSWERS)
 
-    def recover(self, run: Run) -> None:
-        """One more apply, which ends with nothing left to do. A dead apply's lease is over; who tried what is bad
-        takes it back, and who went back goes on."""
+    def forget(self, run: Run) -> None:
+        """A dead apply's lease is over."""
         if run.code == -9 or "lock-left" in run.err:
             for host in HOSTS:
                 self.lab.sh(host, FORGET)
+
+    def recover(self, edit: str) -> None:
+        """One more apply, which ends with nothing left to do. Who tried what is bad takes it back."""
         self.bad = False
         self.write()
-        arguments = ("apply", "-y", "--lock-wait", "60", *(["--resume"] if run.arguments[0] == "rollback" else []))
-        again = self.project.run(*arguments, exit=None)
+        again = self.project.run(*self.again(edit), exit=None)
         if again.code and LEAKED in again.text:
             print("(Docker keeps a port of what it never started: it is restarted, as the hint says) ", end="")
             for host in HOSTS:
                 self.host_fault("stop-docker", host, 0.0)
-            again = self.project.run(*arguments, exit=None)
+            again = self.project.run(*self.again(edit), exit=None)
         self.project.checked(again, 0)
         self.must_be_whole()
 
@@ -183,10 +192,9 @@ class Soak:
             found |= Seen.on(self.lab, host).serving
         return found
 
-    def must_serve_on(self, before: dict[Replica, str], edit: str) -> None:
+    def must_serve_on(self, before: dict[Replica, str], now: dict[Replica, str], edit: str) -> None:
         """With the same container, but for what the edit is about: that has one that answers, be it the old or the
         new."""
-        now = self.serving()
         for key, container in before.items():
             if key[0] not in TOUCHED[edit]:
                 assert now.get(key) == container, f"{key} was touched by an edit of {edit}"
@@ -195,13 +203,14 @@ class Soak:
 
     def must_be_whole(self) -> None:
         found: dict[Replica, str] = {}
+        self.whole = {}
         for host in HOSTS:
             seen = Seen.on(self.lab, host)
             for container in seen.running:
                 key = replica_of(container)
                 assert key not in found, f"{key} runs twice, on {found[key]} and {host}"
                 assert container["HostConfig"]["RestartPolicy"]["Name"] == "always", container["Name"]
-                found[key] = host
+                found[key], self.whole[key] = host, container["Id"]
                 eventually(lambda seen=seen, c=container: seen.answers(c), within=20)
             self.must_keep_little(seen)
             assert seen.left == [], f"half files or locks on {host}: {seen.left}"
