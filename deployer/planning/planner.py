@@ -42,7 +42,7 @@ from deployer.planning.unread import unread_containers
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
-from deployer.values.facts import ObservedState
+from deployer.values.facts import HostFacts, ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
@@ -206,19 +206,20 @@ def _choices(
     for key, items in found.items():
         by_service.setdefault(key.service, []).extend(items)
     choices: dict[str, ServiceChoice] = {}
+    asked = [facts for facts in seen.facts.values() if facts.image_flags]
     for name in sorted(project.spec.services):
         choice = choose(project, name, seen, by_service.get(name, ()))
-        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, seen)
+        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, asked)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
             choices[name] = choice
     return choices
 
 
-def _check_options(project: Project, choice: ServiceChoice, seen: Seen) -> tuple[Diagnostic, ...]:
-    """Of the service as written, and under each of its overrides."""
+def _check_options(project: Project, choice: ServiceChoice, asked: list[HostFacts]) -> tuple[Diagnostic, ...]:
+    """Of the service as written, and under each of its overrides. `asked`: hosts with images that named their flags."""
     variants: list[tuple[int, ...]] = [(), *((index,) for index in range(len(choice.service.overrides)))]
-    said = said_for(project, choice.name, seen.facts.values())
+    said = said_for(project, choice.name, asked)
     found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which, said))
     return tuple(dict.fromkeys(found))
 
