@@ -6,8 +6,9 @@ supported software branches. Versions compare as numbers: 580.65.06 is newer tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+
+from deployer.pattern import pattern
 
 CudaVersion = tuple[int, int]
 BRANCHES: Mapping[int, CudaVersion] = {
@@ -16,7 +17,7 @@ BRANCHES: Mapping[int, CudaVersion] = {
     565: (12, 7), 570: (12, 8), 575: (12, 9), 580: (13, 0), 590: (13, 1), 595: (13, 2), 610: (13, 3), 615: (13, 4),
 }  # fmt: skip
 FIRST_OF_MAJOR: Mapping[int, int] = {11: 450, 12: 525, 13: 580}  # with these an image of that major may run
-TAGGED = re.compile(r"(?:\A|[-_.])cu(?:da)?-?(?P<major>1[0-9])(?:\.?(?P<minor>\d))?(?![0-9])")
+TAGGED = pattern(r"(?:\A|[-_.])cu(?:da)?-?(?P<major>1[0-9])(?:\.?(?P<minor>\d))?(?![0-9])")
 
 
 def parse_cuda(text: str | None) -> CudaVersion | None:

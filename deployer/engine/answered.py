@@ -6,15 +6,18 @@ cannot write it is no failure: then nothing is known of the container.
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
 
-from deployer.engine.context import Site
 from deployer.engine.redaction import clean
 from deployer.errors import HostError
 from deployer.formats.text import decoded
+from deployer.pattern import pattern
 from deployer.values.events import Note
 
-LINE = re.compile(r"([0-9a-f]{64})(?: (\d{1,7}(?:\.\d{1,3})?))?\Z")
+if TYPE_CHECKING:
+    from deployer.engine.context import Site
+
+LINE = pattern(r"([0-9a-f]{64})(?: (\d{1,7}(?:\.\d{1,3})?))?\Z")
 MOST_READ = 128 << 10  # bytes from the end: some 1500 containers
 RUN_TIMEOUT = 20.0
 SCRIPT = """

@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 
 from deployer.formats.text import decoded
+from deployer.pattern import pattern
 from deployer.transport.base import Transport
 from deployer.values.facts import ImageFlags
 from deployer.values.names import STATE_DIR
 
 FORMAT = "deployer-flags 1"
 FOLDER = "image_flags"  # of the state directory; no project can have that name
-IMAGE = re.compile(r"[0-9a-f]{64}\Z")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
-FLAG = re.compile(r"-{1,2}[A-Za-z0-9][\w.-]{0,79}\Z", re.ASCII)
+IMAGE = pattern(r"[0-9a-f]{64}\Z")
+TIME = pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+FLAG = pattern(r"-{1,2}[A-Za-z0-9][\w.-]{0,79}\Z", re.ASCII)
 MAX_FILE = 24576  # bytes, as the probe reads them; some 1000 flags
 MAX_FLAGS = 3000
 KEPT = 16  # files of a host; the probe reads the latest 6

@@ -9,12 +9,13 @@ from typing import Any
 
 from deployer.formats.model_files import config_says, gguf_says
 from deployer.formats.text import decoded, one_line, whole_number
+from deployer.pattern import pattern
 from deployer.values.presynced import ALTERED, OUTSIDE, Copy, ReadFile, Stamp
 from deployer.values.weights import COMMIT
 
 Said = tuple[tuple[str, ...], bytes]  # words of the heading, body
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-GIT = re.compile(r"[0-9a-f]{40}\Z")
+GIT = pattern(r"[0-9a-f]{40}\Z")
 MOST = 2**64  # inodes of network file systems are hashes
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deployer.formats.nvidia_mig import parse_slices
-from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus
-from deployer.formats.nvidia_topology import parse_topology
-from deployer.formats.nvidia_xid import parse_xids
 from deployer.formats.text import lines, one_line, whole_number
+from deployer.pattern import pattern
 from deployer.values.facts import Gpu, GpuFacts, in_order
 
 Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
-MODULE = re.compile(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
+MODULE = pattern(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
 VENDORS = {
     "amd-smi": "AMD", "rocm-smi": "AMD", "/dev/kfd": "AMD", "npu-smi": "Huawei Ascend",
     "/dev/davinci_manager": "Huawei Ascend", "hl-smi": "Intel Gaudi", "xpu-smi": "Intel",
@@ -28,6 +24,15 @@ def gpu_facts(answers: Answers) -> GpuFacts:
     driver = module[1] if module is not None else None
     if "gpus" not in answers:
         return GpuFacts(driver=driver, problem=_elsewhere(_text(answers, "vendors")))
+    return _nvidia(answers, driver)
+
+
+def _nvidia(answers: Answers, driver: str | None) -> GpuFacts:
+    from deployer.formats.nvidia_mig import parse_slices
+    from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus
+    from deployer.formats.nvidia_topology import parse_topology
+    from deployer.formats.nvidia_xid import parse_xids
+
     gpus: dict[str, Gpu] = {}
     problems: list[str] = []
     for words, text in answers["gpus"]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from deployer.engine.flag_files import IMAGE, TIME, WRITE
 from deployer.formats.text import decoded
+from deployer.pattern import pattern
 from deployer.transport.base import Transport
 from deployer.values.names import STATE_DIR
 from deployer.values.nim import ImageProfiles, NimProfile, Said
@@ -21,7 +22,7 @@ MAX_FILE = 65536  # bytes, as the probe reads them; some 500 profiles
 SAID: dict[str, Said] = {
     word: word for word in ("runnable", "low-memory", "compilable", "incompatible", "unsaid")
 }  # fmt: skip
-LINE = re.compile(r"([0-9a-f]{64}) ([\w.:+-]{1,200}) ([a-z-]{1,20}) (\d{1,16}) (\d{1,10}) (\d{1,16})", re.ASCII)
+LINE = pattern(r"([0-9a-f]{64}) ([\w.:+-]{1,200}) ([a-z-]{1,20}) (\d{1,16}) (\d{1,10}) (\d{1,16})", re.ASCII)
 
 
 def write_profiles(

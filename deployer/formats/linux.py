@@ -9,14 +9,15 @@ import re
 
 from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
+from deployer.pattern import pattern
 
-IDENTITY = re.compile(r"uid=(\d{1,10})(?:\(([^)]*)\))? gid=(\d{1,10})")
-FILESYSTEM = re.compile(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-)\s+(/.*)\Z")
-CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-CGROUP = re.compile(r"/proc/(\d{1,10})/cgroup:(.*)\Z")
-CPU_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
-NETWORK_DEVICE = re.compile(r"//[^/\s]+/|[^/\s]+[:=]/")
-LOOPBACK = re.compile(r"(?://)?(?:[^/@]*@)?(?:localhost|127\.|\[::1\])", re.IGNORECASE)
+IDENTITY = pattern(r"uid=(\d{1,10})(?:\(([^)]*)\))? gid=(\d{1,10})")
+FILESYSTEM = pattern(r"\s(\d{1,18})\s+(-?\d{1,18})\s+(-?\d{1,18})\s+(?:\d+%|-)\s+(/.*)\Z")
+CONTAINER_ID = pattern(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+CGROUP = pattern(r"/proc/(\d{1,10})/cgroup:(.*)\Z")
+CPU_RANGE = pattern(r"(\d{1,5})(?:-(\d{1,5}))?")
+NETWORK_DEVICE = pattern(r"//[^/\s]+/|[^/\s]+[:=]/")
+LOOPBACK = pattern(r"(?://)?(?:[^/@]*@)?(?:localhost|127\.|\[::1\])", re.IGNORECASE)
 LATE_OPTIONS = frozenset({"nofail", "_netdev", "noauto", "x-systemd.automount"})
 NETWORK_FILESYSTEMS = (
     "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "beegfs", "9p", "fuse.sshfs", "fuse.glusterfs",

@@ -6,9 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from deployer.formats.gguf import parse_gguf_start
-from deployer.formats.gguf_shape import gguf_shape
-from deployer.formats.model_config import shape_of
 from deployer.formats.text import one_line
 from deployer.values.model_shape import ModelShape
 
@@ -19,6 +16,9 @@ GGUF_START = 16384  # bytes: what tells the shape comes before the vocabulary
 
 def gguf_says(body: bytes) -> dict[str, Any]:
     """`architectures`, `pooling` and `shape`, as far as they are known."""
+    from deployer.formats.gguf import parse_gguf_start
+    from deployer.formats.gguf_shape import gguf_shape
+
     said = parse_gguf_start(body)
     architecture = said.get("general.architecture")
     if not isinstance(architecture, str):
@@ -30,6 +30,8 @@ def gguf_says(body: bytes) -> dict[str, Any]:
 
 def config_says(body: bytes) -> dict[str, Any]:
     """`architectures` and `shape`, as far as they are known."""
+    from deployer.formats.model_config import shape_of
+
     try:
         said = json.loads(body) if len(body) <= MAX_CONFIG else None
     except (ValueError, RecursionError):

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 
 from deployer.formats.text import lines, one_line
+from deployer.pattern import pattern
 from deployer.values.nim import NimProfile, ProfileList, ProfileTraits, Said, SeenGpu
 
 MAX_LINES, MAX_LENGTH, MAX_PROFILES, MAX_GPUS = 20_000, 1000, 512, 64
@@ -21,19 +22,19 @@ BITS = {  # of a weight
 }  # fmt: skip
 GOALS = ("latency", "throughput", "balanced")
 BUILDABLE = "trtllm_buildable"
-ENTRY = re.compile(r"-\s*([0-9a-f]{64})\s*\(([\w.:+-]{1,200})\)\s*(?:\[(.*)\])?", re.ASCII)
-SEEN = re.compile(r"-\s*\[([0-9a-f]{4}):[0-9a-f]{4}\]\s*\((\d{1,4})\)\s*(.*)", re.ASCII)
-WANTS = re.compile(r"requires\s*>=\s*(\d{1,5}(?:\.\d{1,3})?)\s*GB")
-SHORTER = re.compile(r"--max-model-len[= ](\d{1,10})\D.*?>=\s*(\d{1,5}(?:\.\d{1,3})?)\s*GB")
+ENTRY = pattern(r"-\s*([0-9a-f]{64})\s*\(([\w.:+-]{1,200})\)\s*(?:\[(.*)\])?", re.ASCII)
+SEEN = pattern(r"-\s*\[([0-9a-f]{4}):[0-9a-f]{4}\]\s*\((\d{1,4})\)\s*(.*)", re.ASCII)
+WANTS = pattern(r"requires\s*>=\s*(\d{1,5}(?:\.\d{1,3})?)\s*GB")
+SHORTER = pattern(r"--max-model-len[= ](\d{1,10})\D.*?>=\s*(\d{1,5}(?:\.\d{1,3})?)\s*GB")
 SECTIONS: tuple[tuple[str, Said], ...] = (
     ("incompatible with system", "incompatible"),
     ("compatible with system and runnable", "runnable"),
     ("compatible with system", "low-memory"),
     ("compilable to", "compilable"),
 )
-PARALLEL = re.compile(r"(tp|pp)(\d{1,4})", re.ASCII)
-DEVICE = re.compile(r"([0-9a-f]{4}):10de", re.ASCII)
-MEMORY = re.compile(r"\d{1,4}\.\d{1,3}", re.ASCII)
+PARALLEL = pattern(r"(tp|pp)(\d{1,4})", re.ASCII)
+DEVICE = pattern(r"([0-9a-f]{4}):10de", re.ASCII)
+MEMORY = pattern(r"\d{1,4}\.\d{1,3}", re.ASCII)
 HEX, NUMBER = re.compile(r"[0-9a-f]{64}", re.ASCII), re.compile(r"\d{1,6}", re.ASCII)
 
 

@@ -12,16 +12,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from deployer.formats.text import lines, one_line, whole_number
+from deployer.pattern import pattern
 from deployer.values.facts import Gpu
 
-GPU_LINE = re.compile(r"GPU \d{1,4}: .{0,200}\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
-SLICE_LINE = re.compile(
+GPU_LINE = pattern(r"GPU \d{1,4}: .{0,200}\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
+SLICE_LINE = pattern(
     r"\s+MIG (?P<profile>[0-9a-z.+]{1,40})\s+Device\s+(?P<number>\d{1,3}): "
     r"\(UUID: (?P<uuid>MIG-[0-9A-Za-z-]{1,80}(?:/\d{1,3}/\d{1,3})?)\)\Z"
 )
-PROFILE_MEMORY = re.compile(r"\.(\d{1,4})gb")
-XML_UUID = re.compile(r"<uuid>\s*(GPU-[0-9A-Za-z-]{1,80})\s*</uuid>")
-NUMBER = re.compile(r"<index>\s*(\d{1,3})\s*</index>")
+PROFILE_MEMORY = pattern(r"\.(\d{1,4})gb")
+XML_UUID = pattern(r"<uuid>\s*(GPU-[0-9A-Za-z-]{1,80})\s*</uuid>")
+NUMBER = pattern(r"<index>\s*(\d{1,3})\s*</index>")
 SIZE = r"<{}>\s*(\d{{1,9}}) MiB\s*</{}>"
 MIB = 1 << 20
 USABLE = 95  # per cent of the memory that a profile's name says, at least (1g.10gb has 9728 MiB of 10240)

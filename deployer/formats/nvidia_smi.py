@@ -9,6 +9,7 @@ import re
 
 from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
+from deployer.pattern import pattern
 from deployer.values.facts import Gpu, GpuProcess
 
 BASE = ("index", "uuid", "driver_version", "pci.bus_id", "memory.total", "memory.used")
@@ -23,15 +24,15 @@ QUERIES: tuple[tuple[str, ...], ...] = (  # an unknown field fails the whole cal
 APPS = ("gpu_uuid", "pid", "used_memory", "process_name")
 
 UNKNOWN = {"[n/a]", "n/a", "[not supported]", "[not found]", "[insufficient permissions]", "[unknown]", ""}
-BROKEN = re.compile(r"\[?(?:GPU requires reset|GPU is lost|Unknown Error|ERR!|Reset Required)\]?\Z", re.IGNORECASE)
-UUID = re.compile(r"GPU-[0-9A-Za-z-]{1,80}\Z")
-LISTED = re.compile(r"GPU \d{1,4}: .*\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
-HELD = re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/-]{1,90}\Z")  # a whole GPU or a slice
-BUS_ID = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
-VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}\Z")
-CAPABILITY = re.compile(r"\d{1,2}\.\d\Z")
-CUDA = re.compile(r"CUDA(?:\s+\w+)?\s+Version\s*:\s*(\d{1,3}\.\d{1,2})")
-FAILED = re.compile(
+BROKEN = pattern(r"\[?(?:GPU requires reset|GPU is lost|Unknown Error|ERR!|Reset Required)\]?\Z", re.IGNORECASE)
+UUID = pattern(r"GPU-[0-9A-Za-z-]{1,80}\Z")
+LISTED = pattern(r"GPU \d{1,4}: .*\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
+HELD = pattern(r"(?:GPU|MIG)-[0-9A-Za-z/-]{1,90}\Z")  # a whole GPU or a slice
+BUS_ID = pattern(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\Z")
+VERSION = pattern(r"\d{1,4}(?:\.\d{1,4}){1,3}\Z")
+CAPABILITY = pattern(r"\d{1,2}\.\d\Z")
+CUDA = pattern(r"CUDA(?:\s+\w+)?\s+Version\s*:\s*(\d{1,3}\.\d{1,2})")
+FAILED = pattern(
     r"NVIDIA-SMI has failed|Failed to initialize NVML|couldn't find libnvidia-ml|Unable to determine the device handle"
     r"|No devices were found|GPU is lost|GPU access blocked|Insufficient Permissions|not found"
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from deployer.formats.text import ANSI, lines
+from deployer.pattern import pattern
 
-LINK = re.compile(r"(?:NV\d{1,3}|PIX|PXB|PHB|NODE|SYS)\Z")
-SEPARATOR = re.compile(r"\t| {2,}")
-GPU = re.compile(r"GPU(\d{1,3})\Z")
+LINK = pattern(r"(?:NV\d{1,3}|PIX|PXB|PHB|NODE|SYS)\Z")
+SEPARATOR = pattern(r"\t| {2,}")
+GPU = pattern(r"GPU(\d{1,3})\Z")
 MAX_ROWS = 1024
 
 Topology = dict[str, dict[str, str]]

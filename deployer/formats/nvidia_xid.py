@@ -5,13 +5,13 @@ Source: NVIDIA, "XID Errors" (GPU deployment and management): `NVRM: Xid (PCI:00
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from deployer.formats.text import lines
+from deployer.pattern import pattern
 from deployer.values.facts import Xid
 
-LINE = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2})(?:\.\d)?\): (\d{1,4})\b")
+LINE = pattern(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2})(?:\.\d)?\): (\d{1,4})\b")
 MAX_LINES = 1000
 
 

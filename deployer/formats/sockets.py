@@ -6,17 +6,17 @@ The kernel's table is the truth: a process may call itself anything, so text of 
 from __future__ import annotations
 
 import ipaddress
-import re
 from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.formats.text import lines, one_line, whole_number
+from deployer.pattern import pattern
 
 MAX_SOCKETS = 20_000
-SOCKET = re.compile(r"\S*/(tcp|udp)6? ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) (\d{1,20})\Z")
-USERS = re.compile(r'users:\(\("(?P<name>.*?)",pid=(?P<pid>\d{1,10}),')
-INODE = re.compile(r" ino:(\d{1,20}) ")
-FD = re.compile(r"(\d{1,10}) (\d{1,20}) (.*)\Z")
+SOCKET = pattern(r"\S*/(tcp|udp)6? ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) (\d{1,20})\Z")
+USERS = pattern(r'users:\(\("(?P<name>.*?)",pid=(?P<pid>\d{1,10}),')
+INODE = pattern(r" ino:(\d{1,20}) ")
+FD = pattern(r"(\d{1,10}) (\d{1,20}) (.*)\Z")
 
 
 @dataclass(frozen=True, slots=True)

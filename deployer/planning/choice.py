@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
 from deployer import backends
@@ -254,8 +254,7 @@ class _Known:
 
 def _what_is_known(project: Project, service: Service, model: Model, seen: Seen, found: tuple[Found, ...]) -> _Known:
     path = _path_of(service, model, seen)
-    meant = [seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts]
-    on_cpus = service.placement.gpus == "none" or (bool(meant) and not any(facts.gpus for facts in meant))
+    on_cpus = service.placement.gpus == "none" or _is_without_gpus(_meant(service, seen))
     standing = [item.recorded.decisions for item in found if _stands(project, model, item)]
     names = {str(decisions["backend"]) for decisions in standing}
     categories = {str(decisions.get("category", LLM)) for decisions in standing}
@@ -270,13 +269,23 @@ def _what_is_known(project: Project, service: Service, model: Model, seen: Seen,
     return _Known(service.model or "", model, format_, category, decided, on_cpus)
 
 
+def _meant(service: Service, seen: Seen) -> Iterator[HostFacts]:
+    """The hosts that it may be on, one after the other: of thousands mostly the first one tells."""
+    return (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
+
+
+def _is_without_gpus(hosts: Iterator[HostFacts]) -> bool:
+    """There are hosts, and none of them has a GPU."""
+    first = next(hosts, None)
+    return first is not None and not first.gpus and not any(facts.gpus for facts in hosts)
+
+
 def _path_of(service: Service, model: Model, seen: Seen) -> PathFact | None:
     """What is known of the model's files, before any host is chosen."""
     if model.is_fetched:
         listing = seen.listing(model)
         return path_fact(model, listing) if isinstance(listing, Listing) else None
-    meant = (seen.facts[host] for host in seen.index.named(service.placement.hosts) if host in seen.facts)
-    paths = (facts.paths.get(model.location) for facts in meant)
+    paths = (facts.paths.get(model.location) for facts in _meant(service, seen))
     return next((path for path in paths if path is not None and path.kind in ("file", "directory")), None)
 
 

@@ -10,11 +10,11 @@ from deployer.backends.versions import parse_version
 from deployer.catalog.gpus import Capability, GpuModel
 from deployer.dataclass import dataclass
 from deployer.planning.estimate_weights import Spread
+from deployer.planning.gpu_memory import LARGE
 from deployer.values.model_shape import ModelShape
 from deployer.values.model_weights import ModelWeights
 
 GIB = 1 << 30
-LARGE = 80 * 10**9
 ANY_CONTEXT = 1 << 20  # tokens, where nobody says how long a text the model was made for
 
 

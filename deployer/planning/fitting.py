@@ -13,9 +13,10 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate import estimate, groups, smallest_group
 from deployer.planning.estimate_fixes import Fix, explained, fixes, rule_fixes
 from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.gpu_memory import is_automatic
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, without_smallest
 from deployer.planning.shares import cache_of, share_of
-from deployer.planning.sizing import card_of, is_automatic, is_sure, serving_of, sized_model
+from deployer.planning.sizing import card_of, is_sure, serving_of, sized_model
 from deployer.spec.language import Service
 from deployer.spec.project import Project
 from deployer.values.estimate import Estimate, Fit

@@ -6,8 +6,9 @@ Sources: NCCL user guide, "Sharing Data" (shared memory between processes); CUDA
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from deployer.backends.base import Refused, Wanted
 from deployer.backends.versions import parse_version
@@ -15,19 +16,23 @@ from deployer.catalog.drivers import cuda_of_tag, driver_for, newest_cuda, parse
 from deployer.catalog.gpus import find_gpu
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.fitting import Fitting
 from deployer.planning.image_tags import image_for_gpus
 from deployer.planning.nim_decision import profile_problems
 from deployer.planning.placed import Placed
 from deployer.spec.project import Project
 from deployer.values.images import parse_image
 
+if TYPE_CHECKING:
+    from deployer.planning.fitting import Fitting
+
 GIB = 1 << 30
 DATA_CENTER = ("datacenter", "superchip")
 SIZES_CACHE = "--kv-cache-memory-bytes"  # vLLM's
 
 
-def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredReplica]) -> list[Diagnostic]:
+def gpu_warnings(
+    project: Project, fitting: Callable[[], Fitting], desired: Iterable[DesiredReplica]
+) -> list[Diagnostic]:
     """Each thing once a service, however many of its replicas it is about."""
     found: dict[tuple[str, str, str], Diagnostic] = {}
     for replica in desired:
@@ -38,9 +43,9 @@ def gpu_warnings(project: Project, fitting: Fitting, desired: Iterable[DesiredRe
     return list(found.values())
 
 
-def _of_estimate(fitting: Fitting, replica: DesiredReplica) -> tuple[Diagnostic, ...]:
+def _of_estimate(fitting: Callable[[], Fitting], replica: DesiredReplica) -> tuple[Diagnostic, ...]:
     placed = replica.placed
-    return fitting.warnings(placed.choice, placed.facts, placed.gpus)
+    return fitting().warnings(placed.choice, placed.facts, placed.gpus) if placed.gpus else ()
 
 
 def _of_replica(replica: DesiredReplica) -> Iterator[Diagnostic]:

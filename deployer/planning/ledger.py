@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from deployer.planning.claims import claims_held, foreign_claims, port_claim
+from deployer.planning.gpu_memory import usable_memory
 from deployer.planning.handmade import HandMade
 from deployer.planning.replicas import Found
-from deployer.planning.sizing import usable_memory
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
 

@@ -37,7 +37,7 @@ class Placer:
         self.takeovers = Takeovers(project, seen.facts)
         self._untaken = {name: [*self.takeovers.hosts(name)] for name in project.spec.services}
         self.places = Places(project, seen, found)
-        self._ledgers, self.fitting = self.places.ledgers, self.places.fitting
+        self._ledgers = self.places.ledgers
         self._candidates: dict[object, Candidates] = {}
         self._queued: dict[str, list[Candidates]] = {}  # by host, those that have it
         self._mine: dict[str, dict[str, int]] = {}  # service -> host -> replicas
@@ -204,7 +204,7 @@ class Placer:
         mine[placed.host] = mine.get(placed.host, 0) + 1
         for candidates in self._queued.get(placed.host, ()):
             candidates.changed(placed.host)
-        need = self.fitting.need(placed.choice, placed.facts, placed.gpus) if placed.gpus else None
+        need = self.places.fitting.need(placed.choice, placed.facts, placed.gpus) if placed.gpus else None
         self.placed[placed.key] = placed if need is None else replace(placed, need=need)
 
     def _hardest_first(self, item: tuple[ServiceChoice, ReplicaKey]) -> tuple[int, int, int, str, int]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from deployer.errors import Diagnostic
 from deployer.planning.cached import CachedModels
 from deployer.planning.choice import Seen, ServiceChoice
 from deployer.planning.decisions import Written, edits_since
-from deployer.planning.estimate_fixes import Fix
-from deployer.planning.fitting import Fitting
-from deployer.planning.gpus import GpuRequest, overrides_of
+from deployer.planning.gpus import GpuRequest, free_gpus, overrides_of
 from deployer.planning.ledger import Ledger
 from deployer.planning.models import locate_model
 from deployer.planning.placed import Placed, Weights
@@ -21,6 +21,10 @@ from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
+
+if TYPE_CHECKING:
+    from deployer.planning.estimate_fixes import Fix
+    from deployer.planning.fitting import Fitting
 
 
 class Places:
@@ -31,9 +35,15 @@ class Places:
         self._cached = CachedModels(project, found, seen.listings)
         self._overridden: dict[tuple[str, tuple[int, ...]], ServiceChoice] = {}
         self._written = Written(project, seen.index)
-        self.fitting = Fitting(project)
         hosts = ((facts, project.spec.hosts[name]) for name, facts in sorted(seen.facts.items()))
         self.ledgers = {f.name: Ledger(f, host.port_range, host.kept_gpu_memory) for f, host in hosts}
+
+    @cached_property
+    def fitting(self) -> Fitting:
+        """Imported late: where nobody has GPUs, nothing is estimated."""
+        from deployer.planning.fitting import Fitting
+
+        return Fitting(self._project)
 
     def on(self, name: str, wish: Wish) -> Placed | str:
         """A place on this host, or why there is none."""
@@ -67,6 +77,8 @@ class Places:
             wish.own.gpus,
             left={uuid: ledger.left(uuid) for uuid in shares},
         )
+        if choice.service.placement.gpus == "none":
+            return free_gpus(self._project, request)
         return self.fitting.gpus(request, lambda: here is not None and not self._is_edited(wish, here))
 
     def _shares(self, wish: Wish, facts: HostFacts) -> Mapping[str, int] | str:
@@ -140,5 +152,6 @@ class Places:
     def would_take(self, project: Project, choice: ServiceChoice, key: ReplicaKey, name: str) -> bool:
         """A host, as it is after all were placed, were the service as in that project."""
         other = copy(self)
-        other._project, other.fitting, other._overridden = project, Fitting(project), {}
+        other._project, other._overridden = project, {}
+        other.__dict__.pop("fitting", None)
         return name in self.ledgers and isinstance(other.on(name, Wish(choice, key)), Placed)

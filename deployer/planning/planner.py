@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from deployer import __version__
 from deployer.errors import Diagnostic, Severity, SpecError
@@ -19,7 +20,6 @@ from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fanout import fanned_out
 from deployer.planning.fetching import Layers, code_warnings
-from deployer.planning.former import Back
 from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
@@ -31,10 +31,8 @@ from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url, with_health_path, with_listed
-from deployer.planning.remedies import Trials, explained
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
-from deployer.planning.rollback import going_back
 from deployer.planning.rollout import Rollout
 from deployer.planning.selection import Selection, selected
 from deployer.planning.setup import setup_questions, with_setup
@@ -44,10 +42,13 @@ from deployer.planning.unread import unread_containers
 from deployer.planning.used import host_use
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
-from deployer.values.facts import ObservedState
+from deployer.values.facts import HostFacts, ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Change, Member, Placement, Plan, Reason
 from deployer.values.resolved import Resolved
+
+if TYPE_CHECKING:
+    from deployer.planning.former import Back
 
 ALL = Selection()
 NO_LAYERS: Layers = {}
@@ -68,13 +69,17 @@ def plan(
     problems += [*unexpected_gpus(project, facts), *moved_indexes(written, choices, found)]
     placer = Placer(project, seen, found)
     placer.place([c for c in choices.values() if c.is_running], frozenset(change.key for change in unknown))
-    problems += explained(Trials(project, seen, found, choices, frozenset(change.key for change in unknown)), placer)
+    if placer.unplaced:
+        from deployer.planning.remedies import Trials, explained
+
+        trials = Trials(project, seen, found, choices, frozenset(change.key for change in unknown))
+        problems += explained(trials, placer)
     written = Written(project, seen.index)
     wanted = Wanted(written, resolved, found)
     desired = _desired(wanted, Beside(placer, wanted, choices), problems)
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
-    problems += gpu_warnings(project, placer.fitting, desired.values())
+    problems += gpu_warnings(project, lambda: placer.places.fitting, desired.values())
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}
@@ -115,6 +120,8 @@ def plan_rollback(
     project: Project, observed: ObservedState, resolved: Resolved, back: Back, selection: Selection = ALL
 ) -> Plan:
     """Brings replicas back to former containers of their own hosts; whatever else the spec says waits."""
+    from deployer.planning.rollback import going_back
+
     here = presence(project, observed)
     facts, found = here.visible.reachable, found_replicas(here.visible)
     problems = [*here.problems, *foreign_project_problems(project, facts)]
@@ -199,19 +206,20 @@ def _choices(
     for key, items in found.items():
         by_service.setdefault(key.service, []).extend(items)
     choices: dict[str, ServiceChoice] = {}
+    asked = [facts for facts in seen.facts.values() if facts.image_flags]
     for name in sorted(project.spec.services):
         choice = choose(project, name, seen, by_service.get(name, ()))
-        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, seen)
+        refused = (choice,) if isinstance(choice, Diagnostic) else _check_options(project, choice, asked)
         problems += refused
         if not isinstance(choice, Diagnostic) and not any(d.severity is Severity.ERROR for d in refused):
             choices[name] = choice
     return choices
 
 
-def _check_options(project: Project, choice: ServiceChoice, seen: Seen) -> tuple[Diagnostic, ...]:
-    """Of the service as written, and under each of its overrides."""
+def _check_options(project: Project, choice: ServiceChoice, asked: list[HostFacts]) -> tuple[Diagnostic, ...]:
+    """Of the service as written, and under each of its overrides. `asked`: hosts with images that named their flags."""
     variants: list[tuple[int, ...]] = [(), *((index,) for index in range(len(choice.service.overrides)))]
-    said = said_for(project, choice.name, seen.facts.values())
+    said = said_for(project, choice.name, asked)
     found = (d for which in variants for d in check_options(project, choice.name, choice.backend, which, said))
     return tuple(dict.fromkeys(found))
 

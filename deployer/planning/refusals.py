@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from deployer.errors import Diagnostic, Where
+from deployer.pattern import pattern
 from deployer.values.names import ReplicaKey
 
-LEFTOVER = re.compile(r"held by leftover docker-proxy \(pid (\d+)\)")
-HOLDERS = re.compile(r" \(GPU \d+ .*?\)(?=;|\Z)")  # which differ from host to host
+LEFTOVER = pattern(r"held by leftover docker-proxy \(pid (\d+)\)")
+HOLDERS = pattern(r" \(GPU \d+ .*?\)(?=;|\Z)")  # which differ from host to host
 SHOWN_ONE_BY_ONE = 30  # hosts; of more, those with the same reason share a line
 MOST_LINES = 60
 MOST_SHOWN = 3  # changes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from deployer.backends.base import InTemplate
 from deployer.catalog.gpus import find_gpu, parse_capability
 from deployer.formats.gguf_parts import split_parts
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.estimate_request import LARGE, Card, Serving, SizedModel
+from deployer.planning.estimate_request import Card, Serving, SizedModel
 from deployer.planning.gpu_groups import is_linked
+from deployer.planning.gpu_memory import usable_memory
 from deployer.planning.weights import first_part
 from deployer.planning.weights_counted import stored_as_shaped
 from deployer.spec.language import Options, Service
@@ -79,19 +79,6 @@ def _fraction(options: Options, memory: int) -> float | None:
     return min(1.0, options.gpu_memory / memory)
 
 
-def is_automatic(choice: ServiceChoice) -> bool:
-    """Nobody says over how many GPUs it is spread, and its backend can spread it."""
-    options, memory = choice.service.options, choice.backend.memory
-    sizes = (options.tensor_parallel, options.pipeline_parallel, options.data_parallel)
-    can = (
-        memory is not None
-        and memory.split != "none"
-        and isinstance(choice.backend.options["tensor_parallel"], InTemplate)
-    )
-    placement = choice.service.placement
-    return can and placement.gpus == "auto" and not placement.share and sizes == (None, None, None)
-
-
 def sized_model(choice: ServiceChoice, facts: HostFacts) -> SizedModel | None:
     """The service's model by what this host says of it; None where that is too little."""
     found = choice.path_on(facts)
@@ -147,15 +134,6 @@ def card_of(gpus: Iterable[Gpu], facts: HostFacts, kept: int = 0) -> Card | None
         (room if kept else None) if free is None else min(free, room),
         kept,
     )
-
-
-def usable_memory(gpu: Gpu) -> int | None:
-    """Of which CUDA programs can have something (see `Card.of`); None where the driver does not say how much it has."""
-    total = gpu.memory_total
-    if total is None:
-        return None
-    usable = total * (995 if total >= LARGE else 985) // 1000
-    return max(0, min(usable, total - gpu.memory_reserved) if gpu.memory_reserved else usable)
 
 
 def _free(gpu: Gpu, facts: HostFacts) -> int | None:

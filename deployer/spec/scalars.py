@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 
+from deployer.pattern import pattern
 from deployer.spec.nodes import Scalar
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-INTEGER = re.compile(r"[-+]?[0-9]+\Z")
-LEADING_ZERO = re.compile(r"[-+]?0[0-9]+\Z")
-BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
-FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+INTEGER = pattern(r"[-+]?[0-9]+\Z")
+LEADING_ZERO = pattern(r"[-+]?0[0-9]+\Z")
+BASED = pattern(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
+FLOAT = pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 MAX_DIGITS = 64  # longer ones stay text
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from deployer.errors import Problems
 from deployer.spec.conform import data_of
 from deployer.spec.language.base import Section
-from deployer.spec.mismatch import Complaint, mismatches
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.scalars import parse_scalar
 from deployer.spec.shape import section
+
+if TYPE_CHECKING:
+    from deployer.spec.mismatch import Complaint
 
 M = TypeVar("M", bound=Section)
 MOST_COMPLAINTS = 1000  # a file with more is not looked at any further
@@ -31,6 +33,8 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
             return model.model_validate(data_of(root, shape), strict=True)
         except ValueError as error:
             complaints = complaints_of(error)
+        from deployer.spec.mismatch import mismatches
+
         found = mismatches(complaints[:MOST_COMPLAINTS], root, shape)
         reread = _reread(root, [m.path for m in found])
         if reread is not None:

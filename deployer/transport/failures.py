@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from dataclasses import replace
 
 from deployer.errors import Diagnostic, DockerError, HostError, UnreachableError
+from deployer.pattern import pattern
 
 TAIL_LINES = 6
 TAIL_WIDTH = 300
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROL = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def tail(output: bytes) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def write_failed(host: str, path: str, output: bytes) -> HostError:
 
 
 # Not every line that begins with `sudo: ` is a refusal: it warns of host names, and reports commands it cannot find.
-SUDO_REFUSAL = re.compile(
+SUDO_REFUSAL = pattern(
     rb"sudo: (?:a (?:password|terminal) is required|no tty present|not found|command not found|No such file"
     rb"|effective uid is not 0|account validation|no valid sudoers|\S+ (?:must be owned|is owned) by"
     rb"|unknown u(?:id|ser)|you do not exist)"

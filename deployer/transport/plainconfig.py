@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from deployer.pattern import pattern
+
 Line = tuple[str, str]  # keyword in lower case, value
 
 MAX_BYTES = 1024 * 1024
-LINE = re.compile(r"\s*(?P<keyword>[^\s=#]+)(?:\s*=\s*|\s+|\Z)(?P<value>.*?)\s*\Z", re.DOTALL)
-WORD = re.compile(r"[A-Za-z0-9_.:@~/,+-]+")  # nothing that quotes, comments, or stands for something else
-WORDS = re.compile(rf"{WORD.pattern}(?:[ \t]+{WORD.pattern})*")
-PATTERNS = re.compile(r"[A-Za-z0-9_.:*?!-]+(?:[ \t]+[A-Za-z0-9_.:*?!-]+)*")
-NUMBER = re.compile(r"[1-9][0-9]{0,4}")
+LINE = pattern(r"\s*(?P<keyword>[^\s=#]+)(?:\s*=\s*|\s+|\Z)(?P<value>.*?)\s*\Z", re.DOTALL)
+WORD = pattern(r"[A-Za-z0-9_.:@~/,+-]+")  # nothing that quotes, comments, or stands for something else
+WORDS = pattern(rf"{WORD.pattern}(?:[ \t]+{WORD.pattern})*")
+PATTERNS = pattern(r"[A-Za-z0-9_.:*?!-]+(?:[ \t]+[A-Za-z0-9_.:*?!-]+)*")
+NUMBER = pattern(r"[1-9][0-9]{0,4}")
 PLAIN: Mapping[str, re.Pattern[str]] = {
     "host": PATTERNS,
     **dict.fromkeys(("hostname", "user", "hostkeyalias", "proxyjump", "identityfile", "identityagent"), WORD),

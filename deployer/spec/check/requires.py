@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable
 
 from deployer import __version__
+from deployer.pattern import pattern
 from deployer.spec.check.context import Checked
 
-CLAUSE = re.compile(r"\s*(?P<op>>=|<=|==|!=|>|<)\s*v?(?P<version>\d+(?:\.\d+)*)\s*\Z")
-RELEASE = re.compile(r"\d+(?:\.\d+)*")
+CLAUSE = pattern(r"\s*(?P<op>>=|<=|==|!=|>|<)\s*v?(?P<version>\d+(?:\.\d+)*)\s*\Z")
+RELEASE = pattern(r"\d+(?:\.\d+)*")
 OPERATORS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip

@@ -3,10 +3,11 @@
 import re
 from typing import Annotated, Any, Literal
 
+from deployer.pattern import pattern
 from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
 from deployer.spec.language.declare import BeforeValidator, Field, field_validator
 
-PROXY = re.compile(r"(?:https?|socks[45][ah]?)://[^\s/\"\\]+/?\Z", re.ASCII)
+PROXY = pattern(r"(?:https?|socks[45][ah]?)://[^\s/\"\\]+/?\Z", re.ASCII)
 
 
 class DockerEndpoint(Section):

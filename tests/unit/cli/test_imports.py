@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployer.values.facts_json import facts_to_data
+from tests.bench import recorded
 from tests.support.models import CONFIGS
 from tests.support.planning import MODEL
 from tests.support.world import IDENTITY, World
@@ -74,3 +75,34 @@ def test_a_plan_for_this_machine_needs_neither_ssh_nor_docker_s_sdk(folder: Path
     code, found = imported(folder, ["plan"], (*TO_HOSTS, *FOR_PEOPLE, *TO_JUDGE))
     assert code == 1  # there is no Docker at that socket
     assert found == []
+
+
+OWN_MODULES = 300  # of a no-op plan, besides those that reach its hosts; each takes about a thousandth of it
+NEVER = (
+    "planning.former", "planning.rollback", "planning.remedies", "planning.remedy_changes", "planning.what_if",
+    "spec.mismatch", "spec.wording", "docker.signatures", "engine.context", "engine.perform", "engine.execute",
+    "engine.journal", "engine.bundle_work", "engine.bundle_images", "engine.images", "engine.image_load", "images",
+    "formats.gguf_shape", "formats.model_config", "formats.nvidia_topology", "view.plan_json", "view.markdown",
+    "workflow.applying", "workflow.bundles", "workflow.caches", "workflow.saved", "workflow.watching",
+)  # fmt: skip
+
+
+def own_modules(folder: Path, argv: list[str]) -> set[str]:
+    """Those of deployer that a command imports, without the package's name."""
+    code = (
+        "import sys; from deployer.cli.app import run; run(sys.argv[1:]); "
+        "print(*(name for name in sys.modules if name.startswith('deployer.')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], cwd=folder, capture_output=True, text=True, check=True)
+    return {name.removeprefix("deployer.") for name in done.stderr.splitlines()[-1].split()}
+
+
+def test_a_plan_with_nothing_to_do_imports_nothing_for_what_is_not_there(folder: Path, tmp_path: Path) -> None:
+    """What is added here is added to every plan: import it where it is used, or raise the number knowingly."""
+    recorded.write(2, 1, tmp_path / "applied")
+    planned = own_modules(tmp_path / "applied", ["plan", "--facts", "noop.json"])
+    observed = own_modules(folder, ["plan"])
+    loaded = planned | observed
+    assert {"planning.planner", "engine.observe", "view.plan_text"} <= loaded
+    assert sorted(loaded & set(NEVER)) == []
+    assert len(loaded) <= OWN_MODULES
