@@ -7,7 +7,7 @@ from typing import Literal
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 
-Kind = Literal["watching", "repairing", "repaired", "failed", "left-alone", "busy", "problem"]
+Kind = Literal["watching", "serving", "repairing", "repaired", "failed", "left-alone", "busy", "problem"]
 
 
 @dataclass(frozen=True, slots=True)

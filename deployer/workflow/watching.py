@@ -36,6 +36,7 @@ class Watching:
     def __init__(self, inputs: Inputs, tell: Tell, interrupt: InterruptFlag) -> None:
         self._inputs, self._tell, self._interrupt = inputs, tell, interrupt
         self._known = Known()
+        self._has_looked = False
         self._patience, self._strikes = Patience(), Strikes(LOOKS)
         self._unasked: set[Start] = set()  # containers in which nvidia-smi hangs
         self._said: set[Told] = set()
@@ -97,6 +98,9 @@ class Watching:
 
     def _remember(self, project: Project, seen: Fleet) -> None:
         self._known.saw(seen)
+        if not self._has_looked:
+            self._has_looked, count = True, len(seen.serving)
+            self._tell(Told("serving", f"{count} replica{'' if count == 1 else 's'}"))
         for key in seen.serving:
             self._patience.served(key, time.monotonic(), most_delay(project, key))
 

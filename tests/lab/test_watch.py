@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from labkit.hosts import Lab
 from labkit.project import Project
 from labkit.waiting import eventually
 
+LIMIT = 300  # seconds
 SERVICE = "chat: {model: tiny, health: {ready_timeout: 5s}, restart_backoff: {max_delay: 2s}}"
 
 BLIND = b"#!/usr/bin/python3 -IS\nimport os, sys\nsys.exit(255 if os.path.exists('/dev/shm/lost') else 0)\n"
@@ -28,16 +30,19 @@ def watching(project: Project) -> Iterator[Iterator[dict[str, Any]]]:
     """The lines of a watch that looks once a second; it ends by Ctrl-C, with 130."""
     process = project.start("watch", "--interval", "1s", "--json")
     assert process.stdout is not None
+    limit = threading.Timer(LIMIT, process.kill)  # or a line that never comes is waited for without an end
+    limit.start()
     try:
         yield (json.loads(line) for line in process.stdout)
     finally:
+        limit.cancel()
         project.interrupt(process, signal.SIGINT)
         project.finish(process, "watch", exit=130, timeout=30)
 
 
 def until(lines: Iterator[dict[str, Any]], event: str, passing: tuple[str, ...] = ()) -> dict[str, Any]:
     for line in lines:
-        assert line["event"] in ("watching", "repairing", event, *passing), line
+        assert line["event"] in ("watching", "serving", "repairing", event, *passing), line
         if line["event"] == event:
             return line
     raise AssertionError(f"it ended before `{event}`")
@@ -48,8 +53,7 @@ def test_a_watch_must_bring_back_what_served_and_no_edit(lab: Lab, project: Proj
     project.apply()
     (name,) = lab.names("lab1")
     with watching(project) as lines:
-        until(lines, "watching")
-        project.run("verify")  # by now it was looked at
+        until(lines, "serving")
         lab.run("lab1", "docker", "rm", "-f", name)
         told = until(lines, "repaired")
         assert (told["replica"], told["host"]) == ("chat-0", "lab1")
@@ -69,7 +73,7 @@ def test_a_watch_must_start_anew_what_runs_and_answers_nobody(lab: Lab, project:
     project.apply()
     (name,) = lab.names("lab1")
     with watching(project) as lines:
-        until(lines, "watching")
+        until(lines, "serving")
         pid = lab.inspect("lab1", name)["State"]["Pid"]
         lab.sh("lab1", f"kill -STOP {pid}")
         assert "does not serve" in until(lines, "repairing")["why"]
@@ -88,8 +92,7 @@ def test_a_watch_must_start_anew_what_lost_its_gpus_and_says_that_it_is_well(lab
     lab.put("lab1", "/srv/scratch/nvidia-smi", BLIND)
     lab.sh("lab1", f"chmod 755 /srv/scratch/nvidia-smi && docker cp -q /srv/scratch/nvidia-smi {name}:/usr/bin/")
     with watching(project) as lines:
-        until(lines, "watching")
-        project.run("verify")
+        until(lines, "serving")
         lab.run("lab1", "docker", "exec", name, "/usr/bin/python3", "-c", "open('/dev/shm/lost', 'w')")
         assert "has lost its GPUs" in until(lines, "problem")["why"]
         assert until(lines, "repaired")["replica"] == "chat-0"
@@ -103,8 +106,7 @@ def test_a_watch_must_give_way_to_an_apply(lab: Lab, project: Project) -> None:
     project.apply()
     (name,) = lab.names("lab1")
     with watching(project) as lines:
-        until(lines, "watching")
-        project.run("verify")  # by now it was looked at
+        until(lines, "serving")
         project.write(SERVICE + SLOW, hosts="{lab1: {}}")
         applying = project.start("apply", "-y")
         eventually(lambda: len(lab.names("lab1")) == 2, within=30)
@@ -125,8 +127,7 @@ def test_a_watch_must_leave_what_was_scaled_down_from_elsewhere(lab: Lab, projec
     elsewhere.folder.mkdir()
     elsewhere.write(both.replace("replicas: 2", "replicas: 1"), hosts="{lab1: {}}")
     with watching(project) as lines:
-        until(lines, "watching")
-        project.run("verify")  # by now it was looked at
+        until(lines, "serving")
         elsewhere.apply("--lock-wait", "30")
         told = until(lines, "left-alone", passing=("busy",))
         assert (told["replica"], "taken away by apply" in told["why"]) == ("chat-1", True)

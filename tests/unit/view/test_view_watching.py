@@ -14,6 +14,7 @@ TIME = "2026-01-01T00:00:00Z"
 PROBLEM = Diagnostic("exited", "container `x` exited with code 1", evidence=("boom",), hint="read its log", host="h1")
 EACH = {
     "watching": (Told("watching", "project `demo`, every 60 s"), "project `demo`, every 60 s"),
+    "serving": (Told("serving", "2 replicas"), "2 replicas"),
     "repairing": (Told("repairing", "its container is gone", "chat-0", "h1"), "chat-0 on h1 its container is gone"),
     "repaired": (Told("repaired", "", "chat-0", "h1", 12.0), "chat-0 on h1 answers again after 12 s"),
     "failed": (
