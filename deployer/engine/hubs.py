@@ -14,9 +14,6 @@ from deployer.values.resolved import Unresolved
 from deployer.values.secrets import Secret, SecretRef
 from deployer.values.weights import Listing, Manifest
 from deployer.weights.access import ENDPOINTS, Access, endpoint_of
-from deployer.weights.hashing import with_hashes
-from deployer.weights.mirrors import list_mirrored, with_mirrors
-from deployer.weights.sources import with_urls
 
 
 def token_of(hubs: object, hub: str) -> SecretRef | None:
@@ -50,6 +47,8 @@ class Hubs:
         """What the model's source has, or deploy.lock of it; why it cannot be said is a value."""
         if self.offline and (locked is not None or model.scheme != "local"):
             return self.located(locked) if locked is not None else self._unasked(model)
+        from deployer.weights.mirrors import list_mirrored, with_mirrors
+
         try:
             if locked is not None:
                 return with_mirrors(self.located(locked), model, self._accesses(model))
@@ -67,6 +66,8 @@ class Hubs:
 
     def located(self, listing: Listing) -> Listing:
         """With the places where its files are found today."""
+        from deployer.weights.sources import with_urls
+
         return with_urls(listing, {hub: Access(self._endpoint(hub)) for hub in ENDPOINTS})
 
     def hashed(self, model: Model) -> Listing:
@@ -74,6 +75,9 @@ class Hubs:
         if self.offline:
             unasked = self._unasked(model)
             raise OperationError(Diagnostic("offline", unasked.reason, hint=unasked.hint))
+        from deployer.weights.hashing import with_hashes
+        from deployer.weights.mirrors import list_mirrored
+
         accesses = self._accesses(model)
         listing = list_mirrored(model, accesses, self.folder)
         return with_hashes(listing, accesses.get((listing.origin or listing.source).partition("://")[0]))

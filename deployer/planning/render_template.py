@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +43,10 @@ def template_error(name: str, message: str, line: int = 0, text: str = "") -> Sp
 @cache
 def builtin_template(name: str) -> str:
     """A template that comes with deployer: from the wheel, or from beside the package."""
-    packaged = resources.files("deployer") / "templates" / name
-    if packaged.is_file():
-        return packaged.read_text("utf-8")
-    return (Path(__file__).parents[2] / "templates" / name).read_text("utf-8")
+    for folder in Path(__file__).parents[1:3]:
+        if (file := folder / "templates" / name).is_file():
+            return file.read_text("utf-8")
+    raise FileNotFoundError(name)
 
 
 def render_template(name: str, source: str, context: Mapping[str, Any]) -> Any:
@@ -71,35 +70,37 @@ def render_template(name: str, source: str, context: Mapping[str, Any]) -> Any:
         raise template_error(name, str(error)) from error
 
 
-@lru_cache(maxsize=64)
 def compiled(name: str, source: str) -> Template:
     """A template ready to render. SpecError names the line that is wrong."""
+    return _understood(name, source)[0]
+
+
+def names_read_by(name: str, source: str) -> frozenset[str]:
+    """The names of its context that a template reads; of `gpus` it may see the number all the same."""
+    return _understood(name, source)[1]
+
+
+@lru_cache(maxsize=64)
+def _understood(name: str, source: str) -> tuple[Template, frozenset[str]]:
     from jinja2 import Template, TemplateSyntaxError
 
     from deployer.planning.render_fuel import Fuelled, RefusedNode
+    from deployer.planning.render_reads import names_read
 
     _check_source(name, source)
     environment = _environment()
     try:
         _check_scalars(name, source, environment)
-        tree = Fuelled().visit(environment.parse(source, name))
-        code = environment.compile(tree, name, f"template {name}")
-        return Template.from_code(environment, code, environment.make_globals(None))
+        tree = environment.parse(source, name)
+        reads = names_read(tree)
+        code = environment.compile(Fuelled().visit(tree), name, f"template {name}")
+        return Template.from_code(environment, code, environment.make_globals(None)), reads
     except TemplateSyntaxError as error:
         raise template_error(name, error.message or "", error.lineno, _text_at(source, error.lineno)) from error
     except RefusedNode as error:
         raise template_error(name, str(error), error.line, _text_at(source, error.line)) from error
     except (SyntaxError, RecursionError, MemoryError, OverflowError) as error:
         raise template_error(name, "it is nested too deeply") from error
-
-
-@lru_cache(maxsize=64)
-def names_read_by(name: str, source: str) -> frozenset[str]:
-    """The names of its context that a template reads; of `gpus` it may see the number all the same."""
-    from deployer.planning.render_reads import names_read
-
-    compiled(name, source)  # says what is wrong with it
-    return names_read(_environment().parse(source, name))
 
 
 def _filled(item: Any, values: list[Any]) -> Any:

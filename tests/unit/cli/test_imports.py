@@ -77,13 +77,16 @@ def test_a_plan_for_this_machine_needs_neither_ssh_nor_docker_s_sdk(folder: Path
     assert found == []
 
 
-OWN_MODULES = 300  # of a no-op plan, besides those that reach its hosts; each takes about a thousandth of it
+OWN_MODULES = (
+    308  # of a plan of replicas on GPUs, besides those that reach its hosts; each takes about a thousandth of it
+)
 NEVER = (
     "planning.former", "planning.rollback", "planning.remedies", "planning.remedy_changes", "planning.what_if",
     "spec.mismatch", "spec.wording", "docker.signatures", "engine.context", "engine.perform", "engine.execute",
     "engine.journal", "engine.bundle_work", "engine.bundle_images", "engine.images", "engine.image_load", "images",
     "formats.gguf_shape", "formats.model_config", "formats.nvidia_topology", "view.plan_json", "view.markdown",
-    "workflow.applying", "workflow.bundles", "workflow.caches", "workflow.saved", "workflow.watching",
+    "weights.rest", "workflow.applying", "workflow.bundles", "workflow.caches", "workflow.saved",
+    "workflow.watching",
 )  # fmt: skip
 
 
@@ -106,3 +109,9 @@ def test_a_plan_with_nothing_to_do_imports_nothing_for_what_is_not_there(folder:
     assert {"planning.planner", "engine.observe", "view.plan_text"} <= loaded
     assert sorted(loaded & set(NEVER)) == []
     assert len(loaded) <= OWN_MODULES
+
+
+def test_where_nobody_asks_for_gpus_nothing_is_estimated(folder: Path) -> None:
+    loaded = own_modules(folder, ["plan", "--facts", "facts.json"])
+    assert "planning.places" in loaded
+    assert sorted(loaded & {"planning.fitting", "planning.estimate", "planning.sizing"}) == []
