@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployer.errors import Severity
-from deployer.planning.estimate_budget import budget_of
+from deployer.errors import Diagnostic, Severity
+from deployer.planning.estimate_budget import budget_of, taken_of
 from deployer.planning.estimate_cache import Held, bytes_per_token, cache_bits, cache_bytes
-from deployer.planning.estimate_request import ANY_CONTEXT, Card, Serving, SizedModel
+from deployer.planning.estimate_request import ANY_CONTEXT, GIB, Card, Serving, SizedModel
 from deployer.planning.estimate_rules import broken_rules, unknowns
 from deployer.planning.estimate_terms import activation_bytes, graph_bytes, lora_bytes, overhead_bytes
 from deployer.planning.estimate_weights import loaded, weights_of_gpu
@@ -23,6 +23,7 @@ def estimate(model: SizedModel, serving: Serving, card: Card | None, count: int 
     context = serving.context_on(card, model.shape)
     terms = terms_of(model, serving, card, context)
     budget = _budget(serving, card, terms)
+    problems = (*problems, *_of_reserve(serving, card, terms))
     forbidden = any(problem.severity is Severity.ERROR for problem in problems)
     longest = 0 if forbidden else longest_context(model, serving, card)
     return Estimate(
@@ -42,6 +43,30 @@ def estimate(model: SizedModel, serving: Serving, card: Card | None, count: int 
         verdict=Fit.NO if forbidden else judge(terms, budget),
         problems=problems,
     )
+
+
+def _of_reserve(serving: Serving, card: Card | None, terms: Terms) -> tuple[Diagnostic, ...]:
+    """A server that takes what it finds free, for its cache: also what the spec keeps for others."""
+    memory = serving.backend.memory
+    if card is None or not card.kept or memory is None or memory.bound in ("total", "needed") or terms.need is None:
+        return ()
+    taken = taken_of(card, serving, memory, serving.batch_on(card, memory), terms)
+    if taken <= card.room:
+        return ()
+    kept = f"{card.room / GIB:.1f} GiB beside {card.kept / GIB:.1f} GiB of `reserve.gpu_memory`"
+    message = f"{card.name} has {kept}, and `{serving.backend.name}` takes up to {taken / GIB:.1f} GiB"
+    return (Diagnostic("reserve-not-kept", message, hint="lower `gpu_memory_fraction`"),)
+
+
+def fraction_that_keeps(model: SizedModel, serving: Serving, card: Card) -> float | None:
+    """The largest memory fraction, in hundredths, with which a server leaves what is reserved."""
+    memory = serving.backend.memory
+    terms = terms_of(model, serving, card, serving.context_on(card, model.shape))
+    for hundredths in range(99 if memory is not None else 0, 0, -1):
+        lower = replace(serving, fraction=hundredths / 100)
+        if not _of_reserve(lower, card, terms):
+            return hundredths / 100
+    return None
 
 
 def judge(terms: Terms, budget: int | None) -> Fit:

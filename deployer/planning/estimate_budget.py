@@ -21,24 +21,29 @@ GRAPH_OF_SEQUENCE = 2 * MIB
 def budget_of(card: Card, serving: Serving, memory: Memory, batch: Batch, terms: Terms) -> int:
     """What the terms may come to together. Where the fraction is about the cache alone, what bounds it is what the
     other terms leave, so they count with what they take."""
-    weights, cache = terms.weights or 0, terms.kv_cache or 0
-    need = terms.need or 0
-    rest = need - weights - cache
-    fraction = serving.fraction_of(memory)
     match memory.bound:
         case "total":
-            return _share(fraction or 1.0, card.memory)
-        case "static":
-            static = _static(card, serving, batch) if fraction is None else _share(fraction, card.memory)
-            return min(static + rest, card.room)
-        case "after-weights":
-            left = _share(fraction or 1.0, max(0, card.memory - weights))
-            return min(weights + left + rest, card.room)
-        case "after-load":
-            left = _share(fraction or 1.0, max(0, card.memory - weights - rest))
-            return min(weights + rest + left, card.room)
+            return _share(serving.fraction_of(memory) or 1.0, card.memory)
         case "needed":
             return card.room if card.free is None else card.free
+        case _:
+            return min(taken_of(card, serving, memory, batch, terms), card.room)
+
+
+def taken_of(card: Card, serving: Serving, memory: Memory, batch: Batch, terms: Terms) -> int:
+    """What a server takes whose fraction is about weights and cache, or the cache alone, where all of the GPU is
+    free."""
+    weights, cache = terms.weights or 0, terms.kv_cache or 0
+    rest = (terms.need or 0) - weights - cache
+    fraction = serving.fraction_of(memory)
+    match memory.bound:
+        case "static":
+            taken = rest + (_static(card, serving, batch) if fraction is None else _share(fraction, card.memory))
+        case "after-weights":
+            taken = weights + rest + _share(fraction or 1.0, max(0, card.memory - weights))
+        case _:
+            taken = weights + rest + _share(fraction or 1.0, max(0, card.memory - weights - rest))
+    return min(taken, card.memory)
 
 
 def _share(fraction: float, size: int) -> int:

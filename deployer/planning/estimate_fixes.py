@@ -10,7 +10,7 @@ from typing import Any
 from deployer.backends.base import Backend, Flag, InTemplate, Refused
 from deployer.catalog.quantizations import FP8_CACHE_FROM, QUANTIZATIONS
 from deployer.errors import Diagnostic, Severity, warning
-from deployer.planning.estimate import estimate, longest_context
+from deployer.planning.estimate import estimate, fraction_that_keeps, longest_context
 from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel
 from deployer.planning.estimate_rules import broken_rules, near_sizes
 from deployer.values.estimate import Estimate, Fit
@@ -144,6 +144,8 @@ def rule_fixes(model: SizedModel, serving: Serving, card: Card, broken: Iterable
                 yield from ((("tensor_parallel", size),) for size in near_sizes(model.shape, serving.tensor))
             case "not-enough-free" if card.free is not None:
                 yield (("gpu_memory_fraction", card.free * 100 // max(1, card.memory) / 100),)
+            case "reserve-not-kept" if (fraction := fraction_that_keeps(model, serving, card)) is not None:
+                yield (("gpu_memory_fraction", fraction),)
             case "dtype-unsupported":
                 yield (("dtype", "float16"),)
 

@@ -24,7 +24,13 @@ from deployer.values.facts import Gpu, HostFacts
 from deployer.values.model_shape import ModelShape
 
 TOO_LARGE = "does-not-fit"
-FIXED = ("heads-not-divisible", "group-not-divisible", "not-enough-free", "dtype-unsupported")  # by `rule_fixes`
+FIXED = (
+    "heads-not-divisible",
+    "group-not-divisible",
+    "not-enough-free",
+    "reserve-not-kept",
+    "dtype-unsupported",
+)  # by `rule_fixes`
 KNOWN_OTHERWISE = ("format-doubtful", "format-refused", "option-refused", "too-few-gpus")  # other checks say it
 
 

@@ -280,6 +280,21 @@ def test_a_server_that_would_take_what_is_reserved_is_refused_with_the_fraction_
     assert placements_of(kept("1g").plan({"chat": alone})) == {"chat-0": "h1:0"}
 
 
+@pytest.mark.parametrize(("backend", "fraction"), [("sglang", 0.95), ("lmdeploy", 0.9), ("tensorrt-llm", None)])
+def test_so_is_one_that_takes_what_it_finds_free(backend: str, fraction: float | None) -> None:
+    here, options = kept("12g"), {"context_length": 8192, "tensor_parallel": 1}
+    asked = {**options, "gpu_memory_fraction": fraction} if fraction else options
+    (line,) = refusals_of(here.plan({"chat": {"backend": backend, "options": asked}}))
+    assert line.startswith(
+        f"h1  NVIDIA H100 80GB HBM3 has 67.2 GiB beside 12.0 GiB of `reserve.gpu_memory`, and `{backend}`"
+    )
+    lower = float(line.rpartition("it fits with `gpu_memory_fraction` ")[2])
+    fitting = {"backend": backend, "options": {**options, "gpu_memory_fraction": lower}}
+    assert placements_of(here.plan({"chat": fitting})) == {"chat-0": "h1:0"}
+    more = {"backend": backend, "options": {**options, "gpu_memory_fraction": round(lower + 0.01, 2)}}
+    assert refusals_of(here.plan({"chat": more})), "it is the largest that does"
+
+
 # --- what is written on the container ------------------------------------------------------------
 
 
