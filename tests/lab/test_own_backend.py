@@ -40,6 +40,6 @@ def test_a_backend_of_ones_own_must_serve_and_follow_its_template(lab: Lab, proj
     (project.folder / "acme.yaml.j2").write_text(TEMPLATE.replace("own", "edited"))
     (change,) = changes(project.plan())
     assert (change["action"], change["cause"]) == ("replace", "change")
-    assert [line["path"] for line in change["diff"]] == ["env.ACME_MODE"]
+    assert (change["diff"][0]["path"], change["diff"][0]["after"]) == ("env.ACME_MODE", "edited")
     (project.folder / "acme.yaml.j2").write_text(TEMPLATE + REFUSAL)
     must_name(project.run("plan", exit=1), "option-refused", "it must be a multiple of 1024")
