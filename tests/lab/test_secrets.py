@@ -67,7 +67,8 @@ BAD = (
 EVERYWHERE = "/etc /var/lib /var/log /var/tmp /root /home /srv /opt /mnt /usr/local/bin /run /tmp /dev/shm"
 DOCKERS = "! -path '*/docker/*' ! -path '*/containerd/*'"  # its own: who may use it reads what containers have
 SEARCH = """cat > /run/words; export LC_ALL=C
-find %s -xdev -type f ! -path /run/words ! -path '/srv/models/*' %s -print0 2>/dev/null |
+NOT="! -path /var/lib/dpkg/* ! -path /var/lib/deployer-lab/* ! -path /srv/models/*"; set -f
+find %s -xdev -type f ! -path /run/words $NOT -size -2000k %s -print0 2>/dev/null |
 xargs -0 grep -laF -f /run/words -- 2>/dev/null
 rm /run/words"""
 
