@@ -231,7 +231,7 @@ def test_every_word_must_arrive_as_it_was_written(lab: Lab, project: Project) ->
         "container": {"entrypoint": ["sh", "-c", SHOWS.replace("${", "$${"), "sh"]},
         "rollout": {"on_failure": "stop"},
     }
-    project.write(f"chat: {json.dumps(service)}", hosts="{lab1: {}}")
+    project.write(f"chat: {json.dumps(service, ensure_ascii=False)}", hosts="{lab1: {}}")
     project.apply(exit=1)
     (name,) = lab.names("lab1")
     arguments, _, environ = lab.run("lab1", "docker", "logs", name).partition("\n--\n")
