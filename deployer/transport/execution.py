@@ -114,7 +114,7 @@ class Execution:
         while left and self._channel.send_ready():
             try:
                 sent = self._channel.send(bytes(left[:CHUNK]))
-            except OSError:
+            except (OSError, EOFError, paramiko.SSHException):  # the connection died: its end says so
                 return None
             if not sent:
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import io
 import select
@@ -105,6 +106,9 @@ class Stream:
         except OSError:
             self._silent()
             raise
+        except EOFError:  # paramiko's word for a connection that died while it was written to
+            self._silent()
+            raise BrokenPipeError(errno.EPIPE, "the connection ended") from None
 
     def send(self, data: Any, flags: int = 0) -> int:
         self.sendall(data)

@@ -89,6 +89,25 @@ def test_a_broken_send_is_explained_too() -> None:
     stream.close()
 
 
+class Dead(SocketPipe):
+    """As a channel of an SSH connection that died."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.sendall = self._refuse
+
+    def _refuse(self, data: object) -> None:
+        raise EOFError
+
+
+def test_a_connection_that_died_is_a_broken_pipe() -> None:
+    ours, theirs = socket.socketpair()
+    stream = Stream(Dead(ours))
+    with theirs, pytest.raises(BrokenPipeError):
+        stream.sendall(b"x")
+    stream.close()
+
+
 def test_hung_up() -> None:
     stream, theirs = pair()
     stream.settimeout(30)
