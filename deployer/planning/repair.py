@@ -165,7 +165,7 @@ class Known:
         return str(key) in self._gone
 
     def why_left(self, key: ReplicaKey) -> str | None:
-        """Why a replica that is down is not brought back although it was not just lost; None: it was never there."""
-        if key not in self.replicas and key not in self._unlike:
-            return None
-        return TAKEN.format(self._gone[str(key)]) if self.is_gone(key) else EDITED
+        """Why a replica that is down, and that was not just lost, is not brought back; None where it is only new."""
+        if self.is_gone(key):
+            return TAKEN.format(self._gone[str(key)])
+        return EDITED if key in self.replicas or key in self._unlike else None

@@ -90,7 +90,7 @@ def test_a_watch_must_start_anew_what_lost_its_gpus_and_says_that_it_is_well(lab
     project.apply()
     (name,) = lab.names("lab1")
     lab.put("lab1", "/srv/scratch/nvidia-smi", BLIND)
-    lab.sh("lab1", f"chmod 755 /srv/scratch/nvidia-smi && docker cp -q /srv/scratch/nvidia-smi {name}:/usr/bin/")
+    lab.sh("lab1", f"chmod 755 /srv/scratch/nvidia-smi && docker cp /srv/scratch/nvidia-smi {name}:/usr/bin/")
     with watching(project) as lines:
         until(lines, "serving")
         lab.run("lab1", "docker", "exec", name, "/usr/bin/python3", "-c", "open('/dev/shm/lost', 'w')")
