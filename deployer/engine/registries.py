@@ -20,7 +20,7 @@ from deployer.values.image_content import ResolvedImage
 from deployer.values.images import registry_of
 from deployer.values.resolved import Unresolved
 
-USUAL = Registry.usual()
+USUAL = Registry()
 
 
 @dataclass(frozen=True, slots=True)

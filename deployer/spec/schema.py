@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
 from deployer.spec.language import DeploySpec, Inventory
-from deployer.spec.language.base import Section
 from deployer.spec.shape import Kind, Shape, section
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,7 +28,7 @@ def inventory_schema() -> JsonSchema:
     return _schema(Inventory, "inventory")
 
 
-def _schema(model: type[Section], title: str) -> JsonSchema:
+def _schema(model: type[BaseModel], title: str) -> JsonSchema:
     root = section(model)
     made = model.model_json_schema()
     definitions = made.pop("$defs", {})
@@ -42,7 +43,7 @@ def _schema(model: type[Section], title: str) -> JsonSchema:
     return {"$schema": DIALECT, **_section_schema(made, root), "title": title, "$defs": _sorted(definitions)}
 
 
-def _sections(shape: Shape, seen: set[type[Section]]) -> Iterator[Shape]:
+def _sections(shape: Shape, seen: set[type[BaseModel]]) -> Iterator[Shape]:
     """Every section of the language, once."""
     if shape.model is not None:
         if shape.model in seen:

@@ -12,11 +12,12 @@ from enum import Enum
 from functools import cache, cached_property
 from typing import Any
 
+from pydantic import BaseModel, BeforeValidator
+
 from deployer.dataclass import dataclass
 from deployer.spec.language import DeploySpec, Group, Host, Inventory, Options, Service
-from deployer.spec.language.base import Section, listed, parse_text, secret_or_text
+from deployer.spec.language.base import listed, parse_text, secret_or_text
 from deployer.spec.language.container import SecretFileOptions, ShippedFileOptions, short_file, short_secret_file
-from deployer.spec.language.declare import BeforeValidator, unwrapped
 from deployer.spec.language.hosts import short_group
 from deployer.spec.language.project import Defaults, SecretSource
 from deployer.spec.language.services import Image, ServedModel, short_image, short_port
@@ -47,7 +48,7 @@ class Shape:
     layer takes the whole place of a lower one instead of merging into it."""
 
     kind: Kind
-    model: type[Section] | None = None
+    model: type[BaseModel] | None = None
     item: Shape | None = None
     short: str | None = None
     replaces: bool = False
@@ -59,8 +60,7 @@ class Shape:
 
     @cached_property
     def fields(self) -> Mapping[str, Shape]:
-        model: Any = self.model
-        return fields_of(model) if model is not None else {}
+        return fields_of(self.model) if self.model is not None else {}
 
     def of(self, key: str | int) -> Shape:
         """The shape of what stands under a key or index."""
@@ -80,19 +80,20 @@ TEXT = Shape(Kind.TEXT)
 VALUE = Shape(Kind.VALUE)
 
 
-def section(model: type[Section], short: str | None = None) -> Shape:
+def section(model: type[BaseModel], short: str | None = None) -> Shape:
     return Shape(Kind.SECTION, model=model, short=short, replaces=model in ONE_OF)
 
 
 @cache
-def fields_of(model: Any) -> Mapping[str, Shape]:
+def fields_of(model: type[BaseModel]) -> Mapping[str, Shape]:
     """The shape of each key of a section."""
-    found = {name: shape_of(info.annotation) for name, info in model.model_fields.items()}
+    hints = typing.get_type_hints(model, include_extras=True)
+    found = {name: shape_of(hints[name]) for name in model.model_fields}
     return {**found, **_PARTIAL.get(model, {})}
 
 
 def shape_of(hint: Any) -> Shape:
-    metadata, hint = unwrapped(hint)
+    metadata, hint = _unwrapped(hint)
     checks = {m.func for m in metadata if isinstance(m, BeforeValidator)}
     if checks & {parse_text, secret_or_text}:
         return TEXT
@@ -100,13 +101,21 @@ def shape_of(hint: Any) -> Shape:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _union_shape([shape_of(arg) for arg in args if arg is not type(None)])
-    if isinstance(hint, type) and issubclass(hint, Section):
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
         return section(hint, short)
     if origin is dict:
         return FREE if args[1] is Any else Shape(Kind.MAPPING, item=shape_of(args[1]))
     if origin is tuple:
         return Shape(Kind.LIST, item=shape_of(args[0]), bare=listed in checks)
     return FREE if hint is Any else VALUE
+
+
+def _unwrapped(hint: Any) -> tuple[tuple[Any, ...], Any]:
+    metadata: tuple[Any, ...] = ()
+    while hasattr(hint, "__metadata__"):
+        metadata += hint.__metadata__
+        hint = hint.__origin__
+    return metadata, hint
 
 
 def _union_shape(members: list[Shape]) -> Shape:
@@ -124,7 +133,7 @@ def _union_shape(members: list[Shape]) -> Shape:
 
 
 # parts of the language that pydantic sees as free maps because they are incomplete by themselves
-_PARTIAL: Mapping[type[Section], Mapping[str, Shape]] = {
+_PARTIAL: Mapping[type[BaseModel], Mapping[str, Shape]] = {
     DeploySpec: {"profiles": Shape(Kind.MAPPING, item=section(Service))},
     Defaults: {"service": section(Service)},
     Group: {"defaults": section(Host)},

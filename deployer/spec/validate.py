@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from deployer.errors import Problems
 from deployer.spec.conform import data_of
-from deployer.spec.language.base import Section
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.scalars import parse_scalar
 from deployer.spec.shape import section
 
-if TYPE_CHECKING:
-    from deployer.spec.mismatch import Complaint
-
-M = TypeVar("M", bound=Section)
+M = TypeVar("M", bound=BaseModel)
 MOST_COMPLAINTS = 1000  # a file with more is not looked at any further
 ROUNDS = 8  # a value that was left out can leave its parent wrong, and so on
 
@@ -31,8 +29,8 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
     for _ in range(ROUNDS):
         try:
             return model.model_validate(data_of(root, shape), strict=True)
-        except ValueError as error:
-            complaints = complaints_of(error)
+        except ValidationError as error:
+            complaints = error.errors(include_url=False, include_input=False)
         from deployer.spec.mismatch import mismatches
 
         found = mismatches(complaints[:MOST_COMPLAINTS], root, shape)
@@ -50,15 +48,6 @@ def validate(model: type[M], root: Node, problems: Problems, *, partial: bool = 
         root = _without(root, wrong)
         root = root.with_value({**root.map, **{key: node for m in found for key, node in m.filled.items()}})
     return None
-
-
-def complaints_of(error: ValueError) -> Sequence[Complaint]:
-    """What pydantic found wrong."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        raise error
-    return error.errors(include_url=False, include_input=False)
 
 
 def _whole(path: KeyPath) -> KeyPath:

@@ -7,12 +7,13 @@ from dataclasses import field
 from functools import cached_property
 from typing import Any
 
+from pydantic import BaseModel
+
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic, Problems, Where, warning
 from deployer.spec.inventory import Withheld
 from deployer.spec.labels import LabelIndex
 from deployer.spec.language import DeploySpec, Rule
-from deployer.spec.language.base import Section
 from deployer.spec.layers import Layers
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.suggestions import suggestion
@@ -84,7 +85,7 @@ def walk_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]
         path, value = pending.pop()
         yield path, value
         inner: list[tuple[str | int, Any]] = []
-        if isinstance(value, Section):
+        if isinstance(value, BaseModel):
             inner = [(name, getattr(value, name)) for name in value.model_fields_set]
         elif isinstance(value, dict):
             inner = [*value.items()]

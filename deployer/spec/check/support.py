@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import BaseModel
+
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.check.context import Checked, walk_values
-from deployer.spec.language.base import NotYet, Section
+from deployer.spec.language.base import NotYet
 from deployer.spec.nodes import KeyPath, Node
 
 MIRRORED = ("hf", "modelscope", "https")  # sources that may stand for each other
@@ -26,15 +28,15 @@ def check_support(checked: Checked) -> None:
 def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:
     """Paths of fields marked `NotYet` that are used, with what to do instead."""
     for path, model in walk_values(value):
-        if isinstance(model, Section):
+        if isinstance(model, BaseModel):
             for name in model.model_fields_set:
                 field = type(model).model_fields[name]
                 mark = next((m for m in field.metadata if isinstance(m, NotYet)), None)
-                if mark and getattr(model, name) != field.usual():
+                if mark and getattr(model, name) != field.get_default(call_default_factory=True):
                     yield (*path, name), mark.instead
 
 
-def check_part(part: Node, value: Section, problems: Problems) -> None:
+def check_part(part: Node, value: BaseModel, problems: Problems) -> None:
     """Profiles and defaults by themselves, used or not."""
     for path, instead in not_yet(value):
         node = part.at(*path) or part

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from pydantic import BeforeValidator, Field
+
 from deployer.spec.language.base import Section, Text, TextOrSecret, Texts
-from deployer.spec.language.declare import BeforeValidator, Field
 from deployer.spec.language.services import ApiPaths, Image, Port, short_image, short_port
 
 

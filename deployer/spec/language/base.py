@@ -2,16 +2,40 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from deployer.dataclass import dataclass
-from deployer.spec.language.declare import BeforeValidator, PlainSerializer, WithJsonSchema
-from deployer.spec.language.section import Section as Section
 from deployer.values.secrets import SecretRef
 
 SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?\Z")
 LONGEST_DURATION = 366 * 86400.0  # seconds
+
+
+class Section(BaseModel):
+    """A frozen map with known keys only."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True, defer_build=True
+    )
+
+    @classmethod
+    def usual(cls) -> Self:
+        """With every key's default, made once. Calling the class would build a validator of its own, at import."""
+        found: Self = _usual(cls)
+        return found
+
+    def __deepcopy__(self, memo: object = None) -> Self:
+        """Itself, being frozen: pydantic copies the default of each absent field, which was most of a load's time."""
+        return self
+
+
+@cache
+def _usual(kind: type[Section]) -> Any:
+    return kind.model_construct()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
 from deployer.spec.language.base import Duration, Section, Size, Text, Texts
-from deployer.spec.language.declare import BeforeValidator, Field, WithJsonSchema, model_validator
 
 
 def parse_mode(value: object) -> int:

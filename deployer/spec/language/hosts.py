@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, Field, field_validator
+
 from deployer.pattern import pattern
 from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
-from deployer.spec.language.declare import BeforeValidator, Field, field_validator
 
 PROXY = pattern(r"(?:https?|socks[45][ah]?)://[^\s/\"\\]+/?\Z", re.ASCII)
 

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
+from pydantic import Field, field_validator
+
 from deployer.spec.language.base import Section, Text, Texts
-from deployer.spec.language.declare import Field, field_validator
 
 FETCHED = ("hf", "modelscope", "https", "local")  # deployer brings the files into the hosts' caches
 SCHEMES = ("hf", "modelscope", "ngc", "ollama", "https", "file", "local", "builtin")

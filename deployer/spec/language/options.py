@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from deployer.spec.language.base import Secret, Section, Size, Text, one_or_more
-from deployer.spec.language.declare import Field
 
 SECRET_ITEM = {"type": "object", "properties": {"secret": {"type": "string"}}, "required": ["secret"]}
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
+from pydantic import BeforeValidator, Field, model_validator
+
 from deployer.spec.language.backends import BackendPin
 from deployer.spec.language.base import NotYet, Secret, Section, Text, Texts, one_or_more
-from deployer.spec.language.declare import BeforeValidator, Field, model_validator
 from deployer.spec.language.hosts import Group, Host, short_group
 from deployer.spec.language.models import Model
 from deployer.spec.language.services import Service

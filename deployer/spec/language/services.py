@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
 from deployer.spec.language.base import Duration, NotYet, Section, Text, TextOrSecret, Texts, parse_size, parse_text
 from deployer.spec.language.container import Container
-from deployer.spec.language.declare import BeforeValidator, Field, field_validator, model_validator
 from deployer.spec.language.models import Category
 from deployer.spec.language.options import Options
 

@@ -18,7 +18,6 @@ from tests.support.world import IDENTITY, World
 TO_HOSTS = ("fabric", "invoke", "paramiko", "cryptography", "docker", "requests", "urllib3", "huggingface_hub")
 FOR_PEOPLE = ("rich", "asyncio", "unittest", "deployer.spec.ansible.reading", "deployer.spec.schema")
 TO_READ = ("pydantic", "pydantic_core", "yaml", "jinja2")
-TO_JUDGE = ("pydantic", "pydantic_core", "deployer.spec.language.judge")
 SPEC = {
     "version": 1,
     "project": IDENTITY[0],
@@ -60,7 +59,7 @@ ALONE = [["validate"], ["render"], ["plan", "--facts", "facts.json"], ["estimate
 
 @pytest.mark.parametrize("argv", ALONE)
 def test_commands_that_reach_no_host_import_nothing_for_it(folder: Path, argv: list[str]) -> None:
-    assert imported(folder, argv, (*TO_HOSTS, *FOR_PEOPLE, *TO_JUDGE)) == (0, [])
+    assert imported(folder, argv, (*TO_HOSTS, *FOR_PEOPLE)) == (0, [])
 
 
 def test_an_estimate_reads_no_spec(folder: Path) -> None:
@@ -72,7 +71,7 @@ def test_reading_a_spec_renders_nothing(folder: Path) -> None:
 
 
 def test_a_plan_for_this_machine_needs_neither_ssh_nor_docker_s_sdk(folder: Path) -> None:
-    code, found = imported(folder, ["plan"], (*TO_HOSTS, *FOR_PEOPLE, *TO_JUDGE))
+    code, found = imported(folder, ["plan"], (*TO_HOSTS, *FOR_PEOPLE))
     assert code == 1  # there is no Docker at that socket
     assert found == []
 
@@ -113,3 +112,13 @@ def test_where_nobody_asks_for_gpus_nothing_is_estimated(folder: Path) -> None:
     loaded = own_modules(folder, ["plan", "--facts", "facts.json"])
     assert "planning.places" in loaded
     assert sorted(loaded & {"planning.fitting", "planning.estimate", "planning.sizing"}) == []
+
+
+def test_no_validator_is_built_before_a_spec_is_read() -> None:
+    """Building one takes milliseconds for each section of the language that is written as a default, `Port()`."""
+    code = (
+        "import deployer.spec.shape; from deployer.spec.language.base import Section; "
+        "print([s.__name__ for s in Section.__subclasses__() if s.__pydantic_complete__])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", "write `Port.usual()` instead"
