@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployer.backends.base import InTemplate
-from deployer.planning.choice import ServiceChoice
 from deployer.values.facts import Gpu
+
+if TYPE_CHECKING:
+    from deployer.planning.choice import ServiceChoice
 
 LARGE = 80 * 10**9  # bytes
 
