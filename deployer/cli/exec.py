@@ -25,6 +25,7 @@ def command(shared: Shared, name: str, argv: tuple[str, ...]) -> int:
     from deployer.view.json_text import FORMAT_VERSION
     from deployer.workflow.running import run_in_service
 
+    argv = argv[1:] if argv[0] == "--" and len(argv) > 1 else argv
     code, said = 1, []
     with workflow.Session.open(shared.inputs, shared.report) as session:
         for line in run_in_service(session, name, argv):

@@ -53,7 +53,7 @@ def test_a_program_must_run_where_the_model_does(lab: Lab, project: Project) -> 
     )
     project.run("exec", "chat", "true", exit=1)
     project.apply()
-    done = project.run("exec", "chat", "llama-server", "--version", exit=None)
+    done = project.run("exec", "chat", "--", "llama-server", "--version", exit=None)
     assert (done.code, "version" in done.text) == (0, True)
     assert project.run("exec", "chat-0", "no-such-program", exit=None).code in (126, 127)
     data = project.run("exec", "--json", "chat", "llama-server", "--no-such-flag", exit=None).json()
