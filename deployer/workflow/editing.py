@@ -27,11 +27,12 @@ class Edited:
 
     def write(self) -> None:
         """OperationError where a file was changed since it was read, or cannot be written: it is as it was then."""
-        for file, text in self.inputs.texts.items():
+        for file in self.inputs.texts:
             if read_file(file) != self.before[file]:
                 raise OperationError(
                     Diagnostic("spec-changed", f"`{file}` was changed meanwhile by somebody else", hint="try again")
                 )
+        for file, text in self.inputs.texts.items():
             write_beside(Path(file).resolve(), text)
 
 

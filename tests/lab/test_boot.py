@@ -41,7 +41,7 @@ def test_every_model_must_come_back_with_no_controller_near(lab: Lab, project: P
     lab.fault("kill-ssh", HOST)
     lab.fault(ends, HOST)
     lab.fault("start-docker", HOST)
-    eventually(lambda: answering(lab, *PORTS) == [*PORTS], within=120)
+    eventually(lambda: answering(lab, *PORTS) == [*PORTS], within=60)
     assert lab.running(HOST) == before, "the predecessor stays where it is"
     lab.fault("start-ssh", HOST)
     project.must_be_settled()
@@ -66,7 +66,7 @@ def test_a_late_mount_must_not_be_served_empty(lab: Lab, project: Project) -> No
         lab.fault("power-off", HOST)
         lab.sh(HOST, "umount /srv/late")
         lab.fault("start-docker", HOST)
-        eventually(lambda: answering(lab, 8141) == [8141], within=120)
+        eventually(lambda: answering(lab, 8141) == [8141], within=60)
         assert not answers(lab, 8144)
         assert lab.sh(HOST, "ls -A /srv/late") == "", "nothing was made in its place"
         lab.sh(HOST, "mount --bind /srv/disk /srv/late")

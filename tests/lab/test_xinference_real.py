@@ -40,7 +40,7 @@ services:
       - {{model: minilm, served_name: vectors, args: [--model-name, bge-small-en-v1.5]}}
       - {{model: cross, served_name: order, args: [--model-name, bge-reranker-base]}}
     placement: {{gpus: none}}
-    health: {{ready_timeout: 25m, stall_timeout: 25m}}
+    health: {{ready_timeout: 10m, stall_timeout: 10m}}
 """
 
 
@@ -50,7 +50,7 @@ def box(lab: Lab, project: Project, tmp_path: Path) -> Project:
     lab.put("lab2", "/srv/models/minilm", models.minilm(tmp_path / "minilm"))
     lab.put("lab2", "/srv/models/cross", models.cross_encoder(tmp_path / "cross"))
     project.write_whole(SPEC)
-    project.run("apply", "-y", timeout=1800)
+    project.run("apply", "-y", timeout=900)
     return project
 
 
@@ -62,14 +62,14 @@ def test_real_models_must_be_launched_relaunched_and_asked(lab: Lab, box: Projec
     url = box.replica("box")["url"]
     (name,) = lab.names("lab2")
     lab.run("lab2", "docker", "restart", "-t", "20", name)
-    eventually(lambda: served(lab, url) == {"vectors", "order"}, within=1500, every=5)  # it imports torch three times
+    eventually(lambda: served(lab, url) == {"vectors", "order"}, within=600, every=5)  # it imports torch three times
     assert "vectors: a vector of 384" in box.run("verify", "--json").text
     box.must_be_settled()  # and nobody applied anything
     assert lab.names("lab2") == [name]
     lab.run("lab2", "curl", "-sS", "-X", "DELETE", f"{url}/v1/models/vectors")
     (change,) = changes(box.run("plan", "--detailed-exitcode", "--json", exit=4).json())
     assert (change["action"], change["cause"]) == ("update", "drift")
-    box.run("apply", "-y", timeout=1800)
+    box.run("apply", "-y", timeout=600)
     box.must_be_settled()
 
 
