@@ -121,18 +121,21 @@ def _post(
 
 
 def _pieces(response: http.client.HTTPResponse, connection: Connection, wish: Wish) -> Iterator[str]:
-    """Server-sent events, or one JSON answer of a server that does not stream."""
-    length, patience = 0, Patience(wish.seconds, connection)
+    """Server-sent events, or one JSON answer of a server that does not stream. Thoughts are waited for, not printed."""
+    said, thought, patience = 0, 0, Patience(wish.seconds, connection)
     try:
         for event in _events(response, wish, patience):
-            text = _text_of(event)
-            length += len(text)
-            if length > MAX_ANSWER:
+            text, thinking = _text_of(event), _thoughts_of(event)
+            said, thought = said + len(text), thought + len(thinking)
+            if said + thought > MAX_ANSWER:
                 what = f"the answer is longer than {MAX_ANSWER} characters"
                 raise failed("answer-too-long", what, "ask for less with `--max-tokens`")
             if text:
                 yield plain(text)
+            if text or thinking:
                 patience.renew()
+        if not said:
+            raise _wordless(thought)
     finally:
         patience.end()
         response.close()
@@ -209,14 +212,23 @@ def _text_of(event: Any) -> str:
         error = event["error"]
         said = error.get("message") if isinstance(error, dict) else error
         raise failed("bad-answer", f"the server says: {plain(str(said))[:EVIDENCE]}", "correct the request as it says")
+    return _first_of(event, "content", "text")
+
+
+def _thoughts_of(event: Any) -> str:
+    """What a reasoning parser took out of the answer: `reasoning_content`, or `reasoning` in later vLLM."""
+    return _first_of(event, "reasoning_content", "reasoning")
+
+
+def _first_of(event: Any, *keys: str) -> str:
     choices = event.get("choices") if isinstance(event, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else {}
     if not isinstance(first, dict):
         return ""
     for source in (first.get("delta"), first.get("message"), first):
-        text = source.get("content", source.get("text")) if isinstance(source, dict) else None
-        if isinstance(text, str):
-            return text
+        for key in keys if isinstance(source, dict) else ():
+            if isinstance(source.get(key), str):
+                return str(source[key])
     return ""
 
 
@@ -236,6 +248,13 @@ def _refused(asked: Probe, path: str, status: int, body: bytes, site: Site) -> O
     return failed(
         "bad-answer", f"the server answers {path} with HTTP {status}", "correct the request as it says", evidence
     )
+
+
+def _wordless(thought: int) -> OperationError:
+    what = (
+        f"the model thought for {thought} characters and answered nothing" if thought else "the model answered nothing"
+    )
+    return failed("empty-answer", what, "allow a longer answer with `--max-tokens`, or ask something else")
 
 
 def _silent(wish: Wish) -> OperationError:

@@ -29,7 +29,7 @@ def test_smollm2_must_answer_and_the_answer_must_be_checked(lab: Lab, project: P
     assert [(r["replica"], r["ok"]) for r in verified] == [(0, True)]
     assert "Paris" in verified[0]["answer"]
     said = project.run("query", "chat", "Name the capital city of France.", "--max-tokens", "24").out
-    assert len(said.split()) > 2, "a sampled answer may be any, but not none"
+    assert said.strip(), "a sampled answer may be any, but not none"
 
 
 def test_an_answer_that_does_not_match_must_fail_the_apply(lab: Lab, project: Project) -> None:

@@ -75,6 +75,28 @@ def test_a_chat_comes_in_pieces(server: tuple[type[Model], int]) -> None:
     assert (body["model"], body["max_tokens"], body["stream"]) == ("tiny", 9, True)
 
 
+def test_thoughts_are_waited_for_and_not_printed(server: tuple[type[Model], int]) -> None:
+    model, port = server
+    thinking = b'data: {"choices": [{"delta": {"content": null, "reasoning_content": "a capital..."}}]}\n\n'
+    model.answers["/chat"] = (200, thinking + events("Paris."))
+    assert ask(port) == "Paris."
+
+
+@pytest.mark.parametrize(
+    ("delta", "what"),
+    [
+        ({"content": ""}, "the model answered nothing"),
+        ({"reasoning": "hm, hm"}, "the model thought for 6 characters and answered nothing"),
+    ],
+)
+def test_no_word_is_said_to_be_none(server: tuple[type[Model], int], delta: dict[str, Any], what: str) -> None:
+    model, port = server
+    model.answers["/chat"] = (200, b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n")
+    with pytest.raises(OperationError) as raised:
+        ask(port)
+    assert (raised.value.diagnostic.code, raised.value.diagnostic.message) == ("empty-answer", what)
+
+
 def test_a_model_without_a_chat_template_continues_a_text(server: tuple[type[Model], int]) -> None:
     model, port = server
     model.answers["/chat"] = (400, b'{"error": {"message": "this model has no chat template"}}')
