@@ -225,11 +225,9 @@ def _first_of(event: Any, *keys: str) -> str:
     first = choices[0] if isinstance(choices, list) and choices else {}
     if not isinstance(first, dict):
         return ""
-    for source in (first.get("delta"), first.get("message"), first):
-        for key in keys if isinstance(source, dict) else ():
-            if isinstance(source.get(key), str):
-                return str(source[key])
-    return ""
+    sources = [source for source in (first.get("delta"), first.get("message"), first) if isinstance(source, dict)]
+    texts = (source.get(key) for source in sources for key in keys)
+    return next((text for text in texts if isinstance(text, str)), "")
 
 
 def plain(text: str) -> str:
