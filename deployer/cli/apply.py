@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 from click.core import ParameterSource
 
 from deployer.cli.applying import Wish, run_apply
 from deployer.cli.options import ALLOW_REMOVE, ASSUME_YES, LOCK_WAIT, Shared, shared_options
 from deployer.cli.permits import Permits, permits
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, UsageError
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from deployer.cli.applying import Wish, run_apply
 from deployer.cli.options import Shared
+from deployer.dataclass import replace
 from deployer.values.events import Note
 
 

@@ -5,9 +5,8 @@ It fetches small files, so it is given the network and the environment that the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.context import Site, failed
 from deployer.engine.profile_files import write_profiles
 from deployer.engine.short_run import ShortRun, run_shortly

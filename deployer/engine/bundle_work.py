@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.hubs import Hubs, hubs_of, tokens_for
 from deployer.errors import Diagnostic, InterruptedByUser, OperationError
 from deployer.formats.text import one_line

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.engine.context import Site, failed
 from deployer.engine.gpu_turns import await_turn, look_quietly, neighbours, running_ids, shared_gpus
 from deployer.engine.guard import RunningMoved

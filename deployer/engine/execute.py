@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from queue import SimpleQueue
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.interrupt import InterruptFlag
 from deployer.engine.jobs import Finished, Job, Wake, is_followed
 from deployer.engine.lanes import Lanes

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.container_log import service_of
 from deployer.engine.context import Site
 from deployer.engine.logs import LogRequest, lines_by_now

@@ -9,11 +9,11 @@ import base64
 import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.docker.calls import Refusal, broken_by, engine_lost
 from deployer.docker.failures import pull_failure
 from deployer.engine.context import Site, failed

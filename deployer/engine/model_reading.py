@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from deployer.dataclass import replace
 from deployer.engine.model_files import ModelFiles
 from deployer.errors import DeployerError, Diagnostic
 from deployer.formats import safetensors

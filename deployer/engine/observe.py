@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.docker import inspect as shapes
 from deployer.docker.ownership import Identity
 from deployer.docker.reader import EngineReader

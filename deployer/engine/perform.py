@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.containers import create_container
 from deployer.engine.context import ApplyContext, Site, Transports
 from deployer.engine.copies import check_copy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
 from deployer.values.facts import Gpu, GpuFacts, in_order

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.formats.model_files import config_says, gguf_says
 from deployer.formats.text import whole_number
 from deployer.values.facts import PathFact

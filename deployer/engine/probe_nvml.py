@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from deployer.dataclass import replace
 from deployer.formats.nvidia_mig import slice_of
 from deployer.formats.nvidia_smi import recovery_problem
 from deployer.formats.text import one_line

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
+from deployer.dataclass import replace
 from deployer.engine.probe import Asked, Probed, asked_paths, parse_probe, probe_script
 from deployer.engine.probe_clock import clock_skew
 from deployer.engine.probe_nvml import read_gpus

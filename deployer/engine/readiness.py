@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import http.client
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.container_log import last_line, last_lines, service_of
 from deployer.engine.context import Site, failed

@@ -4,10 +4,9 @@ of the controller where their images are kept on the way to hosts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.mirrors import pulled_as
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.engine.hubs import Hubs
 from deployer.engine.secrets import SecretStore
 from deployer.errors import OperationError

@@ -3,8 +3,7 @@ into it, in an image that is there; the container is removed again."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.engine.context import Site
 from deployer.engine.short_run import ShortRun, run_shortly
 from deployer.errors import OperationError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.engine.context import Site
 from deployer.engine.hubs import hubs_of, tokens_for
 from deployer.errors import OperationError

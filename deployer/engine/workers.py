@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import PurePath
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.watch import Abandoned, Watch
 from deployer.errors import DeployerError, Diagnostic, HostError
 from deployer.values.events import Note, Outcome, StepDone, StepFailed, StepSkipped, StepUndoing, StepUndone

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from deployer.dataclass import replace
 from deployer.formats.config_defaults import DEFAULTS, with_defaults
 from deployer.formats.config_layers import (
     MOST_HEADS,

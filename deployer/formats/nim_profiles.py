@@ -7,8 +7,8 @@ and 1.8.4 printed. Names are words between `-`; an order that a later image has 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line
 from deployer.pattern import pattern
 from deployer.values.nim import NimProfile, ProfileList, ProfileTraits, Said, SeenGpu

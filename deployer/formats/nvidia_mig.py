@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
 from deployer.values.facts import Gpu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from deployer.backends.base import (
     FILES,
@@ -17,6 +16,7 @@ from deployer.backends.base import (
     SecretEnv,
     Switch,
 )
+from deployer.dataclass import replace
 from deployer.planning.render_request import template_named
 from deployer.spec.language import Model
 from deployer.spec.project import Project

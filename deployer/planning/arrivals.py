@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.values.facts import HostFacts, ObservedState, PathFact, Unreachable
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import SpecError
 from deployer.planning.adapted import adapted
 from deployer.planning.choice import base_backend

@@ -4,9 +4,8 @@ the same host; another host only where the service could not keep what its spec 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.claimants import claims_wanted
 from deployer.planning.claims import Claim, claims_held

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from deployer import backends
 from deployer.backends.base import Backend
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic
 from deployer.planning.adapted import adapted
 from deployer.planning.category import category_of

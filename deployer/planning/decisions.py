@@ -4,9 +4,9 @@ newer default. Decides nothing else."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, SpecError
 from deployer.planning.cached import recorded_cached
 from deployer.planning.choice import ServiceChoice, model_inputs

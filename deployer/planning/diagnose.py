@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Severity
 from deployer.planning.askable import askable_images
 from deployer.planning.diagnose_docker import docker_checks, without_docker

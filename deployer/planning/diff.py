@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.claimants import Claimants
 from deployer.planning.desired import DesiredReplica

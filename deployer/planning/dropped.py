@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, warning
 from deployer.planning.claims import is_holding
 from deployer.spec.language import DeploySpec, Host

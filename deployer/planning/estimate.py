@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.estimate_budget import budget_of, taken_of
 from deployer.planning.estimate_cache import Held, bytes_per_token, cache_bits, cache_bytes

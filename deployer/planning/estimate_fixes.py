@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from deployer.backends.base import Backend, Flag, InTemplate, Refused
 from deployer.catalog.quantizations import FP8_CACHE_FROM, QUANTIZATIONS
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.estimate import estimate, fraction_that_keeps, longest_context
 from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel

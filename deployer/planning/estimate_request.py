@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from deployer.backends.base import Backend, Batch, Memory
 from deployer.backends.versions import parse_version
 from deployer.catalog.gpus import Capability, GpuModel
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.estimate_weights import Spread
 from deployer.planning.gpu_memory import LARGE
 from deployer.values.model_shape import ModelShape

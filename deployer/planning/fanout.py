@@ -9,10 +9,10 @@ on a file server one stands there for all of them, and the others look once it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import chain
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.cached import cache_of, is_whole
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.presence import ACTED_ON

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity
 from deployer.formats.text import one_line
 from deployer.planning.cached import bytes_missing, cache_of, is_whole

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from deployer.backends.versions import has_flag, parse_version
+from deployer.dataclass import replace
 from deployer.planning.desired import DesiredReplica, labels_of
 from deployer.planning.image_tags import version_of
 from deployer.planning.steplist import StepList

@@ -4,10 +4,9 @@ for each service, model and kind of GPU, so that a thousand alike hosts cost one
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
 from functools import partial
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate import estimate, groups, smallest_group

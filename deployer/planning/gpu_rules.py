@@ -7,13 +7,13 @@ Sources: NCCL user guide, "Sharing Data" (shared memory between processes); CUDA
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.backends.base import Refused, Wanted
 from deployer.backends.versions import parse_version
 from deployer.catalog.drivers import cuda_of_tag, driver_for, newest_cuda, parse_cuda
 from deployer.catalog.gpus import find_gpu
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity, warning
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.image_tags import image_for_gpus

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from deployer.backends.base import is_per_model
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.gpu_groups import best_group
 from deployer.planning.served import gpus_of_all, parallel

@@ -6,9 +6,8 @@ The one stated exception to "never touched": only what the spec names, on that h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.claims import Claim, claims_of_stranger, is_holding
 from deployer.spec.project import Project

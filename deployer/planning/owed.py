@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.planning.claims import Claim, claims_of, port_claim
 from deployer.planning.handmade import HandMade, Takeovers
 from deployer.planning.replicas import Found

@@ -6,9 +6,9 @@ Every host that is not taken says why. Greedy and deterministic; a GPU or port i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 
+from deployer.dataclass import replace
 from deployer.planning.at_hand import AtHand
 from deployer.planning.candidates import LACKS_ALL, Candidates
 from deployer.planning.choice import Seen, ServiceChoice, keys_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic
 from deployer.planning.cached import CachedModels
 from deployer.planning.choice import Seen, ServiceChoice
@@ -49,17 +49,18 @@ class Places:
         """A place on this host, or why there is none."""
         ledger = self.ledgers[name]
         choice = self._as_on(wish.choice, ledger.facts)
+        wish = wish if choice is wish.choice else replace(wish, choice=choice)
         refusal = self._refusal(choice, ledger)
         weights = self._weights(choice, wish.key, ledger.facts) if refusal is None else refusal
         if isinstance(weights, str):
             return weights
-        shares = self._shares(replace(wish, choice=choice), ledger.facts)
+        shares = self._shares(wish, ledger.facts)
         if isinstance(shares, str):
             return shares
-        gpus = self._gpus(replace(wish, choice=choice), ledger, shares)
+        gpus = self._gpus(wish, ledger, shares)
         if isinstance(gpus, str):
             return gpus
-        port = port_on(replace(wish, choice=choice), ledger)
+        port = port_on(wish, ledger)
         if isinstance(port, str):
             return port
         placed = Placed(wish.key, choice, ledger.facts, weights.model, gpus, port, weights.draft, weights.others)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer import __version__
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity, SpecError
 from deployer.planning.askable import said_for
 from deployer.planning.availability import availability, broken_promises

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from deployer import backends
 from deployer.backends.base import Backend
 from deployer.backends.versions import has_flag
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.category import vector_width
 from deployer.planning.choice import base_backend
 from deployer.planning.desired import DesiredReplica
@@ -33,9 +32,11 @@ def endpoint(replica: DesiredReplica) -> Endpoint:
     """Where the replica answers, seen from its own host."""
     service = replica.choice.service
     keys = service.options.api_key or ()
+    key = keys[0].secret if keys else None
     at = endpoint_of(replica.returns) if replica.returns is not None else None
-    at = at or Endpoint(ANY_ADDRESS.get(service.port.bind, service.port.bind), replica.placed.port)
-    return replace(at, api_key=keys[0].secret if keys else None)
+    if at is not None:
+        return replace(at, api_key=key)
+    return Endpoint(ANY_ADDRESS.get(service.port.bind, service.port.bind), replica.placed.port, api_key=key)
 
 
 def await_ready(replica: DesiredReplica) -> AwaitReady:
@@ -64,15 +65,21 @@ def proof(replica: DesiredReplica, tasks: Sequence[SetupTask]) -> Iterator[tuple
 
 def probes(replica: DesiredReplica) -> Iterator[Probe]:
     """A real request to each model; none where the spec says `probe: none`."""
-    choice, placed = replica.choice, replica.placed
+    choice = replica.choice
     if choice.service.health.probe == "none":
         return
     if replica.returns is not None:
         yield from recorded_probes(replica.returns, choice.service, choice.backend, endpoint(replica))
     else:
-        for served, model in zip(choice.served, (placed.model, *placed.others), strict=True):
-            asked = Asked(served.service, choice.backend, served.category, replica.container.image, model)
-            yield replace(asked.probe(replica.name, endpoint(replica)), vector=_vector(replica, served))
+        for asked in _asked(replica):
+            yield asked.probe(replica.name, endpoint(replica))
+
+
+def _asked(replica: DesiredReplica) -> Iterator[Asked]:
+    choice, placed = replica.choice, replica.placed
+    for served, model in zip(choice.served, (placed.model, *placed.others), strict=True):
+        vector = _vector(replica, served)
+        yield Asked(served.service, choice.backend, served.category, replica.container.image, model, vector)
 
 
 def _vector(replica: DesiredReplica, served: Served) -> int | None:
@@ -86,13 +93,15 @@ def _vector(replica: DesiredReplica, served: Served) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What decides the request to a replica. `model`: its weights, where they are known."""
+    """What decides the request to a replica. `model`: its weights, where they are known. `vector`: how long it is that
+    an embedding model gives."""
 
     service: Service
     backend: Backend
     category: str
     image: str
     model: ModelFacts | None = None
+    vector: int | None = None
 
     def probe(self, name: str, endpoint: Endpoint) -> Probe:
         """The request of the model's category, also where the spec wants none after a start."""
@@ -113,14 +122,15 @@ class Asked:
             name=name,
             endpoint=endpoint,
             category=self.category,
-            models=self._listed(),
+            models=self.listed(),
             paths={name: path for name, path in paths.items() if path is not None},
             prompt=request.prompt,
             expect=request.expect,
             voice=api.voice,
+            vector=self.vector,
         )
 
-    def _listed(self) -> tuple[str, ...]:
+    def listed(self) -> tuple[str, ...]:
         """What the server's list of models must hold."""
         names, flag = served_names(self.service), self.backend.name_flag
         if flag is not None and not has_flag(self.backend, flag, version_of(self.service, self.image, self.backend)):
@@ -161,7 +171,8 @@ def recorded_probes(item: Found, service: Service, backend: Backend, at: Endpoin
 
 def with_listed(replica: DesiredReplica) -> DesiredReplica:
     """With a note of what its server's list of models will hold: the spec may call them otherwise later."""
-    listed = [list(probe.models) for probe in probes(replica)]
+    is_asked = replica.choice.service.health.probe != "none"
+    listed = [list(asked.listed()) for asked in _asked(replica)] if is_asked else []
     return replace(replica, decisions={**replica.decisions, LISTED: listed}) if any(listed) else replica
 
 

@@ -6,9 +6,9 @@ Pure. A bounded number of changes is tried, the nearest first; on large fleets f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.choice import Seen, ServiceChoice
 from deployer.planning.estimate_fixes import one_of

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.planning.own_help import said_by
 from deployer.planning.render import render_container, template_of
 from deployer.planning.render_context import gpu_memory

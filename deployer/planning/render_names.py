@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
+from deployer.dataclass import replace
 from deployer.errors import SpecError
 from deployer.planning.render_mounts import model_target
 from deployer.planning.render_request import RenderRequest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from deployer.backends.base import (
@@ -18,6 +17,7 @@ from deployer.backends.base import (
     Switch,
 )
 from deployer.backends.versions import has_flag
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Where, warning
 from deployer.planning.image_tags import version_of
 from deployer.planning.model_options import (

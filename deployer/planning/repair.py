@@ -4,9 +4,8 @@ edits nothing."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, RefusedError
 from deployer.formats.times import seconds_of
 from deployer.planning.dropped import latest_record

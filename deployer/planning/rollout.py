@@ -7,9 +7,9 @@ plan after a crash sees what was verified, and what was not never comes back by 
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.availability import Downs
 from deployer.planning.claimorder import batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of

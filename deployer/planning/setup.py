@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.planning.diff import Handover
 from deployer.planning.readiness import endpoint
 from deployer.values.canonical import digest

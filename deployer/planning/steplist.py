@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import chain, count
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.values.plan import Operation, Step
 
 

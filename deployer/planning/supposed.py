@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from deployer.catalog.gpus import GpuModel
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.assumed import assume_facts, assume_listings, model_paths
 from deployer.spec.project import Project
 from deployer.values.facts import Gpu, GpuFacts, HostFacts, ObservedState, PathFact

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, warning
 from deployer.planning.claims import strangers_on
 from deployer.planning.diff import Handover

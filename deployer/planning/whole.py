@@ -6,6 +6,8 @@ way there took down.
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from deployer.planning.layout import Layout
 from deployer.planning.undo import reverts_of
 from deployer.values.names import ReplicaKey
@@ -31,8 +33,9 @@ def bound_services(on: Layout) -> frozenset[str]:
 
 def bind_services(on: Layout) -> None:
     """A commit says what follows if another one of its service is never reached; nothing is removed before all are."""
-    for name in sorted(on.bound):
-        keys = sorted(key for key in on.swaps if key.service == name)
+    bound = (key for key in sorted(on.swaps) if key.service in on.bound)
+    for name, own in groupby(bound, key=lambda key: key.service):
+        keys = [*own]
         commits = [on.ready[key] for key in keys]
         for key in keys:
             group = [on.swaps[other] for other in on.together.get(key, (key,)) if other in on.swaps]

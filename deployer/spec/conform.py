@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from deployer.dataclass import replace
 from deployer.spec.language.base import parse_text
 from deployer.spec.nodes import Node
 from deployer.spec.shape import Kind, Shape

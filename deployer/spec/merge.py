@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.spec.nodes import Node
 from deployer.spec.shape import Kind, Shape
 

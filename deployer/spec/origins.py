@@ -38,9 +38,12 @@ class Positions(Mapping[KeyPath, Where]):
 
     def __init__(self, root: Node) -> None:
         self._root = root
+        self._known: dict[KeyPath, Where] = {}
 
     def __getitem__(self, path: KeyPath) -> Where:
-        return _found(self._root, path).where
+        if path not in self._known:
+            self._known[path] = _found(self._root, path).where
+        return self._known[path]
 
     def __iter__(self) -> Iterator[KeyPath]:
         return (path for path, _ in self._root.walk() if path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Where
 from deployer.spec.conform import data_of
 from deployer.spec.language import DeploySpec, Service

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity, Where
 from deployer.spec.nodes import KeyPath, shown
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Problems, SpecError
 from deployer.spec.nodes import KeyPath, Node
 from deployer.spec.suggestions import listing, nearest, suggestion

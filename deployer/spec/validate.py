@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from deployer.dataclass import replace
 from deployer.errors import Problems
 from deployer.spec.conform import data_of
 from deployer.spec.nodes import KeyPath, Node

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic
 from deployer.spec.masking import MASK, is_for_a_secret
 from deployer.spec.nodes import Node, render_path, shown

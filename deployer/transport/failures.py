@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, DockerError, HostError, UnreachableError
 from deployer.pattern import pattern
 

@@ -7,10 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import AuthenticationError, Diagnostic, HostError, UnreachableError
 from deployer.transport.asking import Jump
 from deployer.transport.base import ConnectOptions

@@ -7,11 +7,10 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, HostError
 from deployer.transport.asking import Jump, Settings, ask_openssh
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from typing import Any
 
 from deployer import backends
 from deployer.backends.base import Backend
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.planning.choice import base_backend
 from deployer.planning.served import served_names
 from deployer.planning.server_api import api_of

@@ -50,6 +50,8 @@ Part = str | Span
 def printable(text: str, limit: int | None = LONGEST_SPAN) -> str:
     """Foreign text as it may be shown: one line, no escape sequences, nothing a terminal or a CI service obeys."""
     cut = text if limit is None or len(text) <= limit else text[:limit] + " … (cut)"
+    if cut.isprintable() and "##" not in cut:  # nothing of it is in any of the patterns below
+        return cut
     shown = UNSAFE.sub(_escape, ANSI.sub("", cut).replace("\t", " "))
     return CI_MARKER.sub("#\\#", shown)
 
@@ -63,14 +65,16 @@ def _escape(match: re.Match[str]) -> str:
 
 def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
     """One line, without its newline, safe to write to a terminal or a CI log."""
-    spans = [Span(part) if isinstance(part, str) else part for part in parts]
-    shown = [Span(printable(span.text, span.limit), span.style) for span in spans if span.text]
-    if CI_COMMAND.match("".join(span.text for span in shown)):
-        shown = [Span("\\"), *shown]
+    shown = [
+        (printable(part), None) if isinstance(part, str) else (printable(part.text, part.limit), part.style)
+        for part in parts
+    ]
+    text = "".join([text for text, _ in shown])
+    escape = "\\" if CI_COMMAND.match(text) else ""
     if not colour:
-        text = "".join(span.text for span in shown)
-        return text if any(span.limit is None for span in shown) else text.rstrip()
-    return "".join(f"\x1b[{s.style}m{s.text}\x1b[0m" if s.style else s.text for s in shown)
+        is_whole = any(isinstance(part, Span) and part.limit is None for part in parts)
+        return escape + (text if is_whole else text.rstrip())
+    return escape + "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for text, style in shown)
 
 
 @dataclass(slots=True)

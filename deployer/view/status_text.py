@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.planning.holds import said_of
 from deployer.spec.language import DeploySpec
 from deployer.view.curl import Example, Running, example_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.formats.text import one_line
 from deployer.values.weights import Listing, WeightFile
 from deployer.weights.access import Access, failure

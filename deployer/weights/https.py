@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from deployer.dataclass import replace
 from deployer.formats.gguf_parts import split_parts
 from deployer.formats.text import whole_number
 from deployer.values.canonical import digest

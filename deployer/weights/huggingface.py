@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from deployer.dataclass import replace
 from deployer.errors import OperationError
 from deployer.formats.text import one_line
 from deployer.values.weights import COMMIT, Listing, WeightFile

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
+from deployer.dataclass import replace
 from deployer.errors import OperationError
 from deployer.spec.language import Model
 from deployer.values.weights import Listing, Place, WeightFile

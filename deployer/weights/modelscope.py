@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from deployer.dataclass import replace
 from deployer.formats.text import one_line
 from deployer.values.canonical import digest
 from deployer.values.weights import COMMIT, Listing, WeightFile

@@ -10,10 +10,10 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, OperationError
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
+from deployer.dataclass import replace
 from deployer.errors import OperationError
 from deployer.formats.gguf_parts import SPLIT
 from deployer.formats.model_files import GGUF_START, MAX_CONFIG, config_says, gguf_says

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Model
 from deployer.values.weights import Listing

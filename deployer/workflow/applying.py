@@ -6,10 +6,10 @@ import getpass
 import os
 import socket
 from collections.abc import Set
-from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
 
+from deployer.dataclass import replace
 from deployer.engine.context import ApplyContext
 from deployer.engine.execute import execute
 from deployer.engine.lease import Leases, LockWait, acquire

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, RefusedError
 from deployer.planning.bundled import brought
 from deployer.values.bundle import BLOBS, INDEX, Bundle

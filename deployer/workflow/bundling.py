@@ -6,13 +6,12 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer import __version__
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.bundle_images import Gathering
 from deployer.engine.bundle_work import Work
 from deployer.engine.hubs import Hubs

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.caches import cache_users
 from deployer.engine.copies import find_copies
 from deployer.errors import Diagnostic, HostError, OperationError, warning

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.engine.caches import check
 from deployer.engine.copies import check_again
 from deployer.engine.hubs import Hubs

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 
 from deployer import backends
 from deployer.backends.base import Backend
 from deployer.catalog.gpus import GpuModel, find_gpu, near_gpus
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.engine.model_files import FolderFiles
 from deployer.engine.model_reading import CONFIG, read_model
 from deployer.errors import DeployerError, Diagnostic, OperationError, Severity

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.engine.lock import Holder
 from deployer.engine.project_record import write_records
 from deployer.errors import Diagnostic

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, warning
 from deployer.planning.assumed import assume_facts, assume_listings
 from deployer.planning.image_sources import archives_of

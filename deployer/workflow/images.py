@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.workflow.looking import Spoken, speaking
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from errno import ELOOP
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from deployer.spec.project import Project

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, RefusedError, SpecError
 from deployer.values.lock import Lock, LockedModel, LockedNow
 

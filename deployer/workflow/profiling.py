@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.backends.base import Backend
 from deployer.catalog.gpus import find_gpu
+from deployer.dataclass import replace
 from deployer.errors import DeployerError, Diagnostic, HostError, OperationError
 from deployer.formats.nim_profiles import parse_profile_list
 from deployer.planning.nim_decision import gpus_of, profiles_of, written_profile

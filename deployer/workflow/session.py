@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
 from deployer.workflow.looking import Spoken, begun, speaking

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import DeployerError, Diagnostic
 from deployer.formats.model_config import parse_model_config
 from deployer.planning.planner import plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Where
 from deployer.spec.nodes import Source
 

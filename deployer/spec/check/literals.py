@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Problems
 from deployer.spec.masking import LIKE_A_SECRET, mask_secrets
 from deployer.spec.nodes import KeyPath, Node, render_path

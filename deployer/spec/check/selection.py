@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic
 from deployer.spec.check.context import Checked
 from deployer.spec.language import DeploySpec

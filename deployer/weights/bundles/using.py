@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from errno import ENOENT
 from pathlib import Path
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.bundle import Bundle
 from deployer.values.weights import Listing
