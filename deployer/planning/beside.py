@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from deployer.dataclass import dataclass, replace
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.claimants import claims_wanted
-from deployer.planning.claims import Claim, claims_held
+from deployer.planning.claims import Claim
 from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
 from deployer.planning.diff import is_in_the_way
 from deployer.planning.downtime import start_of
@@ -105,7 +105,7 @@ class Others:
         """What running containers of ours have on a host, but for earlier tries of this very replica. `leaving`: and
         but for others of its service, which are given what they keep."""
         here = self._placer.by_host.get(host, ())
-        return self.avoided.union(*(claims_held(i.facts, i.container) for i in here if not self._gives_way(i, leaving)))
+        return self.avoided.union(*(i.held for i in here if not self._gives_way(i, leaving)))
 
     def _gives_way(self, item: Found, leaving: bool) -> bool:
         if item.recorded.key == self.replica.key:
@@ -125,7 +125,7 @@ def breaks_a_promise(replica: DesiredReplica, items: Iterable[Found]) -> bool:
 
 
 def _held(items: Iterable[Found]) -> frozenset[Claim]:
-    return frozenset().union(*(claims_held(item.facts, item.container) for item in items))
+    return frozenset().union(*(item.held for item in items))
 
 
 def _cards(placed: Placed) -> list[tuple[str, int | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployer.planning.claims import Claim, ForeignClaims, claims_held, claims_of, foreign_claims, port_claim
+from deployer.planning.claims import Claim, ForeignClaims, claims_of, foreign_claims, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.replicas import Found
 from deployer.values.names import ReplicaKey
@@ -45,6 +45,6 @@ class Claimants:
             for item in items:
                 if item.host not in self._foreign:
                     self._foreign[item.host] = foreign_claims(item.facts)
-                for claim in claims_held(item.facts, item.container):
+                for claim in item.held:
                     by_claim.setdefault(claim, set()).add(key)
         return by_claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployer.planning.claimants import claims_wanted
-from deployer.planning.claims import Claim, claims_held
+from deployer.planning.claims import Claim
 from deployer.planning.diff import Handover
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action
@@ -24,7 +24,7 @@ def old_claims(handover: Handover) -> frozenset[Claim]:
     """What its running containers hold and give back in this plan."""
     old = [*handover.live, *([handover.match] if handover.match is not None else [])]
     keeps_match = handover.change.action in (Action.UPDATE, Action.KEEP)
-    held = [claims_held(o.facts, o.container) for o in old if not (keeps_match and o is handover.match)]
+    held = [o.held for o in old if not (keeps_match and o is handover.match)]
     return frozenset().union(*held, *(made.claims for made in handover.taken))
 
 

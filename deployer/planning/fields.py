@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from deployer.values.codec import to_data
@@ -12,12 +13,14 @@ from deployer.values.container import ContainerSpec
 from deployer.values.plan import FieldDiff
 
 ABSENT = None
+NAMES = tuple(field.name for field in fields(ContainerSpec))
 LEVELS = 32  # of JSON that is compared key by key
 
 
 def field_diffs(before: ContainerSpec, after: ContainerSpec) -> tuple[FieldDiff, ...]:
     """What differs, sorted by path."""
-    found = tuple(sorted(_compare("", _readable(before), _readable(after)), key=lambda d: d.path))
+    names = [name for name in NAMES if getattr(before, name) != getattr(after, name)]
+    found = tuple(sorted(_compare("", _readable(before, names), _readable(after, names)), key=lambda d: d.path))
     if not found and before.command != after.command:
         return (FieldDiff("command", "in another order", "in this order"),)
     return found or tuple(_laid_out(before, after))
@@ -30,15 +33,19 @@ def _laid_out(before: ContainerSpec, after: ContainerSpec) -> Iterator[FieldDiff
             yield FieldDiff(f"files.{path}.digest", _short(before.files[path].data), _short(shipped.data))
 
 
-def _readable(spec: ContainerSpec) -> dict[str, Any]:
-    data: dict[str, Any] = to_data(spec, defaults=True)
-    data["command"] = _by_flag(spec.command)
-    for path, shipped in data["files"].items():
+def _readable(spec: ContainerSpec, names: Iterable[str]) -> dict[str, Any]:
+    """Those of its fields."""
+    data: dict[str, Any] = {name: to_data(getattr(spec, name), defaults=True) for name in names}
+    if "command" in data:
+        data["command"] = _by_flag(spec.command)
+    for path, shipped in data.get("files", {}).items():
         text = spec.files[path].data
         said = {"data": f"{len(text)} characters of base64", "digest": _short(text)}
         data["files"][path] = {**shipped, **(_json_in(text) or said)}
-    data["mounts"] = {mount["target"]: mount for mount in data["mounts"]}
-    data["ports"] = {f"{port['container']}/{port['protocol']}": port for port in data["ports"]}
+    if "mounts" in data:
+        data["mounts"] = {mount["target"]: mount for mount in data["mounts"]}
+    if "ports" in data:
+        data["ports"] = {f"{port['container']}/{port['protocol']}": port for port in data["ports"]}
     return data
 
 

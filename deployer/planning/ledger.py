@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from deployer.planning.claims import claims_held, foreign_claims, port_claim
+from deployer.planning.claims import foreign_claims, port_claim
 from deployer.planning.gpu_memory import usable_memory
 from deployer.planning.handmade import HandMade
 from deployer.planning.replicas import Found
@@ -22,7 +22,7 @@ class Own:
 
     def __init__(self, found: Found | None = None, taken: Iterable[HandMade] = ()) -> None:
         theirs = frozenset().union(*(made.claims for made in taken))
-        ours = claims_held(found.facts, found.container) if found is not None else frozenset()
+        ours = found.held if found is not None else frozenset()
         self.gpus = frozenset(name for _, kind, name in ours | theirs if kind == "gpu")
         self.ports = frozenset(int(name) for _, kind, name in ours | theirs if kind == "port/tcp")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from deployer.dataclass import dataclass
-from deployer.planning.claims import is_holding
+from deployer.planning.claims import Claim, claims_held, is_holding
 from deployer.values.facts import HostFacts, ObservedContainer, ObservedState, Recorded
 from deployer.values.names import RETIRING, ReplicaKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """A container of this project, with the host it was seen on."""
 
@@ -25,6 +26,11 @@ class Found:
     @property
     def is_live(self) -> bool:
         return is_holding(self.container)
+
+    @cached_property
+    def held(self) -> frozenset[Claim]:
+        """What it holds on its host now."""
+        return claims_held(self.facts, self.container)
 
     @property
     def is_verified(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
-from deployer.planning.claims import Claim, ForeignClaims, claims_held, claims_of, foreign_claims, port_claim
+from deployer.planning.claims import Claim, ForeignClaims, claims_of, foreign_claims, port_claim
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.hosts import HostIndex
 from deployer.planning.kept import gone_from
@@ -97,7 +97,7 @@ def blocked(
     for key, items in found.items():
         for item in items:
             holder = _Holder(f"replica `{key}`", item.container.gpu_share is not None)
-            for claim in claims_held(item.facts, item.container):
+            for claim in item.held:
                 held.setdefault(claim, []).append(holder)
     for key, replica in sorted(desired.items()):
         shares = replica.placed.share is not None
