@@ -411,6 +411,8 @@ class World:
 
     def _check_claims(self, host: str, box: Box) -> None:
         self._check_free(host, box.name, box.claims())
+        if box.holds:  # paused, or between two crashes: whoever came meanwhile shares with it
+            return
         for stranger in self.strangers.get(host, ()):
             if stranger.claims(host) & box.claims():
                 raise LawBroken(f"{box.name} takes {stranger.claims(host) & box.claims()} from {stranger.name}")
