@@ -38,9 +38,12 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
     if session.inputs.offline:
         _refuse_repairs(by_host.values())
 
+    def checked_one(transport: Transport, model: CachedModel) -> Checked:
+        with _watch(model, orders).told() as watch:
+            return check(transport, by_host[transport.name].cache_dir, model.kept, hubs, watch)
+
     def work(transport: Transport) -> list[Checked]:
-        cache = by_host[transport.name]
-        return [check(transport, cache.cache_dir, m.kept, hubs, _watch(m, orders)) for m in cache.models]
+        return [checked_one(transport, model) for model in by_host[transport.name].models]
 
     checked: list[Checked] = []
     for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
@@ -56,8 +59,12 @@ def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) 
     by_host = {c.host: [kept for kept in c.copies if kept.copy.read] for c in found}
     by_host = {host: copies for host, copies in by_host.items() if copies}
 
+    def checked_one(transport: Transport, kept: KeptCopy) -> CheckedCopy:
+        with _watch_copy(kept, orders).told() as watch:
+            return check_again(transport, kept, watch)
+
     def work(transport: Transport) -> list[CheckedCopy]:
-        return [check_again(transport, kept, _watch_copy(kept, orders)) for kept in by_host[transport.name]]
+        return [checked_one(transport, kept) for kept in by_host[transport.name]]
 
     checked: list[CheckedCopy] = []
     for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
@@ -69,7 +76,8 @@ def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) 
 
 
 def _watch_copy(kept: KeptCopy, orders: Orders) -> Watch:
-    return Watch(kept.copy.folder, kept.host, f"check {kept.source} in {kept.copy.folder}", orders.report)
+    what = f"check {kept.source} in {kept.copy.folder}"
+    return Watch(f"{kept.host}:{kept.copy.folder}", kept.host, what, orders.report)
 
 
 def _refuse_repairs(found: Iterable[HostCache]) -> None:
@@ -82,7 +90,7 @@ def _refuse_repairs(found: Iterable[HostCache]) -> None:
 
 def _watch(model: CachedModel, orders: Orders) -> Watch:
     what = f"check {model.kept.manifest.source} at {model.kept.manifest.commit[:12]}"
-    return Watch(model.kept.id, model.host, what, orders.report)
+    return Watch(f"{model.host}:{model.kept.id}", model.host, what, orders.report)
 
 
 def to_remove(session: Session, found: Iterable[HostCache], budget: int | None) -> tuple[Removal, ...]:
