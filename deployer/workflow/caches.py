@@ -11,7 +11,7 @@ from deployer.engine.copies import check_again
 from deployer.engine.hubs import Hubs
 from deployer.engine.watch import Watch
 from deployer.errors import HostError, OperationError
-from deployer.planning.caches import Needed, each_once, removals
+from deployer.planning.caches import Needed, copies_once, each_once, removals
 from deployer.planning.offline import refused
 from deployer.values.cache import (
     CachedModel,
@@ -55,9 +55,20 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
 
 
 def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[CheckedCopy, ...]:
-    """What was once read of copies in `model_dirs` is read again; nothing is written there, and nothing repaired."""
-    by_host = {c.host: [kept for kept in c.copies if kept.copy.read] for c in found}
-    by_host = {host: copies for host, copies in by_host.items() if copies}
+    """What was once read of copies in `model_dirs` is read again, by one host of those that share it, and by the others
+    where it is wrong, so that each knows; nothing is written there, and nothing repaired."""
+    read = [kept for cache in found for kept in cache.copies if kept.copy.read]
+    firsts = copies_once(read)
+    checked = _read_again(session, firsts, orders)
+    wrong = {one.kept.shared for one in checked if one.wrong} - {""}
+    others = [kept for kept in read if kept.shared in wrong and kept not in firsts]
+    return (*checked, *_read_again(session, others, orders))
+
+
+def _read_again(session: Session, copies: Iterable[KeptCopy], orders: Orders) -> tuple[CheckedCopy, ...]:
+    by_host: dict[str, list[KeptCopy]] = {}
+    for kept in copies:
+        by_host.setdefault(kept.host, []).append(kept)
 
     def checked_one(transport: Transport, kept: KeptCopy) -> CheckedCopy:
         with _watch_copy(kept, orders).told() as watch:
