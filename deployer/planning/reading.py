@@ -4,8 +4,8 @@ there. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
+from deployer.dataclass import replace
 from deployer.planning.shared_caches import shared_copy
 from deployer.values.facts import HostFacts
 from deployer.values.plan import CheckCopy, Step
