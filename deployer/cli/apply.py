@@ -50,11 +50,13 @@ def command(
 
 def with_bundle(shared: Shared, path: str, given: Permits) -> Shared:
     """The same with all that a bundle brings, once every byte of it was seen to be right."""
+    from deployer.cli.audience import reporter_for
     from deployer.weights.bundles.store import Store
     from deployer.workflow import bundles
 
     environment = shared.inputs.environment
-    used = bundles.bring(path, given.allowed(environment), Store.of(environment), shared.report)
+    with reporter_for(shared.console) as reporter:
+        used = bundles.bring(path, given.allowed(environment), Store.of(environment), reporter.emit)
     source = click.get_current_context().get_parameter_source("files")
     at_hand = source is not ParameterSource.DEFAULT
     return replace(shared, inputs=bundles.with_bundle(shared.inputs, used, spec_at_hand=at_hand))

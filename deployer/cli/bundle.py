@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from deployer.cli.console import Console
 from deployer.cli.options import OUTPUT, Shared, failures_shown, shared_options
 from deployer.cli.permits import ALLOWED, Permits, permits
 from deployer.errors import Diagnostic, UsageError
-from deployer.values.events import Event
 
 PATH = click.argument("path", metavar="PATH")
 
@@ -37,9 +35,9 @@ def create(shared: Shared, output: str, facts: str | None, split: str | None, **
 
     Every model must be in deploy.lock. Killed at any time, the next run goes on from what was brought.
     """
+    from deployer.cli.audience import reporter_for
     from deployer.cli.planfile import read_bytes
     from deployer.view.bundles import bundle_json, render_bundle
-    from deployer.view.progress.plain import PlainReporter
     from deployer.weights.bundles.writing import Target
     from deployer.workflow import bundling
 
@@ -49,7 +47,7 @@ def create(shared: Shared, output: str, facts: str | None, split: str | None, **
     if target.split is not None and not target.is_tar:
         raise UsageError(Diagnostic("usage", "`--split` makes parts of a tar", hint="write `-o NAME.tar`"))
     making = bundling.Making(target, read_bytes(facts) if facts is not None else None, **form)  # type: ignore[arg-type]
-    with PlainReporter(shared.console.progress) as reporter:
+    with reporter_for(shared.console) as reporter:
         made = bundling.create(shared.inputs, making, reporter.emit)
     if shared.json:
         shared.console.data(bundle_json(made.bundle, made.signer))
@@ -64,12 +62,14 @@ def create(shared: Shared, output: str, facts: str | None, split: str | None, **
 @failures_shown(ALLOWED, *OUTPUT)
 def inspect(console: Console, path: str, check: bool, allowed_signers: str | None, json: bool, **_: bool) -> int:
     """Show what is in a bundle, who signed it, and what it needs from an older one. Uses nothing of it."""
+    from deployer.cli.audience import reporter_for
     from deployer.view.bundles import bundle_json, render_bundle
     from deployer.weights.bundles.opening import Allowed
     from deployer.workflow import bundles
 
     allowed = Allowed.of(allowed_signers, dict(os.environ))
-    opened = bundles.inspect(path, allowed, check=check, report=_saying(console))
+    with reporter_for(console) as reporter:
+        opened = bundles.inspect(path, allowed, check=check, report=reporter.emit)
     if json:
         console.data(bundle_json(opened.bundle, opened.signer, check))
     else:
@@ -86,23 +86,19 @@ def load(console: Console, path: str, given: Permits, json: bool, **_: bool) -> 
 
     It is kept in ~/.local/share/deployer/store, or where DEPLOYER_STORE says. All of it is kept, or nothing.
     """
+    from deployer.cli.audience import reporter_for
     from deployer.view.bundles import bundle_json, render_bundle
     from deployer.weights.bundles.store import Store
     from deployer.workflow.bundles import load_bundle
 
     environment = dict(os.environ)
-    opened = load_bundle(path, given.allowed(environment), Store.of(environment), _saying(console))
+    with reporter_for(console) as reporter:
+        opened = load_bundle(path, given.allowed(environment), Store.of(environment), reporter.emit)
     if json:
         console.data(bundle_json(opened.bundle, opened.signer, True))
     else:
         console.result(render_bundle(opened.bundle, opened.signer, True))
     return 0
-
-
-def _saying(console: Console) -> Callable[[Event], object]:
-    from deployer.view.progress.plain import render_event
-
-    return lambda event: console.progress(render_event(event))
 
 
 def _size(text: str | None) -> int | None:

@@ -47,14 +47,14 @@ def verify(shared: Shared, hosts: tuple[str, ...]) -> int:
     are read again too, and never written.
     """
     from deployer import workflow
+    from deployer.cli.audience import reporter_for
     from deployer.view.caches import checked_json, render_checked
-    from deployer.view.progress.plain import PlainReporter
     from deployer.workflow.cache_looks import look
     from deployer.workflow.caches import verify_caches, verify_copies
 
     with (
         workflow.Session.open(shared.inputs, shared.report) as session,
-        PlainReporter(shared.console.progress) as reporter,
+        reporter_for(shared.console) as reporter,
         workflow.interrupts(reporter.emit) as interrupt,
     ):
         found = look(session, hosts)
@@ -123,7 +123,7 @@ def pull(shared: Shared) -> int:
             shared.console.problems(planned.plan.problems)
             return problem_exit(planned.plan.problems)
         wanted = pulling(planned)
-        with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
+        with audience.reporter(wanted.plan.steps) as reporter, workflow.interrupts(reporter.emit) as interrupt:
             result = pull_all(session, wanted, workflow.Orders(reporter.emit, interrupt))
     audience.ended(wanted.plan, result)
     return exit_code(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from deployer.docker.loadtar import LABEL_PART
 from deployer.docker.reader import EngineReader
 from deployer.docker.shapes import map_of, maps_of, text_of, texts_of
 from deployer.transport.base import Transport
@@ -44,17 +43,6 @@ def has_containerd_store(info: object) -> bool:
     status = info.get("DriverStatus") if isinstance(info, dict) else None
     pairs = status if isinstance(status, list) else []
     return any(isinstance(p, list) and p[:1] == ["driver-type"] and "containerd" in str(p[1:2]) for p in pairs)
-
-
-def parts_there(transport: Transport, config: str) -> list[str]:
-    """Ids of what was loaded before the image of this config, and has not been taken away again."""
-    filters = quote('{"label":["' + LABEL_PART + "=" + config + '"]}')
-    reader = EngineReader(transport.name, transport.engine, TIMEOUT)
-    try:
-        found = reader.get(f"/images/json?filters={filters}", absent=[])
-    finally:
-        reader.close()
-    return [text_of(image, "Id") for image in _maps(found)]
 
 
 def _maps(found: object) -> list[dict[str, Any]]:

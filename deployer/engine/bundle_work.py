@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,18 +12,18 @@ from pathlib import Path
 
 from deployer.dataclass import dataclass, replace
 from deployer.engine.hubs import Hubs, hubs_of, tokens_for
+from deployer.engine.watch import HERE, Watch
 from deployer.errors import Diagnostic, InterruptedByUser, OperationError
 from deployer.formats.text import one_line
 from deployer.planning.bundled import Wanted
 from deployer.values.bundle import Bundle, Content
-from deployer.values.events import Event, StepDone, StepProgress, StepStarted
+from deployer.values.events import Event
 from deployer.values.weights import Manifest, WeightFile
 from deployer.weights.bundles.collecting import Collector, hash_of
 from deployer.weights.bundles.store import Store, write_whole, writing
 from deployer.weights.bundles.writing import Target
 
 AT_ONCE = 4
-HERE = "controller"
 Follow = Callable[[int], object]
 
 
@@ -80,10 +79,8 @@ class Work:
 
     @contextmanager
     def step(self, what: str, total: int) -> Iterator[Follow]:
-        began = time.monotonic()
-        self.report(StepStarted(what, HERE, what))
-        yield lambda done: self.report(StepProgress(what, HERE, what, done, total))
-        self.report(StepDone(what, HERE, what, time.monotonic() - began))
+        with Watch(what, HERE, what, self.report).told() as watch:
+            yield lambda done: watch.progress(done, total)
 
     def _add(self, content: Content) -> None:
         self.here[content.path] = content

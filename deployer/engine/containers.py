@@ -8,6 +8,7 @@ from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.payload import archive, create_body
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there
+from deployer.engine.image_parts import forget_parts
 from deployer.engine.lifecycle import LIVE, remove
 from deployer.engine.ownership import look_closely
 from deployer.errors import DeployerError
@@ -24,7 +25,9 @@ def create_container(operation: CreateContainer, site: Site) -> str:
     if _is_there_already(operation, site):
         return "ran already"
     secrets = {name: site.context.secrets.value(name, site.host) for name in operation.spec.secret_names}
-    body = _body(operation, site, _local_image(operation, site), secrets)
+    image = _local_image(operation, site)
+    forget_parts(site, image)  # of an apply that died as it had loaded it
+    body = _body(operation, site, image, secrets)
     try:
         with engine_calls(site.host):
             created = site.changing().create_container_from_config(body, name=operation.name)

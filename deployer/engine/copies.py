@@ -10,6 +10,7 @@ from deployer.errors import DeployerError, Diagnostic
 from deployer.formats.text import one_line
 from deployer.transport.base import Transport
 from deployer.values.cache import CheckedCopy, KeptCopy
+from deployer.values.facts import Disk
 from deployer.values.names import STATE_DIR
 from deployer.values.plan import CheckCopy
 from deployer.values.presynced import Copy
@@ -30,14 +31,17 @@ MOST_NAMED = 10
 def check_copy(operation: CheckCopy, site: Site) -> str:
     manifest = operation.manifest
     paths = tuple(file.path for file in manifest.files)
-    reading = Reading(operation.root, operation.folder, paths, manifest.size, site.context.state_dir)
+    told = site.context.readings.get((operation.read_by or "", manifest.id), {})
+    reading = Reading(operation.root, operation.folder, paths, manifest.size, site.context.state_dir, told=told)
 
     def follow(count: int) -> None:
         site.watch.pause(0)
         site.watch.progress(count, manifest.size)
 
     site.watch.pause(0)
-    wrong = wrong_files(manifest, read_copy(site.transport, reading, follow))
+    outcome = read_copy(site.transport, reading, follow)
+    site.context.readings[site.host, manifest.id] = outcome.seen
+    wrong = wrong_files(manifest, outcome)
     if not wrong:
         return "not checked against a hub" if manifest.is_found else ""
     message = f"the copy of {manifest.source} in `{operation.folder}` cannot be used"
@@ -46,9 +50,14 @@ def check_copy(operation: CheckCopy, site: Site) -> str:
     raise failed("copy-wrong", message, "put the copy right" if manifest.is_found else again, evidence, site.host)
 
 
-def find_copies(transport: Transport, places: tuple[str, ...]) -> tuple[Copy, ...]:
-    """HostError where the host does not answer."""
-    return probe_host(transport, Asked(copies=places), gpus=False).copies if places else ()
+def find_copies(
+    transport: Transport, places: tuple[str, ...], folders: tuple[str, ...]
+) -> tuple[tuple[Copy, ...], tuple[Disk, ...]]:
+    """And the disks that those folders are on. HostError where the host does not answer."""
+    if not places:
+        return (), ()
+    probed = probe_host(transport, Asked(copies=places, disks=folders), gpus=False)
+    return probed.copies, probed.disks
 
 
 def check_again(transport: Transport, kept: KeptCopy, watch: Watch, state_dir: str = STATE_DIR) -> CheckedCopy:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 
-from deployer.docker.calls import Refusal, engine_calls
-from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
+from deployer.docker.layers import chains_there, keeps_images_in_containerd
 from deployer.docker.loadtar import Load, WholeLoad, loads, tag_of
 from deployer.engine.context import Site, failed
 from deployer.engine.image_names import image_there, name_image
+from deployer.engine.image_parts import forget_parts
 from deployer.engine.image_sending import Follower, Sending
 from deployer.engine.mirrors import pulled_as
 from deployer.engine.registries import Registries
+from deployer.errors import OperationError
 from deployer.images.blobs import BlobStore
 from deployer.images.fetching import ImageSource, fetch_image
 from deployer.values.image_content import Blob, ImageContent
@@ -33,21 +34,39 @@ def load_image(operation: LoadImage, site: Site) -> str:
     there = image_there(site, image, content.ids)
     if there is not None:
         name_image(site, there, image)
+        forget_parts(site, content.config.digest)
         return "was there already"
     missing = content.missing(chains_there(site.transport))
-    manifest = _manifest_for(operation, site)
-    source = _source(operation, site, ImageContent(content.platform, content.config, missing, (), manifest))
-    total = sum(blob.size for blob in missing)
-    sent = Sending(site, source, total, Follower(site, total, "over the connection to the host"))
-    for load in _loads(operation, source, missing, manifest):
-        sent.send(load)
-    _forget_parts(site, content)
+    try:
+        source = _send(operation, site, missing)
+    except OperationError as error:
+        if not _is_lost(error) or len(missing) == len(content.layers):
+            raise
+        missing = content.layers  # whatever was there of it, is there no more
+        source = _send(operation, site, missing)
+    forget_parts(site, content.config.digest)
     if isinstance(source, BlobStore):
         source.prune(time.time() - UNUSED)
     if image_there(site, image, content.ids) is None:
         raise failed("load-failed", f"Docker loaded `{image}`, and has no such image", "apply again")
     layers = f"{len(missing)} of {len(content.layers)} layers"
     return f"{layers} were missing"
+
+
+def _send(operation: LoadImage, site: Site, missing: tuple[Blob, ...]) -> ImageSource:
+    content, manifest = operation.content, _manifest_for(operation, site)
+    source = _source(operation, site, ImageContent(content.platform, content.config, missing, (), manifest))
+    total = sum(blob.size for blob in missing)
+    sent = Sending(site, source, total, Follower(site, total, "over the connection to the host"))
+    for load in _loads(operation, source, missing, manifest):
+        sent.send(load)
+    return source
+
+
+def _is_lost(error: OperationError) -> bool:
+    """A layer that was there when the host was looked at, and that Docker wanted from the tar."""
+    found = error.diagnostic
+    return found.code == "load-failed" and any("no such file or directory" in line for line in found.evidence)
 
 
 def _manifest_for(operation: LoadImage, site: Site) -> Blob | None:
@@ -96,14 +115,3 @@ def _fetched(known: Registries, operation: LoadImage, site: Site, wanted: ImageC
         store = known.blobs(site.watch.pause)
         image = pulled_as(operation.image, known.known)
         return fetch_image(store, reader, image, wanted, lambda done, total: follow(done))
-
-
-def _forget_parts(site: Site, content: ImageContent) -> None:
-    """What was loaded on the way; its layers stay, since they are the image's now."""
-    for id_ in parts_there(site.transport, content.config.digest):
-        try:
-            with engine_calls(site.host):
-                site.transport.docker().remove_image(id_, noprune=True)
-        except Refusal as refusal:
-            if refusal.status not in (404, 409):  # gone, or another's by now
-                raise site.refused(refusal, "forget", id_) from None

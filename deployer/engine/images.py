@@ -20,6 +20,7 @@ from deployer.engine.context import Site, failed
 from deployer.engine.image_names import forget_name, image_there, name_image
 from deployer.engine.mirrors import pulled_as
 from deployer.engine.ownership import inspect_image
+from deployer.engine.pull_keeper import AFTER, Keeper
 from deployer.engine.pull_layers import Layers
 from deployer.engine.streams import Ended, engine_stream
 from deployer.errors import HostError, OperationError
@@ -64,9 +65,10 @@ def _pull_patiently(operation: PullImage, site: Site) -> None:
     login, secret = _login(operation.registry, site)
     pauses: Iterator[float] = iter(())
     while True:
-        pull = Pull(operation, site, secret)
+        headers = {"X-Registry-Auth": login} if login else {}
+        pull = Pull(operation, site, secret, Keeper(site, _path(operation), headers))
         try:
-            return _pull(pull, {"X-Registry-Auth": login} if login else {})
+            return _pull(pull, headers)
         except OperationError as error:
             if pull.layers.fetched:
                 pauses = iter(PAUSES)
@@ -80,7 +82,7 @@ def _pull_patiently(operation: PullImage, site: Site) -> None:
 def _pull(pull: Pull, headers: Mapping[str, str]) -> None:
     site, image = pull.site, pull.operation.image
     try:
-        with engine_stream(site.transport, "POST", _path(pull.operation), headers) as pieces:
+        with pull.keeper.keeping(), engine_stream(site.transport, "POST", _path(pull.operation), headers) as pieces:
             pull.follow(pieces.next)
     except Refusal as refusal:
         raise pull.refused(_message(refusal.text).get("message") or refusal.text) from None
@@ -127,6 +129,7 @@ class Pull:
     operation: PullImage
     site: Site
     secret: str | None
+    keeper: Keeper
     layers: Layers = field(default_factory=Layers)
     moved: tuple[float, int] = (0.0, 0)
     said: float = 0.0
@@ -135,7 +138,7 @@ class Pull:
     def follow(self, read: Callable[[float], bytes | None]) -> None:
         """To its end. `read` is given seconds, and ends as `Pieces.next` does."""
         clock = self.site.context.clock
-        self.said = clock()
+        began = self.said = clock()
         self.moved = (self.said, 0)
         while True:
             self.site.watch.pause(0)
@@ -152,6 +155,8 @@ class Pull:
                 self._hear(_message(line), now)
             if now - self.moved[0] > STALLED_AFTER:
                 raise self._stalled()
+            if now - began > AFTER:
+                self.keeper.begin()
 
     def _hear(self, message: Mapping[str, Any], now: float) -> None:
         if "error" in message or "errorDetail" in message:

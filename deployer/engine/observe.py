@@ -63,7 +63,8 @@ def observe_host(transport: Transport, question: Question, identity: Identity) -
     reader = EngineReader(transport.name, transport.engine, DOCKER_TIMEOUT)
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     try:
-        asked = Asked(question.paths, (STATE_DIR, DOCKER_ROOT), question.folders, question.copies)
+        copied = transport.host.model_dirs if question.copies else ()
+        asked = Asked(question.paths, (STATE_DIR, DOCKER_ROOT, *copied), question.folders, question.copies)
         probing = pool.submit(probe_host, transport, asked)
         try:
             overview = read_overview(reader, transport.name)

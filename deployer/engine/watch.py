@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import field
 
 from deployer.dataclass import dataclass
-from deployer.values.events import Event, StepProgress, StepWaiting
+from deployer.values.events import Event, StepDone, StepProgress, StepStarted, StepWaiting
+
+HERE = "controller"  # in the place of a host
 
 
 class Abandoned(Exception):
@@ -36,3 +40,11 @@ class Watch:
         """Sleeps; raises Abandoned as soon as the user asks to stop."""
         if self.abandoned.wait(max(0.0, seconds)):
             raise Abandoned
+
+    @contextmanager
+    def told(self) -> Iterator[Watch]:
+        """Says of work that is no step of a plan that it began, and that it is done; another tells what it raises."""
+        began = time.monotonic()
+        self.emit(StepStarted(self.step, self.host, self.what))
+        yield self
+        self.emit(StepDone(self.step, self.host, self.what, time.monotonic() - began))

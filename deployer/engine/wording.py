@@ -55,6 +55,8 @@ def _fetch_text(operation: PullImage | LoadImage | FetchWeights | ServeWeights |
             return f"bring image {image}" + (f" from {archive}" if archive else "")
         case FetchWeights() | ServeWeights():
             return _weights_text(operation)
+        case CheckCopy(folder=folder, manifest=manifest, read_by=str(other)):
+            return f"find {folder} as host {other} reads it, a copy of {manifest.source} at {manifest.commit[:12]}"
         case CheckCopy(folder=folder, manifest=manifest):
             return f"read {folder} once, a copy of {manifest.source} at {manifest.commit[:12]}"
         case FillCache(spec=spec):

@@ -46,6 +46,14 @@ def each_once(found: Iterable[HostCache]) -> tuple[HostCache, ...]:
     return tuple(seen.values())
 
 
+def copies_once(copies: Iterable[KeptCopy]) -> tuple[KeptCopy, ...]:
+    """Without those that another host, which is named before, has too."""
+    seen: dict[tuple[str, str], KeptCopy] = {}
+    for kept in copies:
+        seen.setdefault(("", kept.shared) if kept.shared else (kept.host, kept.copy.folder), kept)
+    return tuple(seen.values())
+
+
 def judge_copies(
     spec: DeploySpec, host: str, copies: Sequence[Copy], users: Sequence[CacheUser]
 ) -> tuple[KeptCopy, ...]:

@@ -31,6 +31,7 @@ from deployer.planning.placement import Placer
 from deployer.planning.policy import breaches
 from deployer.planning.presence import Presence, left_alone, presence, said_of_draining
 from deployer.planning.readiness import url, with_health_path, with_listed
+from deployer.planning.reading import read_once
 from deployer.planning.render_options import check_options
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.rollout import Rollout
@@ -154,6 +155,7 @@ def _assemble(
 ) -> Plan:
     rollout = Rollout(project, changes, layers)
     steps = fanned_out(project, observed.reachable, rollout.lay_out(), desired.values())
+    steps = tuple(read_once(observed.reachable, steps))
     problems += broken_promises(project, changes, choices, rollout.downs)
     problems += dropped_hosts(project, observed.reachable)
     problems += unread_containers(observed.reachable)

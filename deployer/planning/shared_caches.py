@@ -1,4 +1,5 @@
-"""Caches that several hosts see, on a file server: which hosts' `cache_dir` is one and the same folder. Pure."""
+"""Folders that several hosts see, on a file server: which hosts' `cache_dir` is one and the same, and which copies of
+models. Pure."""
 
 from __future__ import annotations
 
@@ -26,6 +27,13 @@ def shared_folder(cache_dir: str, server: str, mount: str) -> str:
 def shared_cache(host: Host, facts: HostFacts) -> str:
     disk = disk_of(host, facts)
     return shared_folder(cache_of(host), disk.server, disk.mount) if disk is not None else ""
+
+
+def shared_copy(folder: str, disks: Iterable[Disk]) -> str:
+    """The same of a folder in one of the host's `model_dirs`."""
+    under = [disk for disk in disks if f"{folder}/".startswith(disk.mount.rstrip("/") + "/")]
+    disk = max(under, key=lambda disk: len(disk.mount), default=None)
+    return shared_folder(folder, disk.server, disk.mount) if disk is not None else ""
 
 
 def together(names: Iterable[str], folders: dict[str, str]) -> list[list[str]]:

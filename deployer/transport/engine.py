@@ -161,6 +161,8 @@ def diagnose(door: EngineDoor, seen: Mapping[str, str], words: tuple[str, ...], 
     if seen.get("socket") == "yes" and seen.get("access") != "yes":
         remedy = f"`sudo usermod -aG docker {user}` on the host and log in anew, or set `become: sudo`"
         return diagnostic("docker-denied", f"user `{user}` may not use Docker's socket `{door.path}`", remedy)
+    if "answers" in seen and "cli" in seen and not no_cli:
+        return diagnostic("docker-down", "the Docker engine hung up, and answers again", "try again")
     if no_cli or "answers" in seen:
         message = "it has no `docker` command, which is needed where sshd forbids forwarding or `become` is set"
         remedy = "install the Docker CLI on it, or set `AllowStreamLocalForwarding yes` in its sshd_config"

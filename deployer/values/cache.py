@@ -63,8 +63,8 @@ class CachedModel:
 
 @dataclass(frozen=True, slots=True)
 class KeptCopy:
-    """A copy of one of the spec's models that deployer did not make. `unread`: nobody has read all of it yet. The rest
-    as of `CachedModel`."""
+    """A copy of one of the spec's models that deployer did not make. `unread`: nobody has read all of it yet. `shared`:
+    what it is called on every host that has it, empty where it is this one's own. The rest as of `CachedModel`."""
 
     host: str
     source: str
@@ -72,6 +72,7 @@ class KeptCopy:
     state: Literal["whole", "changed", "unread"]
     users: tuple[str, ...] = ()
     since: int | None = None
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

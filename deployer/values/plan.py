@@ -145,12 +145,13 @@ class ServeWeights:
 class CheckCopy:
     """Reads those files of a copy of a model that nobody has read as they are, writes down what they are in deployer's
     own folder, and holds them against the manifest. `root`: what they may not lead out of; `cache_dir`: where the model
-    is fetched to if this copy is not it."""
+    is fetched to if this copy is not it. `read_by`: a host that reads the same files of a file server before."""
 
     root: str
     folder: str
     manifest: Manifest
     cache_dir: str
+    read_by: str | None = None
     op: Literal["check-copy"] = "check-copy"
 
 

@@ -23,12 +23,13 @@ SLOWEST = 1 << 20  # bytes a second: a disk that is slower all the time is given
 LEAST_TIME = 3600.0  # seconds
 MOST_PENDING = 4096  # bytes of a line that has no end yet
 HASH = re.compile(r"[0-9a-f]+\Z")
+SEEN = re.compile(r"[0-9a-f]{64} ([0-9a-f]{40}|-) [0-9]{1,19} [0-9]{1,19} [0-9]{1,20}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is to be read: `paths` below `folder`, none of them led out of `root`. `size`: bytes of them all. `again`:
-    although they were read before."""
+    although they were read before. `told`: of what another host read of the same files, by path, as of `Outcome`."""
 
     root: str
     folder: str
@@ -36,6 +37,7 @@ class Reading:
     size: int
     state_dir: str
     again: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> str:
@@ -44,16 +46,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """By path: SHA-256 and git's id (empty of large files); or why there are none, in the script's word."""
+    """By path: SHA-256 and git's id (empty of large files); or why there are none, in the script's word. `seen`: both,
+    and the file's size, time and inode when it was read, as the script writes them down."""
 
     hashes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_copy(transport: Transport, reading: Reading, follow: Callable[[int], object]) -> Outcome:
     """OperationError where it cannot be read to the end; what was read until then is not read again."""
-    hashes: dict[str, tuple[str, str]] = {}
-    refused: dict[str, str] = {}
+    found = _Found({}, {}, {})
     ended: list[str] = []
     pending = b""
     with transport.stream(
@@ -69,23 +72,31 @@ def read_copy(transport: Transport, reading: Reading, follow: Callable[[int], ob
                 elif word in ("done", "failed"):
                     ended = [word, *rest]
                 else:
-                    _note(word, rest, reading.paths, (hashes, refused))
+                    found.note(word, rest, reading.paths)
     if ended[:1] != ["done"]:
         raise _broken(reading, ended, transport.name)
-    return Outcome(hashes, refused)
+    return Outcome(found.hashes, found.refused, found.seen)
 
 
-def _note(
-    word: str, rest: list[str], paths: tuple[str, ...], found: tuple[dict[str, tuple[str, str]], dict[str, str]]
-) -> None:
-    number = whole_number(rest[0], len(paths)) if rest else None
-    if not number:
-        return
-    hashes, refused = found
-    if word == "read" and len(rest) >= 3 and HASH.match(rest[1]):
-        hashes[paths[number - 1]] = (rest[1], rest[2] if HASH.match(rest[2]) else "")
-    elif word in ("outside", "missing", "changed", "altered", "denied"):
-        refused[paths[number - 1]] = word
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An outcome while it comes."""
+
+    hashes: dict[str, tuple[str, str]]
+    refused: dict[str, str]
+    seen: dict[str, str]
+
+    def note(self, word: str, rest: list[str], paths: tuple[str, ...]) -> None:
+        number = whole_number(rest[0], len(paths)) if rest else None
+        if not number:
+            return
+        path = paths[number - 1]
+        if word == "read" and len(rest) >= 3 and HASH.match(rest[1]):
+            self.hashes[path] = (rest[1], rest[2] if HASH.match(rest[2]) else "")
+            if len(rest) == 6 and SEEN.match(seen := " ".join(rest[1:])):
+                self.seen[path] = seen
+        elif word in ("outside", "missing", "changed", "altered", "denied"):
+            self.refused[path] = word
 
 
 def _broken(reading: Reading, ended: list[str], host: str) -> OperationError:
@@ -111,7 +122,10 @@ def reading_script(reading: Reading) -> bytes:
         "AGAIN": "yes" if reading.again else "",
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    items = (f"{number}) path={shlex.quote(path)} ;;" for number, path in enumerate(reading.paths, 1))
+    items = (
+        f"{number}) path={shlex.quote(path)} told={shlex.quote(reading.told.get(path, ''))} ;;"
+        for number, path in enumerate(reading.paths, 1)
+    )
     lines += ["item() {", "case $1 in", *items, "esac", "}"]
     return ("\n".join(lines) + "\n" + script_body() + "\nmain </dev/null\n").encode("utf-8", "surrogateescape")
 

@@ -1,8 +1,9 @@
 # Reads files of a copy of a model that was on this host before deployer, and writes down what they are. POSIX sh (dash,
 # busybox). Writes nothing but RECORD: lines of SHA256 GIT SIZE TIME INODE PATH, of a path the last one holds; in place
 # of a hash `outside` for a link that leads out of ROOT, `altered` for another content than before under the same stamp.
-# Set before: ROOT FOLDER RECORD COUNT WORKERS AGAIN, and `item NUMBER`, which sets path of one file.
-# Says, a line each: `progress BYTES`, of each file `read NUMBER SHA256 GIT SIZE` or `outside|missing|changed|
+# Set before: ROOT FOLDER RECORD COUNT WORKERS AGAIN, and `item NUMBER`, which sets path of one file, and told: SHA256 GIT
+# SIZE TIME INODE of the same file as another host read it, or nothing.
+# Says, a line each: `progress BYTES`, of each file `read NUMBER SHA256 GIT SIZE TIME INODE` or `outside|missing|changed|
 # altered|denied NUMBER`, at the end `done BYTES` or `failed CODE WORDS`.
 
 # shellcheck shell=sh disable=SC2015,SC2086,SC2153,SC2154
@@ -61,6 +62,10 @@ one() {
     fi
     size=${before%% *}
     recall "$before"
+    if [ -z "$known$AGAIN" ] && [ -n "$told" ] && [ "${told#* * }" = "$before" ] && is_inside; then
+        known="$told $path"
+        printf '%s\n' "$known" >>"$RECORD" || true >"$work/unwritable"
+    fi
     if [ -n "$known" ] && [ -z "$AGAIN" ]; then
         sum=${known%% *} git=${known#* }
         git=${git%% *}
@@ -78,7 +83,7 @@ one() {
     else
         note "$sum" "$git" "$before"
     fi
-    if [ "$sum" = outside ]; then echo "outside $number"; elif [ "$sum" = altered ]; then echo "altered $number"; else echo "read $number $sum $git $size"; fi
+    if [ "$sum" = outside ]; then echo "outside $number"; elif [ "$sum" = altered ]; then echo "altered $number"; else echo "read $number $sum $git $before"; fi
     echo "$size" >>"$work/sizes"
 }
 

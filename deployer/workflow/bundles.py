@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.dataclass import replace
+from deployer.engine.watch import HERE, Watch
 from deployer.errors import Diagnostic, RefusedError
 from deployer.planning.bundled import brought
 from deployer.values.bundle import BLOBS, INDEX, Bundle
-from deployer.values.events import Event, Note
+from deployer.values.events import Event
 from deployer.values.resolved import Resolved
 from deployer.weights.bundles.index import MOST, parse_index
 from deployer.weights.bundles.opening import Allowed, Opened, open_bundle, refuse_older, refuse_untrusted
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from deployer.workflow.session import Session
 
 Report = Callable[[Event], object]
-SAY_EVERY = 10.0  # seconds
 
 
 def load_bundle(path: str, allowed: Allowed, store: Store, report: Report) -> Opened:
     """All of it is in the store afterwards, or nothing. RefusedError, OperationError."""
     opened = _judged(path, allowed, store, to_keep=True)
-    store.take(opened, _said(opened.bundle, report))
+    with _reading(opened.bundle, report) as follow:
+        store.take(opened, follow)
     store.keep(opened, older=allowed.older)
     return opened
 
@@ -43,10 +44,12 @@ def bring(path: str, allowed: Allowed, store: Store, report: Report) -> InUse:
         return InUse(_kept(kept / INDEX), store.blob)
     opened = _judged(path, allowed, store)
     if not isinstance(opened.reader, FolderReader):
-        store.take(opened, _said(opened.bundle, report))
+        with _reading(opened.bundle, report) as follow:
+            store.take(opened, follow)
         store.keep(opened, older=allowed.older)
         return InUse(opened.bundle, store.blob)
-    check_hashes(opened.reader, opened.bundle.contents, _said(opened.bundle, report))
+    with _reading(opened.bundle, report) as follow:
+        check_hashes(opened.reader, opened.bundle.contents, follow)
     store.remember(opened)
     return InUse(opened.bundle, _finder(opened.bundle, opened.reader.folder, store))
 
@@ -72,18 +75,12 @@ def _judged(path: str, allowed: Allowed, store: Store, *, to_keep: bool = False)
     return opened
 
 
-def _said(bundle: Bundle, report: Report) -> Callable[[int], object]:
-    """Says every ten seconds how far it is: reading a disk of weights takes minutes."""
-    said = time.monotonic()
-
-    def follow(done: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SAY_EVERY:
-            said = time.monotonic()
-            percent = 100 * done // max(bundle.size, 1)
-            report(Note(f"reading bundle {bundle.sequence}: {percent} % of {bundle.size:,} bytes"))
-
-    return follow
+@contextmanager
+def _reading(bundle: Bundle, report: Report) -> Iterator[Callable[[int], object]]:
+    """Reading a disk of weights takes minutes: how far it is, is told."""
+    what = f"read bundle {bundle.sequence}"
+    with Watch(what, HERE, what, report).told() as watch:
+        yield lambda done: watch.progress(done, bundle.size)
 
 
 def with_bundle(inputs: Inputs, used: InUse, *, spec_at_hand: bool) -> Inputs:
@@ -115,5 +112,6 @@ def inspect(path: str, allowed: Allowed, *, check: bool, report: Report) -> Open
     """By its index alone, or with `check` after every byte was read."""
     opened = open_bundle(path, allowed)
     if check:
-        check_hashes(opened.reader, opened.bundle.contents, _said(opened.bundle, report))
+        with _reading(opened.bundle, report) as follow:
+            check_hashes(opened.reader, opened.bundle.contents, follow)
     return opened

@@ -13,7 +13,9 @@ from deployer.planning.cached import cache_of
 from deployer.planning.caches import judge_cache, judge_copies, seen_from
 from deployer.planning.presence import hosts_to_ask
 from deployer.planning.presynced import places_asked
+from deployer.planning.shared_caches import shared_copy
 from deployer.values.cache import CacheContents, CacheUser, HostCache
+from deployer.values.facts import Disk
 from deployer.values.presynced import Copy
 from deployer.weights.inventory import read_contents
 
@@ -30,6 +32,7 @@ class _Seen:
     contents: CacheContents
     users: tuple[CacheUser, ...] | None
     copies: tuple[Copy, ...]
+    disks: tuple[Disk, ...]
 
     @property
     def shared(self) -> str:
@@ -56,7 +59,8 @@ def _looked_at(session: Session, names: list[str]) -> dict[str, _Seen | HostErro
     def read(transport: Transport) -> _Seen:
         host = spec.hosts[transport.name]
         contents, users = read_contents(transport, cache_of(host)), cache_users(transport)
-        return _Seen(contents, users, find_copies(transport, places_asked(host, spec.models.values())))
+        places = places_asked(host, spec.models.values())
+        return _Seen(contents, users, *find_copies(transport, places, host.model_dirs))
 
     return session.fleet.map(names, read)
 
@@ -73,7 +77,8 @@ def _judged(spec: DeploySpec, name: str, seen: Mapping[str, _Seen | HostError]) 
     others = tuple(sorted({*with_me} - {name}))
     may_use = {n for n, host in spec.hosts.items() if host.state != "lost"} if mine.shared else {name}
     found = replace(judge_cache(name, mine.contents, users), others=others, unseen=tuple(sorted(may_use - known)))
-    found = replace(found, copies=judge_copies(spec, name, mine.copies, mine.users or ()))
+    copies = judge_copies(spec, name, mine.copies, mine.users or ())
+    found = replace(found, copies=tuple(replace(c, shared=shared_copy(c.copy.folder, mine.disks)) for c in copies))
     if not mine.contents.unread:
         return found
     message = f"{len(mine.contents.unread)} manifests of the cache on host `{name}` cannot be read"

@@ -11,7 +11,7 @@ from deployer.engine.copies import check_again
 from deployer.engine.hubs import Hubs
 from deployer.engine.watch import Watch
 from deployer.errors import HostError, OperationError
-from deployer.planning.caches import Needed, each_once, removals
+from deployer.planning.caches import Needed, copies_once, each_once, removals
 from deployer.planning.offline import refused
 from deployer.values.cache import (
     CachedModel,
@@ -38,9 +38,12 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
     if session.inputs.offline:
         _refuse_repairs(by_host.values())
 
+    def checked_one(transport: Transport, model: CachedModel) -> Checked:
+        with _watch(model, orders).told() as watch:
+            return check(transport, by_host[transport.name].cache_dir, model.kept, hubs, watch)
+
     def work(transport: Transport) -> list[Checked]:
-        cache = by_host[transport.name]
-        return [check(transport, cache.cache_dir, m.kept, hubs, _watch(m, orders)) for m in cache.models]
+        return [checked_one(transport, model) for model in by_host[transport.name].models]
 
     checked: list[Checked] = []
     for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
@@ -52,12 +55,27 @@ def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) 
 
 
 def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[CheckedCopy, ...]:
-    """What was once read of copies in `model_dirs` is read again; nothing is written there, and nothing repaired."""
-    by_host = {c.host: [kept for kept in c.copies if kept.copy.read] for c in found}
-    by_host = {host: copies for host, copies in by_host.items() if copies}
+    """What was once read of copies in `model_dirs` is read again, by one host of those that share it, and by the others
+    where it is wrong, so that each knows; nothing is written there, and nothing repaired."""
+    read = [kept for cache in found for kept in cache.copies if kept.copy.read]
+    firsts = copies_once(read)
+    checked = _read_again(session, firsts, orders)
+    wrong = {one.kept.shared for one in checked if one.wrong} - {""}
+    others = [kept for kept in read if kept.shared in wrong and kept not in firsts]
+    return (*checked, *_read_again(session, others, orders))
+
+
+def _read_again(session: Session, copies: Iterable[KeptCopy], orders: Orders) -> tuple[CheckedCopy, ...]:
+    by_host: dict[str, list[KeptCopy]] = {}
+    for kept in copies:
+        by_host.setdefault(kept.host, []).append(kept)
+
+    def checked_one(transport: Transport, kept: KeptCopy) -> CheckedCopy:
+        with _watch_copy(kept, orders).told() as watch:
+            return check_again(transport, kept, watch)
 
     def work(transport: Transport) -> list[CheckedCopy]:
-        return [check_again(transport, kept, _watch_copy(kept, orders)) for kept in by_host[transport.name]]
+        return [checked_one(transport, kept) for kept in by_host[transport.name]]
 
     checked: list[CheckedCopy] = []
     for name, answer in sorted(session.fleet.map(list(by_host), work).items()):
@@ -69,7 +87,8 @@ def verify_copies(session: Session, found: Iterable[HostCache], orders: Orders) 
 
 
 def _watch_copy(kept: KeptCopy, orders: Orders) -> Watch:
-    return Watch(kept.copy.folder, kept.host, f"check {kept.source} in {kept.copy.folder}", orders.report)
+    what = f"check {kept.source} in {kept.copy.folder}"
+    return Watch(f"{kept.host}:{kept.copy.folder}", kept.host, what, orders.report)
 
 
 def _refuse_repairs(found: Iterable[HostCache]) -> None:
@@ -82,7 +101,7 @@ def _refuse_repairs(found: Iterable[HostCache]) -> None:
 
 def _watch(model: CachedModel, orders: Orders) -> Watch:
     what = f"check {model.kept.manifest.source} at {model.kept.manifest.commit[:12]}"
-    return Watch(model.kept.id, model.host, what, orders.report)
+    return Watch(f"{model.host}:{model.kept.id}", model.host, what, orders.report)
 
 
 def to_remove(session: Session, found: Iterable[HostCache], budget: int | None) -> tuple[Removal, ...]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from labkit.battery import TASKS, Battery, received
 from labkit.hosts import OPEN_PORT, STAND_IN, Lab
-from labkit.project import HEAD, Project, Run
+from labkit.project import HEAD, Project
 from labkit.waiting import eventually
-from labkit.warm import Running
 
 from tests.support.hub import Hub, sha256
 
@@ -24,84 +22,6 @@ PARTS = {f"large-q4_k_m-0000{part}-of-00002.gguf": random.Random(part).randbytes
 WHOLE = sum(map(len, PARTS.values()))
 ON_THE_WAY = 2 << 20  # bytes of one transfer that were sent and not yet written: sockets, SSH's windows
 MOST_AGAIN = 1.15  # of all bytes: headers of packets, and of SSH's
-TASKS = "docker ps -aq --no-trunc --filter label=deployer.role=task"
-
-
-@dataclass
-class Battery:
-    """A command that is begun again whenever it ended, and what is struck meanwhile. `source`: bytes that it gave."""
-
-    lab: Lab
-    project: Project
-    command: tuple[str, ...]
-    hosts: tuple[str, ...]
-    victims: tuple[str, ...]
-    chance: random.Random
-    source: Callable[[], int]
-    forget: Callable[[], object]
-    running: Running | None = None
-    kills: dict[str, int] = field(default_factory=dict)
-    rounds: int = 0  # times that it came whole in between, and was taken away
-
-    def strike(self) -> None:
-        while sum(self.kills.values()) < KILLS:
-            running = self.begun()
-            self.await_bytes(running)
-            if running.is_over_within(self.chance.uniform(0, 1.5)):
-                continue
-            victim, host = self.chance.choice(self.victims), self.chance.choice(self.hosts)
-            if getattr(self, victim)(host):
-                self.kills[victim] = self.kills.get(victim, 0) + 1
-        self.controller("")
-
-    def await_bytes(self, running: Running) -> None:
-        before = self.came()
-        with suppress(AssertionError):  # it waits for something else
-            eventually(lambda: self.came() > before + 100_000 or running.is_over_within(0), 20)
-
-    def begun(self) -> Running:
-        if self.running is not None and self.running.is_over_within(0):
-            done = self.running.finish(self.command, 30)
-            self.running = None
-            if self.project.checked(Run(self.command, done.returncode, done.stdout, done.stderr), None).code == 0:
-                self.rounds += 1
-                self.forget()
-        if self.running is None:
-            self.running = self.project.begin(*self.command)
-        return self.running
-
-    def came(self) -> int:
-        return max(received(self.lab, host) for host in self.hosts)
-
-    # --- what is struck; True where something died
-
-    def controller(self, _: str) -> bool:
-        if self.running is not None:
-            self.running.kill()
-            self.running.finish(self.command, 30)
-            for host in self.hosts:
-                self.lab.sh(host, "rm -f /var/lib/deployer/*/lock")  # its lease would be waited for
-        self.running = None
-        return True
-
-    def session(self, host: str) -> bool:
-        return "hit" in self.lab.sh(host, "pkill -9 -f '^sshd: root' && echo hit; true")
-
-    def curl(self, host: str) -> bool:
-        return "hit" in self.lab.sh(host, "pkill -9 -x curl && echo hit; true")
-
-    def peer(self, host: str) -> bool:
-        return bool(self.lab.sh(host, f"{TASKS} | xargs -r docker kill 2>/dev/null; true").strip())
-
-    def dockerd(self, host: str) -> bool:
-        with self.lab.broken("kill-docker", host):
-            return True
-
-
-def received(lab: Lab, host: str) -> int:
-    """Bytes that ever came to the host."""
-    (line,) = [line for line in lab.run(host, "cat", "/proc/net/dev").splitlines() if "eth0:" in line]
-    return int(line.split()[1])
 
 
 @pytest.fixture
@@ -152,7 +72,7 @@ def test_hosts_that_pass_it_on(lab: Lab, project: Project, hub: Hub) -> None:
     victims = ("controller", "session", "curl", "peer", "dockerd")
     battery = Battery(lab, project, ("cache", "pull"), hosts, victims, random.Random(1), lambda: hub.total,
                       lambda: forgotten(lab, hosts))  # fmt: skip
-    battery.strike()
+    battery.strike(KILLS)
     hub.faults.rate = None
     project.run("cache", "pull", timeout=300)
     came = {host: received(lab, host) - before[host] for host in hosts}
@@ -172,7 +92,7 @@ def test_what_the_controller_brings(lab: Lab, project: Project, hub: Hub) -> Non
     before = received(lab, "lab1")
     battery = Battery(lab, project, ("cache", "pull"), hosts, ("controller", "session"), random.Random(2),
                       lambda: hub.total, lambda: forgotten(lab, hosts))  # fmt: skip
-    battery.strike()
+    battery.strike(KILLS)
     hub.faults.rate = None
     project.run("cache", "pull", timeout=300)
     came = {"lab1": received(lab, "lab1") - before}
@@ -199,7 +119,7 @@ def test_what_a_bundle_brings(lab: Lab, project: Project, hub: Hub, tmp_path: Pa
                       lambda: forgotten(lab, hosts))  # fmt: skip
     lab.fault("narrow", "lab1", "4")
     try:
-        battery.strike()
+        battery.strike(KILLS)
     finally:
         lab.fault("heal", "lab1")
     project.run(*battery.command, "--lock-wait", "120", timeout=300)

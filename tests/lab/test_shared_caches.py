@@ -102,6 +102,27 @@ def test_replicas_on_hosts_that_share_a_folder_must_serve_from_it(
 
 @pytest.mark.heavy
 @pytest.mark.usefixtures("served")
+def test_a_copy_on_a_file_server_must_be_read_once(lab: Lab, project: Project, hub: Hub, whole: int) -> None:
+    """In place, by one host; what it found counts on the other, and the copy is as it was."""
+    write(project, hub)
+    project.run("cache", "pull")
+    lab.sh("lab1", f"cp -rL {MOUNT}/hf/hub/models--org--tiny-GGUF/snapshots/* {MOUNT}/copy && rm -rf {MOUNT}/hf")
+    lab.sh("lab1", f"mkdir -p {MOUNT}/models/org && mv {MOUNT}/copy {MOUNT}/models/{NAME}")
+    text = (project.folder / "deploy.yaml").read_text()
+    project.write_whole(text.replace(f"cache_dir: {MOUNT}/hf", f"model_dirs: [{MOUNT}/models]"))
+    reads = {step["host"]: step["bytes"] for step in project.plan()["steps"] if step["op"] == "check-copy"}
+    assert reads == {"lab1": whole, "lab2": 0}
+    project.apply()
+    records = [lab.sh(host, "cat /var/lib/deployer/model_dirs/*") for host in HOSTS]
+    assert sorted(records[0].splitlines()) == sorted(records[1].splitlines())
+    assert hub.total == whole, "by the cache pull before"
+    project.must_be_settled()
+    checked = project.run("cache", "verify", "--json").json()["copies"]
+    assert [(one["host"], one["ok"]) for one in checked] == [("lab1", True)]
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("served")
 def test_two_projects_at_once_must_fill_it_once(
     lab: Lab, project: Project, hub: Hub, whole: int, tmp_path: Path
 ) -> None:

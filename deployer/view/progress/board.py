@@ -18,6 +18,7 @@ from deployer.values.events import (
 )
 from deployer.view.measures import render_bytes, render_seconds
 from deployer.view.progress.speed import Speed, render_speed
+from deployer.view.progress.transfers import Transfers
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ def measured(progress: StepProgress | None) -> str:
 class Board:
     """The running steps, in the order they began."""
 
+    transfers: Transfers = field(default_factory=Transfers)
     running: dict[str, Running] = field(default_factory=dict)
     done: int = 0
 
@@ -84,6 +86,7 @@ class Board:
                 return self._update(step, None, event, now)
             case StepDone(step=step) | StepFailed(step=step) | StepSkipped(step=step):
                 self.done += 1
+                self.transfers.ended(step, whole=isinstance(event, StepDone))
                 return self.running.pop(step, None)
             case StepUndoing(step=step, host=host, what=what):
                 undo = self.running[_undo(step, host)] = Running(step, host, f"undoing: {what}", since=now, spoken=now)
@@ -93,17 +96,6 @@ class Board:
             case _:
                 return None
 
-    def together(self, now: float) -> str:
-        """All bytes that come at the moment, where several hosts get some: `1.2 GiB of 8 GiB, 310 MiB/s, 22 s left`."""
-        coming = [r for r in self.running.values() if r.progress is not None and r.progress.unit == "bytes"]
-        if len(coming) < 2:
-            return ""
-        totals = [r.progress.total for r in coming if r.progress is not None]
-        total = f" of {render_bytes(sum(t or 0 for t in totals))}" if None not in totals else ""
-        speed = render_speed([r.speed for r in coming], now)
-        done = sum(r.progress.done for r in coming if r.progress is not None)
-        return f"{render_bytes(done)}{total}" + (f", {speed}" if speed else "")
-
     def _update(
         self, step: str, progress: StepProgress | None, waiting: StepWaiting | None, now: float
     ) -> Running | None:
@@ -111,7 +103,8 @@ class Board:
         if running is not None:
             running.progress, running.waiting = progress, waiting
             if progress is not None and progress.unit == "bytes":
-                running.speed.note(now, progress.done, progress.total)
+                looked = (now, progress.done, progress.total)
+                running.speed = self.transfers.note(step, running.host, looked)
         return running
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from deployer.values.events import Event, StepStarted, StepUndoing
+from deployer.values.plan import Step
 from deployer.view.measures import render_seconds
 from deployer.view.page import printable, render_line
 from deployer.view.progress.board import Board, Running
 from deployer.view.progress.plain import render_event
+from deployer.view.progress.transfers import Transfers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,12 +26,19 @@ BAR = 24  # columns
 class LiveReporter:
     """Draws on `stream`; the terminal is given back as it was. Safe to call from any thread."""
 
-    def __init__(self, stream: TextIO, *, colour: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        colour: bool,
+        clock: Callable[[], float] = time.monotonic,
+        ahead: Iterable[Step] = (),
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._clock, self._colour = clock, colour
-        self._board = Board()
+        self._board = Board(Transfers.ahead(ahead))
         self._lock = threading.Lock()
         self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
         self._live = Live(
@@ -67,14 +76,14 @@ class LiveReporter:
             rows = list(self._board.running.values())
             now = self._clock()
             cells = [row_of(running, now) for running in rows[:ROWS]]
-            together = self._board.together(now)
+            sums = self._board.transfers.told(now)
         table = Table.grid(padding=(0, 1))
         for _ in range(3):
             table.add_column(no_wrap=True, overflow="ellipsis")
         for host, what, state in cells:
             table.add_row(Text(host, style="bold"), Text(what), Text(state, style="dim"))
-        if together:
-            table.add_row("", Text("in all"), Text(together, style="dim"))
+        for host, together in sums.items():
+            table.add_row(Text(printable(host), style="bold"), Text("in all"), Text(together, style="dim"))
         if len(rows) > ROWS:
             table.add_row("", Text(f"and {len(rows) - ROWS} more"), "")
         return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import assert_never
 
@@ -20,10 +20,12 @@ from deployer.values.events import (
     StepUndone,
     StepWaiting,
 )
+from deployer.values.plan import Step
 from deployer.view.diagnostics import render_diagnostic
 from deployer.view.measures import render_seconds
 from deployer.view.page import Page, Span, Style
 from deployer.view.progress.board import Board, Running
+from deployer.view.progress.transfers import Transfers
 
 SILENCE = 10.0  # seconds after which a running step says again what it does
 
@@ -31,9 +33,12 @@ SILENCE = 10.0  # seconds after which a running step says again what it does
 class PlainReporter:
     """Writes pages as events come; a thread repeats what still runs. Safe to call from any thread."""
 
-    def __init__(self, write: Callable[[Page], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, write: Callable[[Page], None], clock: Callable[[], float] = time.monotonic, ahead: Iterable[Step] = ()
+    ) -> None:
         self._write, self._clock = write, clock
-        self._board = Board()
+        self._board = Board(Transfers.ahead(ahead))
+        self._summed: float | None = None  # when all transfers together were last told, or the first one began
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="progress", daemon=True)
@@ -68,10 +73,20 @@ class PlainReporter:
             for running in silent:
                 running.spoken = now
                 page.extend(render_running(running, now))
-            if any(running.progress is not None for running in silent) and (together := self._board.together(now)):
-                page.line(f"in all: {together}")
+            page.extend(self._sums(now))
             if page.lines:
                 self._write(page)
+
+    def _sums(self, now: float) -> Page:
+        """Of several transfers, of each host and in all: as often as one of them is told, however many there are."""
+        page, told = Page(), self._board.transfers.told(now)
+        if not told or self._summed is None:
+            self._summed = now if told else None
+        elif now - self._summed >= SILENCE:
+            self._summed = now
+            for host, together in told.items():
+                page.line(f"{host}: in all: {together}" if host else f"in all: {together}")
+        return page
 
 
 def render_running(running: Running, now: float) -> Page:

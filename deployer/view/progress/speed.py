@@ -20,6 +20,11 @@ class Speed:
     seen: deque[tuple[float, int]] = field(default_factory=deque)
     total: int | None = None
 
+    @classmethod
+    def over(cls, total: int) -> Speed:
+        """Of what came whole."""
+        return cls(deque([(0.0, total)]), total)
+
     def note(self, now: float, done: int, total: int | None) -> None:
         if self.seen and done < self.seen[-1][1]:
             self.seen.clear()  # something was begun anew

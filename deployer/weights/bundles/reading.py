@@ -106,10 +106,9 @@ def check_hashes(reader: Reader, contents: Iterable[Content], follow: Follow) ->
     """Reads every byte. OperationError naming the first file that is not what the index says."""
     done = 0
     for content in contents:
-        for _ in hashed(reader, content):
+        for piece in hashed(reader, content):
+            done += len(piece)
             follow(done)
-        done += content.size
-        follow(done)
 
 
 def hashed(reader: Reader, content: Content) -> Iterator[bytes]:

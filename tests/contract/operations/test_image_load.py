@@ -6,13 +6,16 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from docker.errors import ImageNotFound
 
 from deployer.docker import loadtar
-from deployer.docker.layers import chains_there, keeps_images_in_containerd, parts_there
+from deployer.docker.layers import chains_there, keeps_images_in_containerd
+from deployer.engine import image_load
 from deployer.engine.registries import Registries
+from deployer.engine.streams import Ended, engine_upload
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.events import Event, StepProgress
 from deployer.values.plan import LoadImage, PullImage
@@ -51,6 +54,23 @@ def load(registry: RegistryServer, image: MadeImage, name: str) -> LoadImage:
 
 def blobs_asked(registry: RegistryServer) -> list[str]:
     return [path.rpartition("/")[2] for path in registry.paths() if "/blobs/" in path]
+
+
+def parts_there(bench: Bench) -> list[str]:
+    return [image["Id"] for image in bench.docker.images(filters={"label": f"deployer.part-of={UPPER.id}"})]
+
+
+def load_part(bench: Bench, count: int) -> None:
+    """Of the upper image, with its lowest layers in the tar."""
+    config = json.dumps(
+        {"architecture": "amd64", "os": "linux", "config": {"Labels": {"deployer.part-of": UPPER.id}},
+         "rootfs": {"type": "layers", "diff_ids": list(UPPER.content.diff_ids[:count])}}
+    ).encode()  # fmt: skip
+    tar = loadtar.Load(config, UPPER.content.layers[:count], UPPER.content.layers[:count])
+    pieces = (p if isinstance(p, bytes) else UPPER.blobs[p.digest] + loadtar.padding(p) for p in tar.parts())
+    with engine_upload(bench.transport, "/images/load?quiet=0", tar.size, pieces) as said, contextlib.suppress(Ended):
+        while True:
+            said.next(60.0)
 
 
 def test_an_image_comes_with_what_is_missing_alone(bench: Bench, registry: RegistryServer) -> None:
@@ -93,11 +113,30 @@ def test_what_was_sent_before_a_break_is_not_sent_again(
     assert len(chains_there(bench.transport) & {*UPPER.content.diff_ids[:1]}) == 1
     there = len(UPPER.content.layers) - len(UPPER.content.missing(chains_there(bench.transport)))
     assert there >= 2
-    assert len(parts_there(bench.transport, UPPER.id)) == there
+    assert len(parts_there(bench)) == there
     sent_again = int(bench.perform(load(registry, UPPER, "upper:1")).partition(" ")[0])
     assert sent_again <= 4 - there  # Docker may have come to the end of what it had
-    assert parts_there(bench.transport, UPPER.id) == []
+    assert parts_there(bench) == []
     assert UPPER.content.missing(chains_there(bench.transport)) == ()
+
+
+def test_parts_that_a_dead_apply_left_go_when_the_image_is_used(bench: Bench, registry: RegistryServer) -> None:
+    operation = load(registry, UPPER, "upper:1")
+    bench.perform(operation)
+    for use in (operation, replace(bench.creation(), image_ids=(UPPER.id,))):
+        load_part(bench, 2)
+        assert len(parts_there(bench)) == 1
+        bench.perform(use)
+        assert parts_there(bench) == []
+    assert UPPER.content.missing(chains_there(bench.transport)) == ()
+
+
+def test_layers_that_vanish_after_the_look_are_sent_too(
+    bench: Bench, registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_load, "chains_there", lambda transport: frozenset(UPPER.content.diff_ids[:1]))
+    assert bench.perform(load(registry, UPPER, "upper:1")) == "4 of 4 layers were missing"
+    assert bench.docker.inspect_image(f"{registry.address}/models/upper:1")["Id"] == UPPER.id
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -121,7 +160,7 @@ def test_an_archive_with_a_wrong_layer_leaves_nothing(bench: Bench, registry: Re
     found = bench.failure(LoadImage("reg.local/upper:1", content, None, "upper.tar"))
     assert found.code == "wrong-digest"
     assert UPPER.content.missing(chains_there(bench.transport)) == UPPER.content.layers
-    assert parts_there(bench.transport, UPPER.id) == []
+    assert parts_there(bench) == []
 
 
 def test_a_layer_that_unpacks_to_something_else_is_docker_s_to_refuse(bench: Bench, registry: RegistryServer) -> None:

@@ -28,7 +28,7 @@ from deployer.values.plan import CheckCopy
 from deployer.values.presynced import Copy
 from deployer.values.weights import FOUND, Manifest
 from deployer.weights.access import Access
-from deployer.weights.copies import Outcome, Reading, read_copy, reading_script
+from deployer.weights.copies import Reading, read_copy, reading_script
 from deployer.weights.huggingface import list_huggingface
 from tests.support.hub import Hub, git_id, sha256
 
@@ -115,6 +115,24 @@ def test_every_snapshot_of_a_cache_knows_what_its_branches_mean(
     found = copies(cache, tmp_path, shell)
     assert {copy.commit for copy in found} == {"0" * 40, manifest.commit, "f" * 40}
     assert all(copy.refs == {"main": manifest.commit} for copy in found)
+
+
+def test_what_another_host_read_of_the_same_files_is_not_read_again(
+    cache: Path, manifest: Manifest, transport: LocalTransport, tmp_path: Path
+) -> None:
+    (copy,) = copies(cache, tmp_path / "one")
+    first = read_copy(transport, reading(copy, manifest, tmp_path / "one"), silent)
+    assert set(first.seen) == set(FILES)
+    told = {path: words.replace(words[:6], "000000") for path, words in first.seen.items()}
+    second = read_copy(transport, replace(reading(copy, manifest, tmp_path / "two"), told=told), silent)
+    assert {path: sum_[:6] for path, (sum_, _) in second.hashes.items()} == dict.fromkeys(FILES, "000000")
+    (known,) = copies(cache, tmp_path / "two")
+    assert {path: read.sha256[:6] for path, read in known.read.items()} == dict.fromkeys(FILES, "000000")
+    others = {path: f"{words}1" for path, words in told.items()}  # other inodes: other files
+    third = read_copy(transport, replace(reading(copy, manifest, tmp_path / "three"), told=others), silent)
+    assert third == first
+    again = replace(reading(copy, manifest, tmp_path / "four", again=True), told=told)
+    assert read_copy(transport, again, silent) == first
 
 
 def test_a_change_is_seen_and_only_what_changed_is_read_again(
@@ -230,7 +248,8 @@ def test_a_reading_that_is_stopped_goes_on_from_what_was_read(transport: LocalTr
     assert f"{sha256(b'a' * 1000)} {git_id(b'a' * 1000)} 1000 " in Path(wanted.record).read_text()
     (folder / "a").chmod(0)
     outcome = read_copy(transport, wanted, silent)
-    assert outcome == Outcome({"a": (sha256(b"a" * 1000), git_id(b"a" * 1000)), "b": (sha256(b"b"), git_id(b"b"))})
+    hashes = {name: (sha256(data), git_id(data)) for name, data in (("a", b"a" * 1000), ("b", b"b"))}
+    assert (outcome.hashes, outcome.refused) == (hashes, {})
 
 
 def test_a_record_that_cannot_be_written_is_said(transport: LocalTransport, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from deployer.engine.context import ApplyContext, Site
 from deployer.engine.images import LEAST_BYTES, STALLED_AFTER, Pull, pull_image
+from deployer.engine.pull_keeper import Keeper
 from deployer.engine.pull_layers import Layers
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
@@ -152,11 +153,15 @@ class Scripted:
         return json.dumps(self.messages.pop(0)).encode()
 
 
+def pulling(operation: PullImage, place: Site) -> Pull:
+    return Pull(operation, place, None, Keeper(place, "/images/create?fromImage=x", {}))
+
+
 def follow(
     host: FakeHost, seconds: float, messages: list[dict[str, Any]], broken: Exception | None = None
 ) -> tuple[Pull, float]:
     clock = Clock(0.0)
-    pull = Pull(OPERATION, site(host, clock, []), None)
+    pull = pulling(OPERATION, site(host, clock, []))
     pull.follow(Scripted(clock, seconds, messages, broken).next)
     return pull, clock.now
 
@@ -269,7 +274,7 @@ def test_a_registry_that_never_answered_is_not_waited_for(host: FakeHost) -> Non
 def test_bytes_of_all_are_known_before_docker_says_them(host: FakeHost) -> None:
     clock = Clock(1.0)
     events: list[Event] = []
-    pull = Pull(replace(OPERATION, size=5000), site(host, clock, events), None)
+    pull = pulling(replace(OPERATION, size=5000), site(host, clock, events))
     waiting = {"id": "b", "status": "Waiting", "progressDetail": {}}
     pull.follow(Scripted(clock, 1.0, [waiting, downloading("a", 100, 1000)], None).next)
     assert [(e.done, e.total) for e in events if isinstance(e, StepProgress)][-1] == (100, 5000)

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from deployer.engine.wording import operation_text
-from deployer.planning.caches import each_once, prunable, seen_from
+from deployer.planning.caches import copies_once, each_once, prunable, seen_from
 from deployer.planning.planner import plan as planned
+from deployer.planning.reading import read_once
 from deployer.planning.shared_caches import shared_folder
-from deployer.values.cache import CacheUser, HostCache
+from deployer.values.cache import CacheUser, HostCache, KeptCopy
 from deployer.values.facts import Disk, HostFacts, ObservedState
-from deployer.values.plan import FetchWeights, Plan, Step
+from deployer.values.plan import CheckCopy, FetchWeights, Plan, Step
+from deployer.values.presynced import Copy
 from deployer.values.resolved import Resolved
 from deployer.values.weights import Manifest, WeightFile
 from tests.support.planning import errors_of
@@ -139,3 +141,34 @@ def test_what_nobody_sees_the_users_of_is_not_removed() -> None:
 )
 def test_mounts_of_another_host_are_seen_as_from_here(mount: str, here: tuple[str, ...]) -> None:
     assert seen_from("/data/hf", "/mnt/nas/hf", CacheUser("x", (), (mount,))).mounts == here
+
+
+def reading(host: str, folder: str, manifest: Manifest = MANIFEST) -> Step:
+    return Step(f"{host}/copy", host, CheckCopy(folder, folder, manifest, "/cache"), needs=("x",), bytes=BIG.size)
+
+
+def test_a_copy_that_hosts_share_is_read_by_the_first_of_them() -> None:
+    world = World(dict.fromkeys(("h1", "h2", "h3", "h4"), 0))
+    mounts = {"h1": ("/data", "nas:/m"), "h2": ("/mnt", "nas:/m"), "h3": ("/data", ""), "h4": ("/data", "nas:/other")}
+    seen = {n: with_disk(facts(world, n), mount, mount, server) for n, (mount, server) in mounts.items()}
+    steps = [reading(name, f"{mount}/org/name") for name, (mount, _) in mounts.items()]
+    first, second, *others = read_once(seen, steps)
+    assert [first, *others] == [steps[0], *steps[2:]]
+    assert (second.needs, second.bytes) == (("x", "h1/copy"), 0)
+    said = f"find /mnt/org/name as host h1 reads it, a copy of {SOURCE} at {'a' * 12}"
+    assert operation_text(second.operation) == said
+
+
+def test_other_files_of_a_shared_folder_are_read() -> None:
+    world = World(dict.fromkeys(("h1", "h2"), 0))
+    seen = {n: with_disk(facts(world, n), "/data", "/data", "nas:/m") for n in ("h1", "h2")}
+    other = replace(MANIFEST, files=(OTHER_BIG,))
+    steps = (reading("h1", "/data/org/name"), reading("h2", "/data/org/name", other))
+    assert tuple(read_once(seen, steps)) == steps
+
+
+def test_a_copy_that_hosts_share_is_checked_once() -> None:
+    copy = Copy("/data/m", "/data/m", "", {})
+    mine, shared = KeptCopy("h1", SOURCE, copy, "whole"), KeptCopy("h1", SOURCE, copy, "whole", shared="nas:/m")
+    kept = [mine, replace(mine, host="h2"), shared, replace(shared, host="h2"), replace(shared, shared="nas:/n")]
+    assert copies_once(kept) == (mine, kept[1], shared, kept[4])

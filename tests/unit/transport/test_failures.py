@@ -96,6 +96,7 @@ class Door:
         ({"socket": "yes", "access": "yes", "user": "ops", "cli": "yes"}, False, "docker-down"),
         ({"socket": "yes", "access": "yes", "user": "ops", "answers": "yes"}, False, "docker-missing"),
         ({"socket": "yes", "access": "yes", "user": "ops"}, True, "docker-missing"),
+        ({"socket": "yes", "access": "yes", "cli": "yes", "answers": "yes"}, False, "docker-down"),
         ({"socket": "no-socket", "access": "yes", "cli": "yes"}, False, "docker-down"),
         ({}, False, "docker-down"),
     ],
