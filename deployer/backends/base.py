@@ -175,6 +175,7 @@ class Memory:
     captures_graphs: bool = False
     embeds_on_host: bool = False  # the table of embeddings stays in the host's memory
     contexts: Mapping[int, int] = field(default_factory=dict)
+    quantizes: bool = True  # plain weights while it loads them, to kinds of which it knows how
     no_cache_size: str = ""  # why its cache cannot be given a size in bytes, for people
 
 

@@ -63,6 +63,8 @@ BACKEND = Backend(
     takes_beginnings=True,
     help=(("lmdeploy", "serve", "api_server", "--help"),),
     # 0.16: lmdeploy/messages.py, `cache_max_entry_count` and `max_prefill_token_num`.
-    memory=Memory("after-weights", 0.8, block=64, batches=(Batch(0, 8192, 256),), no_cache_size=SHARE_ONLY),
+    memory=Memory(
+        "after-weights", 0.8, block=64, batches=(Batch(0, 8192, 256),), quantizes=False, no_cache_size=SHARE_ONLY
+    ),
     source="LMDeploy wheels 0.7.3 to 0.18.0 (lmdeploy.cli, lmdeploy.serve.openai); docker/ and its workflow",
 )

@@ -7,8 +7,9 @@ from deployer.errors import Diagnostic, Severity
 from deployer.planning.estimate_budget import budget_of, taken_of
 from deployer.planning.estimate_cache import Held, bytes_per_token, cache_bits, cache_bytes
 from deployer.planning.estimate_request import ANY_CONTEXT, GIB, Card, Serving, SizedModel
-from deployer.planning.estimate_rules import broken_rules, unknowns
+from deployer.planning.estimate_rules import broken_rules
 from deployer.planning.estimate_terms import activation_bytes, graph_bytes, lora_bytes, overhead_bytes
+from deployer.planning.estimate_unknowns import unknowns
 from deployer.planning.estimate_weights import loaded, weights_of_gpu
 from deployer.values.estimate import Estimate, Fit, Terms
 

@@ -1,4 +1,4 @@
-"""What forbids a model on a GPU whatever its memory is, and what is not known; each with the nearest change that works.
+"""What forbids a model on a GPU whatever its memory is, each with the nearest change that works.
 
 Sources: vLLM 0.33 vllm/config/model.py `verify_with_parallel_config`, vllm/config/cache.py, and `get_min_capability` of
 its quantizations; "is not divisible by" of vllm/model_executor/layers/quantization.
@@ -12,9 +12,8 @@ from deployer.backends.base import Refused
 from deployer.catalog.gpus import Capability
 from deployer.catalog.quantizations import BFLOAT16_FROM, FP8_CACHE_FROM, QUANTIZATIONS
 from deployer.errors import Diagnostic, Severity, warning
-from deployer.planning.estimate_cache import cache_bits
 from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel
-from deployer.values.model_shape import ModelShape
+from deployer.values.model_shape import ModelShape, Quantized
 
 FP8_CACHES = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_e4m3fn")
 LARGE_GROUP = 4  # GPUs that a PCIe bus slows down
@@ -51,9 +50,19 @@ def _of_format(name: str, shape: ModelShape, serving: Serving) -> Iterator[Diagn
     if shape.is_gguf and "gguf" not in backend.formats:
         message = f"`{name}` is a GGUF model, which `{backend.name}` is not known to load"
         yield warning("format-doubtful", message, hint="serve it with `llama.cpp`, or take its safetensors files")
+    stored, asked = shape.quantized, serving.quantization
+    known = stored is not None and asked is not None and {stored.method, asked} <= QUANTIZATIONS.keys()
+    if known and stored and asked and not _alike(stored, asked):
+        message = f"`{name}` is quantized by {stored.method}, and `quantization` is {asked}"
+        yield warning("quantization-differs", message, hint="leave `quantization` out")
     if not shape.is_gguf and backend.formats == ("gguf",):
         message = f"`{backend.name}` loads GGUF files, and `{name}` is none"
         yield Diagnostic("format-refused", message, hint="serve it with `vllm`, or take a GGUF file of it")
+
+
+def _alike(stored: Quantized, asked: str) -> bool:
+    """The same weights, whichever kernels work on them."""
+    return stored.method.removesuffix("_marlin") == asked.removesuffix("_marlin")
 
 
 def _of_groups(name: str, shape: ModelShape, serving: Serving) -> Iterator[Diagnostic]:
@@ -180,35 +189,3 @@ def _of_types(
 
 def _text(capability: Capability) -> str:
     return f"{capability[0]}.{capability[1]}"
-
-
-def unknowns(model: SizedModel, serving: Serving, card: Card | None) -> Iterator[Diagnostic]:
-    """What keeps the verdict from being known, or makes it less sure."""
-    if model.shape is None:
-        yield _info("model-unread", f"what `{model.name}` is made of is not known: {model.unread or 'nothing says it'}")
-    if model.weights is None:
-        yield _info("weights-unknown", f"how large the weights of `{model.name}` are is not known")
-    elif model.weights.source == "config":
-        yield _info("weights-computed", "the weights are computed from config.json; no file of them was read")
-    if serving.backend.memory is None:
-        yield _info("backend-unknown", f"how `{serving.backend.name}` uses the memory of GPUs is not known")
-    if cache_bits(serving.kv_dtype) is None:
-        yield _info("kv-dtype-unknown", f"how large an element of type `{serving.kv_dtype}` is, is not known")
-    if card is None:
-        yield _info("no-gpu", "no GPU is named, so nothing says whether it fits", "name one, as in `--gpu H100`")
-    if model.shape is not None and model.shape.cache and serving.context_on(card, model.shape) is None:
-        hint = "say it with `--context`"
-        yield _info("context-unknown", f"how long a text `{model.name}` takes is not known", hint)
-    stored = model.shape.quantized if model.shape is not None else None
-    known = QUANTIZATIONS.get(serving.quantization or "")
-    if serving.quantization is not None and known is None:
-        yield _info("quantization-unknown", f"how large weights in `{serving.quantization}` are, is not known")
-    elif known is not None and stored is None and not known.by_server:
-        message = (
-            f"`{model.name}` is not quantized; this is what a checkpoint of it in {serving.quantization} would need"
-        )
-        yield _info("checkpoint-needed", message)
-
-
-def _info(code: str, message: str, hint: str | None = None) -> Diagnostic:
-    return Diagnostic(code, message, hint=hint, severity=Severity.INFO)

@@ -12,6 +12,7 @@ from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate import estimate, groups, smallest_group
 from deployer.planning.estimate_fixes import Fix, explained, fixes, rule_fixes
 from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.estimate_unknowns import said_in_plans
 from deployer.planning.gpu_memory import is_automatic
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, without_smallest
 from deployer.planning.shares import cache_of, share_of
@@ -164,9 +165,10 @@ class Fitting:
         """What is worth a look of a replica that was put there."""
         found = self._of(choice, facts, uuids)
         problems = found.problems if found is not None else ()
+        said = (said_in_plans(problem, choice.backend, choice.service.options.quantization) for problem in problems)
         return tuple(
             replace(problem, severity=Severity.WARNING)
-            for problem in problems
+            for problem in said
             if problem.severity is not Severity.INFO and problem.code not in KNOWN_OTHERWISE
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.handmade import HandMade
+from deployer.planning.host_memory import MemoryClaim
 from deployer.planning.render_request import ModelFacts
 from deployer.values.facts import HostFacts
 from deployer.values.names import ReplicaKey
@@ -29,6 +30,7 @@ class Placed:
     share: int | None = None  # bytes of each of its GPUs that it takes at most, where it shares them
     cache: int | None = None  # bytes of these for its cache, where that is known
     need: int | None = None  # bytes of each of its GPUs by the estimate, where that is known
+    memory: MemoryClaim | None = None  # of its host's own, where some of that is reserved
 
     @property
     def host(self) -> str:

@@ -132,11 +132,11 @@ class Placer:
         if not anew or any(choice.service.replaces for choice, _ in waiting):
             return
         for placed in anew:
-            self._ledgers[placed.host].give_back(placed.key, placed.gpus, placed.port, placed.share)
+            self.places.give_back(placed)
         found = Search(self.places, self._tightest).best(waiting, len(anew))
         if found is None:
             for placed in anew:
-                self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port, placed.share)
+                self.places.take(placed)
             return
         for placed in anew:
             self._mine[placed.key.service][placed.host] -= 1
@@ -189,7 +189,7 @@ class Placer:
 
     def instead(self, placed: Placed, choose: Callable[[], Placed | None]) -> Placed | None:
         """Another place for a replica, chosen as if it had none; where there is none it keeps the one it has."""
-        self._ledgers[placed.host].give_back(placed.key, placed.gpus, placed.port, placed.share)
+        self.places.give_back(placed)
         self._mine[placed.key.service][placed.host] -= 1
         other = choose()
         self._take(other or placed)
@@ -199,7 +199,7 @@ class Placer:
 
     def _take(self, placed: Placed) -> None:
         service = placed.key.service
-        self._ledgers[placed.host].take(placed.key, placed.gpus, placed.port, placed.share)
+        self.places.take(placed)
         mine = self._mine.setdefault(service, {})
         mine[placed.host] = mine.get(placed.host, 0) + 1
         for candidates in self._queued.get(placed.host, ()):

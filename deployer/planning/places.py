@@ -13,6 +13,7 @@ from deployer.planning.cached import CachedModels
 from deployer.planning.choice import Seen, ServiceChoice
 from deployer.planning.decisions import Written, edits_since
 from deployer.planning.gpus import GpuRequest, free_gpus, overrides_of
+from deployer.planning.host_memory import memory_of_hosts
 from deployer.planning.ledger import Ledger
 from deployer.planning.models import locate_model
 from deployer.planning.placed import Placed, Weights
@@ -37,6 +38,7 @@ class Places:
         self._written = Written(project, seen.index)
         hosts = ((facts, project.spec.hosts[name]) for name, facts in sorted(seen.facts.items()))
         self.ledgers = {f.name: Ledger(f, host.port_range, host.kept_gpu_memory) for f, host in hosts}
+        self._memory = memory_of_hosts(project.spec, seen.facts, found)
 
     @cached_property
     def fitting(self) -> Fitting:
@@ -64,7 +66,31 @@ class Places:
         if isinstance(port, str):
             return port
         placed = Placed(wish.key, choice, ledger.facts, weights.model, gpus, port, weights.draft, weights.others)
-        return self._sharing(placed, shares) if gpus and all(uuid in shares for uuid in gpus) else placed
+        placed = self._sharing(placed, shares) if gpus and all(uuid in shares for uuid in gpus) else placed
+        return self._with_memory(placed, wish) if name in self._memory else placed
+
+    def take(self, placed: Placed) -> None:
+        self.ledgers[placed.host].take(placed.key, placed.gpus, placed.port, placed.share)
+        if placed.memory is not None:
+            self._memory[placed.host].take(placed.key, placed.memory)
+
+    def give_back(self, placed: Placed) -> None:
+        self.ledgers[placed.host].give_back(placed.key, placed.gpus, placed.port, placed.share)
+        if placed.memory is not None:
+            self._memory[placed.host].give_back(placed.key)
+
+    def _with_memory(self, placed: Placed, wish: Wish) -> Placed | str:
+        """With what it takes of the host's own memory; or why there is too little. What runs, unedited, stays."""
+        from deployer.planning.host_memory_needs import host_memory_of
+
+        choice, memory = placed.choice, self._memory[placed.host]
+        service = self._project.with_backend(choice.name, choice.backend_name, choice.overrides)
+        size = host_memory_of(choice, service, placed.facts, len(placed.gpus))
+        if size is None:
+            return placed
+        claim = memory.claim(placed.key, size)
+        is_believed = wish.here is not None and not self._is_edited(replace(wish, choice=choice), wish.here)
+        return (None if is_believed else memory.refusal(claim)) or replace(placed, memory=claim)
 
     def _gpus(self, wish: Wish, ledger: Ledger, shares: Mapping[str, int]) -> tuple[str, ...] | str:
         here, choice = wish.here, wish.choice
@@ -148,7 +174,18 @@ class Places:
             return ()
         busy, every = ledger.busy(), list(ledger.facts.gpus)
         found = self.fitting.fixes(choice, ledger.facts, [gpu for gpu in every if gpu.uuid not in busy])
-        return found or self.fitting.fixes(choice, ledger.facts, every)
+        return found or self.fitting.fixes(choice, ledger.facts, every) or self._shorter(choice, name)
+
+    def _shorter(self, choice: ServiceChoice, name: str) -> tuple[Fix, ...]:
+        """Where the host's own memory is what lacks, a shorter context."""
+        if name not in self._memory:
+            return ()
+        from deployer.planning.host_memory_needs import shorter_context
+
+        service = self._project.with_backend(choice.name, choice.backend_name, choice.overrides)
+        room = self._memory[name].left()
+        tokens = shorter_context(choice, service, self.ledgers[name].facts, room)
+        return ((("context_length", tokens),),) if tokens is not None else ()
 
     def would_take(self, project: Project, choice: ServiceChoice, key: ReplicaKey, name: str) -> bool:
         """A host, as it is after all were placed, were the service as in that project."""

@@ -24,6 +24,7 @@ from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
 from deployer.planning.holds import hold_warnings, holds_in_force
+from deployer.planning.host_memory_rules import memory_warnings
 from deployer.planning.hosts import HostIndex
 from deployer.planning.image_sources import unknown_images
 from deployer.planning.ownership import forbidden_secrets, foreign_project_problems
@@ -81,6 +82,7 @@ def plan(
     problems += [p for replica in desired.values() for p in forbidden_secrets(project, replica, seen.index)]
     problems += breaches(project, desired.values())
     problems += gpu_warnings(project, lambda: placer.places.fitting, desired.values())
+    problems += memory_warnings(project, desired.values())
     failed = set(project.spec.services) - set(choices)
     unplaced = {k for c in choices.values() for k in keys_of(c) if k not in desired}
     unplaced |= {key for key in found if key.service in failed}

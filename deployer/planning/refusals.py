@@ -68,6 +68,8 @@ def _hint(refusals: Mapping[str, str], tried: str) -> str:
         return "put the model on the hosts, or correct its `source`"
     if "GiB of it are left where" in reasons:
         return f"lower `gpu_memory` or `gpu_memory_fraction` of those that share, or {tried or 'add a host'}"
+    if "`reserve.memory`" in reasons:
+        return f"{tried or 'add a host'}, or lower `reserve.memory`"
     if "are not known" in reasons:
         return "see why the model's source does not answer, or write deploy.lock with `deployer lock` once it does"
     return tried or ("free a GPU, or add a host" if "GPU" in reasons else "change `placement`, or add a host")

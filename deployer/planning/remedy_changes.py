@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployer.backends.base import InTemplate
+from deployer.catalog.quantizations import QUANTIZATIONS
 from deployer.dataclass import dataclass
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.gpus import gpus_wanted
@@ -67,6 +68,8 @@ def _short(path: tuple[str, ...]) -> str:
 
 
 def _setting(key: str, to: Any) -> str:
+    if key == "options.quantization" and to in QUANTIZATIONS and not QUANTIZATIONS[to].by_server:
+        return f"set `{key}` to {to} and take a checkpoint that is"
     return f"leave `{key}` out" if to is None else f"set `{key}` to {to}"
 
 

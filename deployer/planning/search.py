@@ -54,10 +54,9 @@ class Search:
             return
         first, rest = items[0], items[1:]
         for option in self._options(first, self._first_host(first, placed)):
-            ledger = self._places.ledgers[option.host]
-            ledger.take(option.key, option.gpus, option.port, option.share)
+            self._places.take(option)
             self._extend(rest, {**placed, option.key: option}, known)
-            ledger.give_back(option.key, option.gpus, option.port, option.share)
+            self._places.give_back(option)
             if len(self._best) == self._most:
                 return
         alike = [item for item in rest if item[0] is not first[0] or has_own_lists(first[0])]

@@ -1,9 +1,11 @@
-"""Models of the Hugging Face Hub, and of mirrors that speak as it does: asked through huggingface_hub."""
+"""Models of the Hugging Face Hub, and of mirrors that speak as it does: asked by huggingface_hub's HTTP session, since
+its `model_info` holds whatever an endpoint answers. Fields: huggingface_hub.hf_api.ModelInfo."""
 
 from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +14,8 @@ from deployer.errors import OperationError
 from deployer.formats.text import one_line
 from deployer.values.weights import COMMIT, Listing, WeightFile
 from deployer.weights.access import MOST_FILES, TIMEOUT, Access, checked_size, failure, unreachable
+from deployer.weights.bounded import LONGEST, all_of, within
+from deployer.weights.rest import MOST, Answer, parse_answer
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?\Z")
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -25,13 +29,14 @@ def list_huggingface(source: str, revision: str | None, access: Access) -> Listi
     if NAME.match(name) is None or ".." in name or "--" in name:
         raise failure("bad-source", f"`{source}` names no model of Hugging Face", "write it as `hf://OWNER/NAME`")
     info = _asked(name, revision, access)
-    commit = info.sha
+    commit, siblings = info.get("sha"), info.get("siblings") or []
     if not isinstance(commit, str) or COMMIT.match(commit) is None:
         raise failure("bad-listing", f"the hub gives no commit for `{source}`", "try another endpoint")
-    siblings = info.siblings or []
-    if len(siblings) > MOST_FILES:
-        raise failure("bad-listing", f"`{source}` has {len(siblings)} files", f"at most {MOST_FILES} are taken")
-    files = tuple(_file(sibling, source) for sibling in siblings)
+    if not isinstance(siblings, list) or len(siblings) > MOST_FILES:
+        raise failure(
+            "bad-listing", f"the hub gives no list of files for `{source}`", f"at most {MOST_FILES} are taken"
+        )
+    files = tuple(_file(sibling if isinstance(sibling, dict) else {}, source) for sibling in siblings)
     pinned = revision is not None and COMMIT.match(revision) is not None
     found = Listing(source, revision or "main", commit, files, _architectures(info), _pooling(info), pinned)
     return with_huggingface_urls(found, access)
@@ -43,11 +48,11 @@ def with_huggingface_urls(listing: Listing, access: Access) -> Listing:
     return replace(listing, files=tuple(files))
 
 
-def _file(sibling: Any, source: str) -> WeightFile:
-    path, lfs = str(sibling.rfilename), sibling.lfs
-    digest = str(lfs.sha256) if lfs is not None else None
-    blob = str(sibling.blob_id or "")
-    size = checked_size(lfs.size if lfs is not None else sibling.size, path, source)
+def _file(sibling: dict[str, Any], source: str) -> WeightFile:
+    lfs = sibling.get("lfs") if isinstance(sibling.get("lfs"), dict) else None
+    path, blob = str(sibling.get("rfilename") or ""), str(sibling.get("blobId") or "")
+    digest = str(lfs.get("sha256")) if lfs is not None else None
+    size = checked_size((lfs or sibling).get("size"), path, source)
     is_known = digest is not None and SHA256.match(digest) is not None
     if not is_known and GIT.match(blob) is None:
         raise failure(
@@ -56,8 +61,8 @@ def _file(sibling: Any, source: str) -> WeightFile:
     return WeightFile(path, size, digest if is_known else None, None if is_known else blob)
 
 
-def _architectures(info: Any) -> tuple[str, ...]:
-    config, gguf = getattr(info, "config", None), getattr(info, "gguf", None)
+def _architectures(info: dict[str, Any]) -> tuple[str, ...]:
+    config, gguf = info.get("config"), info.get("gguf")
     named = config.get("architectures") if isinstance(config, dict) else None
     if isinstance(named, list):
         return tuple(one_line(text) for text in named[:8] if isinstance(text, str))
@@ -65,47 +70,61 @@ def _architectures(info: Any) -> tuple[str, ...]:
     return (one_line(architecture),) if isinstance(architecture, str) else ()
 
 
-def _pooling(info: Any) -> int | None:
-    gguf = getattr(info, "gguf", None)
+def _pooling(info: dict[str, Any]) -> int | None:
+    gguf = info.get("gguf")
     said = gguf.get("pooling_type") if isinstance(gguf, dict) else None
     return said if isinstance(said, int) else POOLING.get(str(said).upper()) if said is not None else None
 
 
-def _asked(name: str, revision: str | None, access: Access) -> Any:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+def _asked(name: str, revision: str | None, access: Access) -> dict[str, Any]:
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    token = access.token.reveal() if access.token is not None else False  # never one that lies about on this machine
-    api = HfApi(endpoint=access.endpoint, token=token)
+    revised = f"/revision/{quote(revision, safe='')}" if revision is not None else ""
     try:
-        return api.model_info(name, revision=revision, timeout=TIMEOUT, files_metadata=True)
+        answer = within(LONGEST, partial(_answered, f"{access.endpoint}/api/models/{name}{revised}?blobs=true", access))
     except OfflineModeIsEnabled:
         hint = "unset HF_HUB_OFFLINE here, or write deploy.lock where there is a network"
         raise failure("hub-unreachable", f"`hf://{name}` cannot be looked up: HF_HUB_OFFLINE is set", hint) from None
-    except HFValidationError as error:
-        raise failure("bad-source", f"`hf://{name}` names no model: {one_line(str(error))}") from None
     except Exception as error:  # what the HTTP library below raises is huggingface_hub's own affair
-        raise _refusal(error, name, revision, access) from None
+        raise unreachable(f"hf://{name}", access.endpoint, error) from None
+    if answer.status != 200:
+        raise _refusal(answer, name, revision, access)
+    said = parse_answer(answer, f"hf://{name}")
+    if not isinstance(said, dict):
+        raise failure(
+            "bad-listing", f"what {access.endpoint} says of `hf://{name}` is no model", "try another endpoint"
+        )
+    return said
 
 
-def _refusal(error: Exception, name: str, revision: str | None, access: Access) -> OperationError:
-    from huggingface_hub import errors
+def _answered(url: str, access: Access) -> Answer:
+    from huggingface_hub import utils
 
-    source, page = f"hf://{name}", f"{access.endpoint}/{name}"
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(error, errors.GatedRepoError) or status == 403:
+    library: Any = utils  # it does not declare what it exports
+    token = access.token.reveal() if access.token is not None else False  # never one that lies about on this machine
+    headers = library.build_hf_headers(token=token)
+    with library.get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
+        found = {key.lower(): value for key, value in response.headers.items()}
+        body = all_of(response.iter_bytes(), MOST) if response.status_code == 200 else b""
+        return Answer(response.status_code, found, body, str(response.url))
+
+
+def _refusal(answer: Answer, name: str, revision: str | None, access: Access) -> OperationError:
+    """Codes: huggingface_hub/utils/_http.py."""
+    source, page, code = f"hf://{name}", f"{access.endpoint}/{name}", answer.headers.get("x-error-code")
+    if code == "GatedRepo" or answer.status == 403:
         return gated(source, page, access)
-    if isinstance(error, errors.RevisionNotFoundError):
+    if code == "RevisionNotFound":
         where = f"{page}/tree/main lists them"
         return failure("unknown-revision", f"`{source}` has no revision `{one_line(str(revision))}`", where)
-    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
+    if answer.status in (401, 404):
         hint = _token_hint(access, "correct `source`; of a private model ")
         return failure("unknown-model-source", f"`{source}` is not at {access.endpoint}, or is private", hint)
-    if status == 429:
+    if answer.status == 429:
         hint = _token_hint(access, "wait a moment; with a token more is allowed: ")
         return failure("hub-refused", f"{access.endpoint} answers no more questions for now (429)", hint)
-    return unreachable(source, access.endpoint, error)
+    return unreachable(source, access.endpoint, f"it answers with status {answer.status}")
 
 
 def gated(source: str, page: str, access: Access) -> OperationError:

@@ -7,11 +7,13 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from deployer.dataclass import dataclass
 from deployer.weights.access import TIMEOUT, failure, unreachable
+from deployer.weights.bounded import LONGEST, within
 
 MOST = 32 << 20  # bytes of an answer
 
@@ -45,10 +47,7 @@ def ask(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = No
     """Any status is an answer. OperationError `hub-unreachable` where none comes."""
     request = urllib.request.Request(url, method=method, headers={"User-Agent": "deployer", **(headers or {})})
     try:
-        with opener().open(request, timeout=TIMEOUT) as response:
-            body = response.read(most + 1) if method != "HEAD" else b""
-            found = {key.lower(): value for key, value in response.headers.items()}
-            answer = Answer(response.status, found, body, response.url)
+        answer = within(LONGEST, partial(_answered, request, most))
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, {}, b"", url)
@@ -57,6 +56,14 @@ def ask(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = No
     if len(answer.body) > most:
         raise failure("bad-listing", f"the answer of {urlsplit(url).netloc} is longer than {most} bytes")
     return answer
+
+
+def _answered(request: urllib.request.Request, most: int) -> Answer:
+    """With one byte more than that where it goes on."""
+    with opener().open(request, timeout=TIMEOUT) as response:
+        body = response.read(most + 1) if request.get_method() != "HEAD" else b""
+        found = {key.lower(): value for key, value in response.headers.items()}
+        return Answer(response.status, found, body, response.url)
 
 
 def parse_answer(answer: Answer, what: str) -> Any:

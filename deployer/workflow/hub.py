@@ -12,6 +12,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import DeployerError, Diagnostic
 from deployer.formats.text import one_line
 from deployer.values.codec import parse_json
+from deployer.weights.bounded import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,8 @@ HUB_ID = re.compile(
 )
 MOST_LISTED = 16 << 20  # bytes
 SILENCE = 20.0  # seconds
-LONGEST = 120.0
+LONGEST = 120.0  # one answer
+MOST_TIME = 600.0  # all answers about one model
 OFFICIAL = "https://huggingface.co"
 
 
@@ -52,13 +54,15 @@ def library() -> tuple[Any, Any]:
 
 
 class HubFiles:
-    """Files of a repository. What the Hub says is hostile: bounded, and not waited for without end."""
+    """Files of a repository. What the Hub says is hostile: bounded, and not waited for without end (`seconds`, all of
+    it together)."""
 
-    def __init__(self, model: HubModel, name: str, endpoint: str | None = None) -> None:
+    def __init__(self, model: HubModel, name: str, endpoint: str | None = None, seconds: float = MOST_TIME) -> None:
         self.name = name
         self._model = model
         self._endpoint = (endpoint or OFFICIAL).rstrip("/")
         self._sizes: dict[str, int | None] | None = None
+        self._seconds, self._until = seconds, 0.0
 
     def sizes(self) -> Mapping[str, int | None]:
         if self._sizes is None:
@@ -73,8 +77,10 @@ class HubFiles:
     def _get(self, path: str, start: int, length: int) -> bytes:
         """At most `length` bytes from `start` on."""
         errors, _ = library()
+        self._until = self._until or time.monotonic() + self._seconds
+        left = self._until - time.monotonic()
         try:
-            return self._ranged(f"{self._endpoint}/{path}", start, length)
+            return within(max(0.0, min(LONGEST, left)), lambda: self._ranged(f"{self._endpoint}/{path}", start, length))
         except (errors.HTTPError, OSError, ValueError) as error:
             why = f"cannot be read from {self._endpoint}: {one_line(str(error)) or type(error).__name__}"
             raise self._failed("hub-unreachable", why, "check the network, or name a mirror with HF_ENDPOINT") from None

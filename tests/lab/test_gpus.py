@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from labkit.hosts import Lab
 from labkit.project import Project, must_name
+
+SHARED = """
+chat:
+  model: tiny
+  image: "${var.standin}"
+  env: {STANDIN_DELAY: "12"}
+  port: PORT
+  options: {gpu_memory: 8g}
+  placement: {gpus: ["lab3:0"], share: true}
+"""
 
 
 def devices(lab: Lab, host: str) -> list[list[str]]:
@@ -16,6 +27,14 @@ def devices(lab: Lab, host: str) -> list[list[str]]:
         requests: list[dict[str, Any]] = container["HostConfig"]["DeviceRequests"] or []
         found += [r["DeviceIDs"] for r in requests]
     return found
+
+
+def starts_and_answers(lab: Lab, host: str, since: str) -> list[str]:
+    """By project and in order; a container that answered gets its restart policy."""
+    wanted = ("--filter", "type=container", "--filter", "event=start", "--filter", "event=update")
+    said = lab.run(host, "docker", "events", "--since", since, "--until", lab.clock(host), *wanted,
+                   "--format", "{{.Action}} {{.Actor.Attributes.name}}")  # fmt: skip
+    return [line.partition("_")[0] for line in said.splitlines()]
 
 
 def test_a_gpu_index_must_become_its_uuid(lab: Lab, project: Project) -> None:
@@ -98,3 +117,28 @@ def test_two_projects_must_not_get_one_gpu_at_the_same_moment(lab: Lab, project:
     (loser,) = (run for run in ended if run.code)
     assert "is taken by container" in loser.err or "is held by" in loser.err, str(loser)
     assert len(lab.names("lab3")) == 1
+
+
+@pytest.mark.heavy
+def test_projects_that_share_a_gpu_must_start_on_it_one_after_the_other(
+    lab: Lab, project: Project, tmp_path: Path
+) -> None:
+    """Applied at the same time: whoever comes second starts when the first one has answered, and says for whom it
+    waits."""
+    other = Project(lab, tmp_path / "other")
+    other.folder.mkdir()
+    both, since = (project, other), lab.clock("lab3")
+    for mine, name, port in zip(both, ("lab", "rival"), (8501, 8502), strict=True):
+        mine.write(SHARED.replace("PORT", str(port)), hosts="{lab3: {}}")
+        mine.edit("project: lab", f"project: {name}")
+    started = [mine.start("apply", "-y") for mine in both]
+    ended = [mine.finish(process, "apply") for mine, process in zip(both, started, strict=True)]
+    assert devices(lab, "lab3") == [[lab.gpu_uuids("lab3")[0]]] * 2
+    turns = starts_and_answers(lab, "lab3", since)
+    first = turns[0].removeprefix("start ")
+    second = {"lab": "rival", "rival": "lab"}[first]
+    assert turns == [f"start {first}", f"update {first}", f"start {second}", f"update {second}"]
+    waited = [run for run in ended if "is starting on a GPU that both share" in run.text]
+    assert len(waited) == 1, "\n".join(map(str, ended))
+    for mine in both:
+        mine.must_be_settled()

@@ -23,6 +23,7 @@ from tests.unit.planning.test_fitting import cards, scene
 KINDS = st.sampled_from(["T4", "L4", "RTX 4090", "L40S", "A100", "H100", "H200"])
 FLEETS = st.dictionaries(st.sampled_from(["h1", "h2", "h3"]), st.tuples(st.integers(1, 4), KINDS), min_size=1)
 MODELS = st.sampled_from(["Qwen2.5-7B", "Llama-3.1-8B", "Qwen2.5-32B", "Llama-3.1-70B", "Qwen3-30B-A3B"])
+BACKENDS = st.sampled_from(["vllm", "vllm", "sglang", "lmdeploy", "tgi", "tensorrt-llm"])
 CONTEXTS = st.sampled_from([2048, 16384, 65536, 131072])
 
 
@@ -62,27 +63,34 @@ def test_it_is_placed_where_it_fits_and_nowhere_else(
 
 
 @settings(max_examples=40)
-@given(FLEETS, MODELS, CONTEXTS)
-def test_changes_that_a_refusal_names_make_it_fit(fleet: dict[str, tuple[int, str]], name: str, context: int) -> None:
+@given(FLEETS, MODELS, CONTEXTS, BACKENDS)
+def test_changes_that_a_refusal_names_make_it_fit(
+    fleet: dict[str, tuple[int, str]], name: str, context: int, backend: str
+) -> None:
     here = scene(fleet, shape(name))
     options: dict[str, Any] = {"context_length": context, "tensor_parallel": 1}
-    found = here.plan({"chat": {"backend": "vllm", "options": options}})
+    found = here.plan({"chat": {"backend": backend, "options": options}})
     lines = [line for problem in found.problems if problem.code == "no-placement" for line in problem.evidence]
     for line in lines:
         host, _, offered = line.partition("; it fits with ")
         for change in offered.replace(" or ", ", ").split(", ") if offered else ():
             changed = options | {
-                option: int(value) if value.isdigit() else value
+                option: number_of(value)
                 for option, _, value in (one.replace("`", "").partition(" ") for one in change.split(" with "))
             }
             again = here.plan(
-                {"chat": {"backend": "vllm", "options": changed, "placement": {"hosts": [host.split()[0]]}}}
+                {"chat": {"backend": backend, "options": changed, "placement": {"hosts": [host.split()[0]]}}}
             )
             assert places(again), change
 
 
+def number_of(value: str) -> float | int | str:
+    return float(value) if "." in value else int(value) if value.isdigit() else value
+
+
 SETTING = re.compile(r"(?:set `([\w.]+)` to (\S+)|leave `([\w.]+)` out)")
 SERVICES = st.fixed_dictionaries({
+    "backend": BACKENDS,
     "replicas": st.integers(1, 3),
     "context": st.sampled_from([4096, 32768, 131072]),
     "tensor": st.none() | st.sampled_from([1, 2, 3, 4, 8]),
@@ -99,7 +107,13 @@ def service_of(said: dict[str, Any]) -> dict[str, Any]:
         key: value for key, value in (("hosts", said["hosts"]), ("max_per_host", said["limit"])) if value
     }
     port = {"port": {"number": said["port"]}} if said["port"] else {}
-    return {"backend": "vllm", "replicas": said["replicas"], "options": options, "placement": placement, **port}
+    return {
+        "backend": said["backend"],
+        "replicas": said["replicas"],
+        "options": options,
+        "placement": placement,
+        **port,
+    }
 
 
 def with_settings(service: dict[str, Any], text: str) -> dict[str, Any]:
@@ -111,8 +125,7 @@ def with_settings(service: dict[str, Any], text: str) -> dict[str, Any]:
         if left_out:
             inside.pop(key, None)
         else:
-            number = float(value) if "." in value else int(value) if value.isdigit() else value
-            inside[key] = number
+            inside[key] = number_of(value)
     return changed
 
 

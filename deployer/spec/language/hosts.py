@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from deployer.pattern import pattern
-from deployer.spec.language.base import NotYet, Section, Size, Text, Texts
+from deployer.spec.language.base import Section, Size, Text, Texts
 
 PROXY = pattern(r"(?:https?|socks[45][ah]?)://[^\s/\"\\]+/?\Z", re.ASCII)
 
@@ -29,7 +29,7 @@ class GpuSelection(Section):
 
 
 class Reserve(Section):
-    memory: Annotated[Size | None, NotYet("leave it out")] = None
+    memory: Size | None = Field(None, description="of the host's own memory: for others than deployer's replicas")
     gpu_memory: Size | None = Field(None, description="of each GPU: for others than deployer's replicas")
     disk: Size | None = Field(None, description="to stay free where weights are fetched to")
 
@@ -115,6 +115,11 @@ class Host(Section):
     def kept_gpu_memory(self) -> int:
         """Bytes of each GPU."""
         return (self.reserve.gpu_memory or 0) if self.reserve is not None else 0
+
+    @property
+    def kept_memory(self) -> int:
+        """Bytes of the host's own."""
+        return (self.reserve.memory or 0) if self.reserve is not None else 0
 
     @property
     def port_range(self) -> range:

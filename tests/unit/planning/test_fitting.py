@@ -13,7 +13,7 @@ from deployer.planning.planner import plan
 from deployer.planning.sizing import card_of
 from deployer.spec.load import load
 from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts
-from deployer.values.model_shape import ModelShape, Tower
+from deployer.values.model_shape import ModelShape, Quantized, Tower
 from deployer.values.resolved import Resolved
 from tests.support.models import shape
 from tests.support.planning import MODEL
@@ -206,6 +206,26 @@ def test_what_the_spec_says_of_a_backend_counts_where_it_was_chosen(backends: st
     here = scene({"h1": (1, "RTX 4090")}, LLAMA)
     found = plan(project, here.observed(project), Resolved())
     assert ("no-placement" not in codes(found)) == fits
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind", "stored", "said"),
+    [
+        ("vllm", "awq", None, "`m` is not quantized, and `vllm` serves awq of checkpoints that are"),
+        ("vllm", "fp8", None, None),  # made while it loads
+        ("lmdeploy", "fp8", None, "`m` is not quantized, and `lmdeploy` serves fp8 of checkpoints that are"),
+        ("vllm", "awq_marlin", "awq", None),
+        ("vllm", "gptq", "awq", "`m` is quantized by awq, and `quantization` is gptq"),
+        ("vllm", None, "awq", None),
+    ],
+)
+def test_a_quantization_that_the_checkpoint_does_not_have(
+    backend: str, kind: str | None, stored: str | None, said: str | None
+) -> None:
+    model = replace(LLAMA, quantized=Quantized(stored, 4, 128)) if stored else LLAMA
+    options = {"context_length": 8192, "tensor_parallel": 1} | ({"quantization": kind} if kind else {})
+    found = scene({"h1": (1, "H100")}, model).plan({"chat": {"backend": backend, "options": options}})
+    assert [problem.message for problem in found.problems] == ([said] if said else [])
 
 
 def test_a_model_whose_weights_are_in_doubt_is_not_refused_but_warned_of() -> None:

@@ -157,17 +157,9 @@ def test_keys_that_are_not_built_yet(line, key, hint):
     assert hint in problem.hint
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("reserve", "{memory: 1g}"),
-    ],
-)
-def test_host_keys_that_are_not_built_yet(key, value):
-    text = BASE.replace("connection: local", f"connection: local, {key}: {value}") + "services: {}\n"
-    assert only_problem(text).code == "not-supported-yet"
-    text = top(f"groups: {{g: {{hosts: [here], defaults: {{{key}: {value}}}}}}}\n")
-    assert (only_problem(text).code, only_problem(text).where.line) == ("not-supported-yet", 9)
+def test_host_keys_of_groups_that_are_wrong():
+    text = top("groups: {g: {hosts: [here], defaults: {reserve: {memory: much}}}}\n")
+    assert (only_problem(text).code, only_problem(text).where.line) == ("bad-value", 9)
 
 
 @pytest.mark.parametrize("scheme", ["hf", "modelscope", "https", "local"])
