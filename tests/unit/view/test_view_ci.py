@@ -10,7 +10,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployer.engine.redaction import clean
@@ -89,6 +89,7 @@ def shown(said: list[str]) -> Iterator[str | Page]:
 
 @settings(deadline=None, max_examples=30)
 @given(texts)
+@example(list(CI))
 def test_nothing_that_is_shown_is_a_command(said: list[str]) -> None:
     for one in shown(said):
         text = one.render() if isinstance(one, Page) else one
