@@ -149,14 +149,18 @@ def _failed(argv: list[str], error: DeployerError) -> int:
 
 
 def _internal(argv: list[str], error: Exception) -> int:
-    from deployer.cli.console import Console
+    import traceback
 
-    verbose = "-v" in argv or "--verbose" in argv
+    from deployer.cli.console import Console
+    from deployer.view.page import Page
+
+    console, verbose = Console.of(no_colour="--no-color" in argv), "-v" in argv or "--verbose" in argv
     hint = "this is a bug: please report it with the command and " + (
         "the traceback above" if verbose else "what the same command prints with `-v`"
     )
     if verbose:
-        sys.excepthook(type(error), error, error.__traceback__)
+        trace = "".join(traceback.format_exception(error)).rstrip("\n")
+        console.say(Page([(line,) for line in trace.split("\n")]))  # a host's words may be in it
     said = Diagnostic("internal-error", f"deployer {__version__} failed: {type(error).__name__}: {error}", hint=hint)
-    Console.of(no_colour="--no-color" in argv).problems([said])
+    console.problems([said])
     return 1

@@ -102,7 +102,7 @@ def exit_code(result: ApplyResult) -> int:
 
 
 def refuse_downtime(plan: Plan) -> None:
-    """RefusedError where a service is down for longer than its spec allows: nobody was asked."""
+    """RefusedError where a service is down for longer, or by more replicas, than its spec allows: nobody was asked."""
     long = [a for a in plan.rollout if a.down is not None and a.down.is_too_long]
     if long:
         from deployer.view.plan_outline import down_words
@@ -110,6 +110,11 @@ def refuse_downtime(plan: Plan) -> None:
         said = "; ".join(f"`{a.service}` is {down_words(a)}" for a in long)
         hint = "apply without `-y` and say `yes`, or raise `rollout.max_downtime`"
         raise RefusedError(Diagnostic("max-downtime", f"more downtime than `-y` covers: {said}", hint=hint))
+    many = [a for a in plan.rollout if a.too_many]
+    if many:
+        said = "; ".join(f"{a.too_many} replicas of `{a.service}` can only go down together" for a in many)
+        hint = "apply without `-y` and say `yes`, or raise `rollout.max_unavailable`"
+        raise RefusedError(Diagnostic("max-unavailable", f"more downtime than `-y` covers: {said}", hint=hint))
 
 
 def refuse_protected(plan: Plan, wish: Wish, protected: Collection[str] = ()) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from deployer.cli.options import Shared, shared_options
@@ -23,6 +21,7 @@ def command(shared: Shared, name: str, argv: tuple[str, ...]) -> int:
     """
     from deployer import workflow
     from deployer.view.json_text import FORMAT_VERSION
+    from deployer.view.log_lines import render_log_line
     from deployer.workflow.running import run_in_service
 
     argv = argv[1:] if argv[0] == "--" and len(argv) > 1 else argv
@@ -34,7 +33,8 @@ def command(shared: Shared, name: str, argv: tuple[str, ...]) -> int:
             elif shared.json:
                 said.append({"stream": "stderr" if line.is_error else "stdout", "text": line.text})
             else:
-                print(line.text, file=sys.stderr if line.is_error else sys.stdout, flush=True)
+                show = shared.console.say if line.is_error else shared.console.result
+                show(render_log_line("", line.text, 0))
     if shared.json:
         shared.console.data({"format_version": FORMAT_VERSION, "exit_code": code, "lines": said})
     return code

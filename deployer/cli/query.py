@@ -31,18 +31,19 @@ def command(shared: Shared, name: str, prompt: str, system: str | None, max_toke
     """
     from deployer import workflow
     from deployer.view.json_text import FORMAT_VERSION
+    from deployer.view.spoken import Spoken
     from deployer.workflow.querying import Wish, query, replicas_named
 
     text = sys.stdin.read(MAX_PROMPT) if prompt == "-" else prompt
     with workflow.Session.open(shared.inputs, shared.report) as session:
         meant = replicas_named(session.project.spec, session.observe(), (name,))
-        said = []
+        said, spoken = [], Spoken()
         for piece in query(session, meant, Wish(text, system, max_tokens, timeout), shared.report):
             said.append(piece)
             if not shared.json:
-                shared.console.text(piece)
+                shared.console.text(spoken.add(piece))
     if shared.json:
         shared.console.data({"format_version": FORMAT_VERSION, "service": meant[0][0].service, "answer": "".join(said)})
     else:
-        shared.console.text("\n")
+        shared.console.text(spoken.end() + "\n")
     return 0

@@ -85,6 +85,7 @@ def render_record(record: ProjectRecord) -> bytes:
         "services": {host: list(names) for host, names in sorted(record.services.items())},
         "holds": [_hold_data(hold) for hold in record.holds],
         "gone": dict(sorted(record.gone.items())),
+        "inputs": dict(sorted(record.inputs.items())),
     }
     return (json.dumps(data, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
@@ -110,9 +111,9 @@ def parse_record(text: bytes) -> ProjectRecord | None:
     protected, completing = _texts(data, "protected"), _texts(data, "completing")
     ran = data.get("services")
     services = {one_line(host): _texts(ran, host) for host in list(ran)[:MAX_HOSTS]} if isinstance(ran, dict) else {}
-    holds, gone = _holds(data.get("holds")), _named(data.get("gone"))
+    holds, gone, inputs = _holds(data.get("holds")), _named(data.get("gone")), _named(data.get("inputs"))
     return ProjectRecord(
-        project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services, holds, gone
+        project, _text(data, "id"), _text(data, "apply"), known, protected, completing, services, holds, gone, inputs
     )
 
 

@@ -70,7 +70,15 @@ def _of(name: str, items: list[Handover], choice: ServiceChoice | None, down: in
     wanted = choice is not None and choice.service.state == "running"
     desired = choice.service.replicas if choice is not None and wanted else 0
     min_ready = max(0, before - gone - down)
-    return Availability(name, before, min_ready, desired, downtime=before > 0 and min_ready == 0 and desired > 0)
+    downtime = before > 0 and min_ready == 0 and desired > 0
+    return Availability(name, before, min_ready, desired, downtime, too_many=down if _is_too_many(choice, down) else 0)
+
+
+def _is_too_many(choice: ServiceChoice | None, down: int) -> bool:
+    """Of one that allows none, `broken_promises` says it."""
+    if choice is None or choice.service.rollout.strategy == "recreate":
+        return False
+    return down > max(1, choice.service.rollout.max_unavailable)
 
 
 def _answers(h: Handover) -> bool:

@@ -43,13 +43,30 @@ def _dropped(who: str) -> Diagnostic:
 
 def latest_record(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> ProjectRecord | None:
     """The newest record of this project, by the time in the name of the apply that wrote it."""
+    return next(reversed(_records(spec, facts)), None)
+
+
+def _records(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> list[ProjectRecord]:
+    """The latest one last."""
     ours = [
         record
-        for _, host in sorted(facts.items())
+        for _, host in sorted(facts.items(), reverse=True)
         for record in host.records
         if record.project == spec.project and (spec.id is None or record.id == spec.id)
     ]
-    return max(ours, key=lambda record: record.apply if APPLY.match(record.apply) else "", default=None)
+    return sorted(ours, key=lambda record: record.apply if APPLY.match(record.apply) else "")
+
+
+def applied_inputs(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:
+    """By replica, what was written of its service when it was last applied, as a digest; by the record, or a container
+    that has answered since."""
+    found = {key: (record.apply, of) for record in _records(spec, facts) for key, of in record.inputs.items()}
+    for host in facts.values():
+        for recorded in (c.recorded for c in host.containers if c.recorded is not None and c.restart_policy != "no"):
+            of, key = recorded.decisions.get("inputs"), str(recorded.key)
+            if isinstance(of, str) and key in found and recorded.apply > found[key][0]:
+                found[key] = recorded.apply, of
+    return {key: of for key, (_, of) in found.items()}
 
 
 def _gone(spec: DeploySpec, record: ProjectRecord) -> dict[str, str]:
@@ -85,6 +102,7 @@ def records_to_write(
     services = _services(spec, facts, hosts)
     protected = () if destroy else _protected(spec, facts, services)
     gone = _gone_replicas(spec, facts, dict.fromkeys(map(str, leaving), apply))
+    live = _live_inputs(facts.values())
     wanted: dict[str, ProjectRecord | None] = {}
     for name, host in facts.items():
         now = next((record for record in host.records if record.project == spec.project), None)
@@ -95,7 +113,12 @@ def records_to_write(
         there = {container.name for container in host.containers if container.recorded is not None}
         known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
         completing_ = tuple(sorted(known & there))
-        new = ProjectRecord(spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing, gone)
+        before = now.inputs.items() if now is not None else ()
+        inputs = {key: of for key, of in before if key not in live and key.rpartition("-")[0] in spec.services}
+        new = ProjectRecord(
+            spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing, gone,
+            inputs | _live_inputs([host]),
+        )  # fmt: skip
         if now is None or replace(now, apply=apply) != new:
             wanted[name] = new
     return wanted
@@ -140,6 +163,12 @@ def _gone_replicas(spec: DeploySpec, facts: Mapping[str, HostFacts], leaving: Ma
     back = {str(c.recorded.key) for host in facts.values() for c in host.containers if c.recorded and is_holding(c)}
     gone = {key: apply for key, apply in before.items() if key not in back} | dict(leaving)
     return dict(sorted(gone.items(), key=lambda item: item[1])[-MOST_GONE:])
+
+
+def _live_inputs(hosts: Iterable[HostFacts]) -> dict[str, str]:
+    """Of the replicas that run there, or would."""
+    ours = (c.recorded for host in hosts for c in host.containers if is_holding(c))
+    return {str(r.key): str(r.decisions["inputs"]) for r in ours if r is not None and "inputs" in r.decisions}
 
 
 def _running(host: HostFacts) -> tuple[str, ...]:

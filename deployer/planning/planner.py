@@ -163,6 +163,10 @@ def _assemble(
     problems += unread_containers(observed.reachable)
     problems += [*full_disks(project, observed, steps), *code_warnings(steps)]
     problems += copy_warnings(project, desired.values(), steps)
+    if any(facts.late_mounts for facts in observed.reachable.values()):
+        from deployer.planning.late_mounts import late_mount_warnings
+
+        problems += late_mount_warnings(desired.values())
     problems += denied_state_dirs(observed.reachable) if steps else ()
     return Plan(
         project=project.spec.project,

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Set
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, RefusedError
 from deployer.formats.times import seconds_of
-from deployer.planning.dropped import latest_record
+from deployer.planning.decisions import Written
+from deployer.planning.dropped import applied_inputs, latest_record
+from deployer.planning.hosts import HostIndex
 from deployer.planning.patience import Start
 from deployer.planning.readiness import backend_of
 from deployer.planning.replicas import Found, found_replicas
@@ -16,7 +18,7 @@ from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.facts import LONGEST_LEASE, HostFacts, LockFact, ObservedState
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Plan
+from deployer.values.plan import Action, Cause, Change, Plan, Reason
 
 EDITED = "does not serve, and its spec was edited since: see `deployer plan`"
 TAKEN = "was taken away by apply {}, whose spec is another one: see `deployer history`"
@@ -24,6 +26,8 @@ HELD = (
     "does not serve, and is held: `deployer rollback --target {}` starts it again, `deployer apply --resume` moves on"
 )
 GONE = ("new", "stopped")  # reasons that are drift only for a replica that was seen to serve
+LEFT = "spec-changed"  # likewise, where what is left of it is a predecessor and its spec was applied since
+REMOVED = Reason("removed", "its container is gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,13 @@ def fleet(plan: Plan, observed: ObservedState, known: Known) -> Fleet:
     """`known` tells what was lost from what is new, and whose doing it is that a replica is down."""
     serving = frozenset(key for key, items in found_replicas(observed).items() if any(map(_serves, items)))
     down = [change for change in plan.pending if change.key not in serving and change.action is not Action.REMOVE]
-    lost = tuple(change for change in down if _is_drift(change, known))
+    lost = [change for change in down if _is_drift(change, known)]
     whys = ((change, known.why_left(change.key)) for change in down if change not in lost)
     left = [(change, why) for change, why in whys if why is not None]
     held = (c for c in plan.changes if _is_held(c) and c.key in known.replicas and c.key not in serving)
     left += [(change, HELD.format(change.key.service)) for change in held]
     unlike = frozenset(change.key for change in plan.pending if change.key in serving and _is_edit(change))
-    return Fleet(lost, tuple(left), serving, unlike)
+    return Fleet(tuple(map(_as_told, lost)), tuple(left), serving, unlike)
 
 
 def _serves(item: Found) -> bool:
@@ -55,10 +59,21 @@ def _serves(item: Found) -> bool:
 
 
 def _is_drift(change: Change, known: Known) -> bool:
-    if change.cause is Cause.DRIFT or known.is_gone(change.key):
-        return not known.is_gone(change.key)
-    code = change.reasons[0].code if change.reasons else ""
-    return change.cause is Cause.CHANGE and code in GONE and change.key in known.replicas
+    if known.is_gone(change.key) or known.is_other(change.key):
+        return False
+    if change.cause is Cause.DRIFT:
+        return True
+    is_lost = _code(change) in GONE or (_code(change) == LEFT and known.is_same(change.key))
+    return change.cause is Cause.CHANGE and is_lost and change.key in known.replicas
+
+
+def _code(change: Change) -> str:
+    return change.reasons[0].code if change.reasons else ""
+
+
+def _as_told(change: Change) -> Change:
+    """The plan compares with the predecessor, which is an edit behind."""
+    return replace(change, reasons=(REMOVED,)) if _code(change) == LEFT else change
 
 
 def _is_edit(change: Change) -> bool:
@@ -146,14 +161,19 @@ class Known:
         self._unlike: set[ReplicaKey] = set()  # seen to serve as another spec says
         self._has_record = False
         self._gone: Mapping[str, str] = {}  # and by which apply
+        self._applied: Mapping[str, str] = {}
+        self._written: Written | None = None
 
-    def hosts(self, spec: DeploySpec, observed: ObservedState) -> None:
+    def hosts(self, project: Project, observed: ObservedState) -> None:
         """What the hosts have written down. Where no record is left that was there, the project was destroyed."""
+        spec = project.spec
         latest = latest_record(spec, observed.reachable)
         if latest is None and self._has_record and not observed.unreachable:
             self.replicas, self._unlike, self._has_record = set(), set(), False
         self._has_record = self._has_record or latest is not None
         self._gone = gone_replicas(spec, observed)
+        self._applied = applied_inputs(spec, observed.reachable)
+        self._written = Written(project, HostIndex(spec))
 
     def saw(self, fleet: Fleet) -> None:
         as_said = fleet.serving - fleet.unlike
@@ -163,8 +183,21 @@ class Known:
     def is_gone(self, key: ReplicaKey) -> bool:
         return str(key) in self._gone
 
+    def is_other(self, key: ReplicaKey) -> bool:
+        """What was applied last says something else of it than the spec at hand."""
+        return self._is_applied(key) is False
+
+    def is_same(self, key: ReplicaKey) -> bool:
+        return self._is_applied(key) is True
+
+    def _is_applied(self, key: ReplicaKey) -> bool | None:
+        """None where no host has it written down."""
+        applied = self._applied.get(str(key))
+        return None if applied is None or self._written is None else applied == self._written.service(key.service)
+
     def why_left(self, key: ReplicaKey) -> str | None:
         """Why a replica that is down, and that was not just lost, is not brought back; None where it is only new."""
         if self.is_gone(key):
             return TAKEN.format(self._gone[str(key)])
-        return EDITED if key in self.replicas or key in self._unlike else None
+        is_edited = self.is_other(key) or key in self.replicas or key in self._unlike
+        return EDITED if is_edited else None

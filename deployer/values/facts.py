@@ -237,7 +237,8 @@ class Hold:
 class ProjectRecord:
     """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
     `services`: by host, those that ran there; `protected`: its services that are; `completing`: containers of this host
-    whose model has no chat template; `gone`: replicas that an apply took away or stopped, and which apply."""
+    whose model has no chat template; `gone`: replicas that an apply took away or stopped, and which apply; `inputs`: of
+    the replicas that ran on this host last, the digest of what their spec said."""
 
     project: str
     id: str
@@ -248,6 +249,7 @@ class ProjectRecord:
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     gone: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

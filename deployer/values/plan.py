@@ -398,7 +398,8 @@ class Downtime:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Of one service while the plan runs: ready replicas before and after, and never fewer than `min_ready` between."""
+    """Of one service while the plan runs: ready replicas before and after, and never fewer than `min_ready` between.
+    `too_many`: replicas that can only go down together, where they are more than the spec's `max_unavailable`."""
 
     service: str
     ready_before: int
@@ -406,6 +407,7 @@ class Availability:
     desired: int
     downtime: bool  # true where at some moment no replica is ready although one was before
     down: Downtime | None = None  # how long that is
+    too_many: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,12 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
+def defused(line: str, *, begins: bool = True) -> str:
+    """A line, or (`begins` is False) a later part of one, as no CI service obeys it."""
+    marked = CI_MARKER.sub("#\\#", line) if "##" in line else line
+    return "\\" + marked if begins and CI_COMMAND.match(marked) else marked
+
+
 def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
     """One line, without its newline, safe to write to a terminal or a CI log."""
     shown = [
@@ -70,10 +76,10 @@ def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
         for part in parts
     ]
     text = "".join([text for text, _ in shown])
-    escape = "\\" if CI_COMMAND.match(text) else ""
     if not colour:
         is_whole = any(isinstance(part, Span) and part.limit is None for part in parts)
-        return escape + (text if is_whole else text.rstrip())
+        return defused(text if is_whole else text.rstrip())
+    escape = "\\" if CI_COMMAND.match(text) else ""
     return escape + "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for text, style in shown)
 
 

@@ -126,7 +126,8 @@ def fewer_rows(rollout: Sequence[Availability]) -> list[FewerRow]:
 
 
 def _fewer(service: Availability) -> FewerRow:
-    after = f", {service.desired} after"
+    many = f"; {service.too_many} go down together, more than `max_unavailable` allows" if service.too_many else ""
+    after = f", {service.desired} after{many}"
     if service.downtime:
         return FewerRow(service.service, f"{service.ready_before} ready now, ", down_words(service), after)
     before = f"{service.ready_before} ready now, never fewer than {service.min_ready}"

@@ -68,7 +68,7 @@ class Watching:
         planned = session.plan(asks_hubs=False)
         if (holder := holder_of(session.project.spec.project, planned.observed)) is not None:
             return [Told("busy", f"{holder} is applying; nothing is brought back meanwhile")]
-        self._known.hosts(session.project.spec, planned.observed)
+        self._known.hosts(session.project, planned.observed)
         session.stuck, blind = self._stuck(session, planned)
         if session.stuck:
             planned = session.plan(known=planned.observed, asks_hubs=False)

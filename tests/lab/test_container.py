@@ -10,8 +10,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from labkit import models
 from labkit.hosts import BUSYBOX, Lab
-from labkit.project import Project, canaries
+from labkit.project import HEAD, Project, canaries
 
 CANARY, FILE_CANARY = (f"canary-{uuid.uuid4().hex}" for _ in range(2))  # in no file of this machine before
 FULL = """
@@ -126,9 +127,8 @@ def test_secrets_must_be_seen_nowhere_else(lab: Lab, project: Project) -> None:
     (name,) = lab.running("lab1")
     labels = lab.inspect("lab1", name)["Config"]["Labels"]
     assert [w for w in words if w in str(labels)] == []
-    words_pattern = "|".join(words)
-    folders = "/var/lib/deployer /tmp /run/lock /var/log /root /home /srv"
-    found = lab.sh("lab1", f"grep -rlE '{words_pattern}' {folders} 2>/dev/null || true")
+    folders = "/var/lib/deployer /tmp /var/tmp /dev/shm /run/lock /var/log /etc /opt /mnt /root /home /srv"
+    found = lab.sh("lab1", f"grep -rlE '{'|'.join(words)}' {folders} 2>/dev/null || true")
     assert found == "", "no file of the host may hold a secret, but Docker's own"
 
 
@@ -239,6 +239,43 @@ def test_every_word_must_arrive_as_it_was_written(lab: Lab, project: Project) ->
     seen = bytes.fromhex(environ.strip()).decode().split("\0")
     assert [text for text in seen if text.startswith("WORD_")] == [f"WORD_{i}={word}" for i, word in enumerate(words)]
     assert lab.sh("lab1", "ls -A /srv").split() == ["models"]
+
+
+ODD = 'it\'s "a" $(touch pwned) `id`; & \\ {{ x }} % \u00fc\u4e2d #1'
+
+
+@pytest.mark.heavy
+def test_every_path_must_be_the_one_that_was_written(lab: Lab, project: Project) -> None:
+    """Of weights, of volumes, of what is shipped and of the cache."""
+    folder = f"/srv/scratch/{ODD}"
+    lab.put("lab1", f"{folder}/{ODD}.gguf", models.tiny_gguf())
+    lab.put("lab1", f"{folder}/more/note.txt", b"here")
+    (project.folder / ODD).write_text("shipped\n")
+    project.environment["LAB_KEY"] = CANARY
+    service = {
+        "model": "odd",
+        "env": {"K": {"secret": "key"}},
+        "container": {
+            "volumes": [f"{folder}/more:/{ODD}/more:ro"],
+            "files": {f"/{ODD}/shipped": {"path": f"./{ODD}"}},
+            "secret_files": {f"/{ODD}/key": "key"},
+        },
+    }
+    data = {
+        "hosts": {"lab1": {"cache_dir": f"{folder}/cache"}},
+        "secrets": {"key": {"env": "LAB_KEY"}},
+        "services": {"chat": service},
+    }
+    head = HEAD.replace("models:\n", f"models:\n  odd: {{source: {json.dumps(f'file://{folder}/{ODD}.gguf')}}}\n")
+    project.write_whole(head + "".join(f"{key}: {json.dumps(value)}\n" for key, value in data.items()))
+    project.apply()
+    (name,) = lab.running("lab1")
+    for file, content in (("more/note.txt", "here"), ("shipped", "shipped\n"), ("key", CANARY)):
+        assert lab.run("lab1", "docker", "exec", name, "cat", f"/{ODD}/{file}") == content
+    project.must_be_settled()
+    assert lab.sh("lab1", "find / -xdev -name 'pwned' 2>/dev/null; true") == ""
+    project.destroy()
+    assert lab.names("lab1") == []
 
 
 def test_a_nul_must_be_refused(project: Project) -> None:

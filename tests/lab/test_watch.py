@@ -62,7 +62,7 @@ def test_a_watch_must_bring_back_what_served_and_no_edit(lab: Lab, project: Proj
         until(lines, "repaired")
         project.must_be_settled()
         project.edit("context_length: 256", "context_length: 512")
-        lab.run("lab1", "docker", "stop", "-t", "0", name)
+        lab.run("lab1", "docker", "rm", "-f", name)
         assert "edited" in until(lines, "left-alone")["why"]
         assert lab.running("lab1") == []
 

@@ -223,6 +223,13 @@ def test_more_downtime_than_the_spec_allows_is_refused(measured: bool, words: st
     assert f"`chat` is down for {words}, more than the 2m 00s" in caught.value.diagnostics[0].message
 
 
+def test_more_replicas_down_than_the_spec_allows_are_refused() -> None:
+    plan = a_plan(rollout=(Availability("chat", 3, 1, 3, False, too_many=2), Availability("docs", 3, 2, 3, False)))
+    with pytest.raises(RefusedError, match="2 replicas of `chat` can only go down together") as caught:
+        refuse_downtime(plan)
+    assert (caught.value.exit_code, caught.value.diagnostics[0].code) == (3, "max-unavailable")
+
+
 def test_init_writes_a_spec_that_is_valid_and_nobody_s_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "My Box_1"
     folder.mkdir()

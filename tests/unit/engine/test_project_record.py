@@ -20,7 +20,9 @@ from deployer.values.facts import Hold, ProjectRecord
 from tests.support.fakehost import CutOff
 
 APPLY = "20260101T000000Z00000000"
-RECORD = ProjectRecord("lab", "7f3a", APPLY, {"gpu-a": "10.0.0.11", "主机": "fe80::1"}, gone={"chat-1": APPLY})
+RECORD = ProjectRecord(
+    "lab", "7f3a", APPLY, {"gpu-a": "10.0.0.11", "主机": "fe80::1"}, gone={"chat-1": APPLY}, inputs={"chat-0": "b1"}
+)
 
 
 def here() -> dict[str, LocalTransport]:

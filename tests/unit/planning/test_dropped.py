@@ -187,6 +187,28 @@ def test_what_is_taken_away_is_written_down_until_it_is_back() -> None:
     assert after.gone == {"chat-1": NOW}
 
 
+def inputs_by_host(project: Project, *hosts: HostFacts, apply: str = NOW) -> dict[str, dict[str, str]]:
+    """As they are to be written down where something is to be written."""
+    written = records_to_write(project, seen(*hosts), apply)
+    return {host: dict(record.inputs) for host, record in written.items() if record is not None}
+
+
+def test_what_was_applied_is_written_down_where_it_ran_last() -> None:
+    scene, later = Scene({"h1": 0, "h2": 0}), "20270101T000000Z00000000"
+    services = {"chat": {"placement": CPU | {"hosts": ["h1"]}}}
+    scene.apply(services)
+    project = scene.project(services)
+    there = scene.observed(project).reachable
+    (applied,) = inputs_by_host(project, *there.values())["h1"].items()
+    assert (applied[0], len(applied[1])) == ("chat-0", 64)
+    before = replace(record(NOW, "1", h1=""), inputs=dict([applied]))
+    lost, moved = replace(there["h1"], records=(before,), containers=()), there["h1"].containers
+    assert inputs_by_host(project, lost, there["h2"], apply=later)["h1"] == dict([applied]), "it is not forgotten"
+    there = {"h1": lost, "h2": replace(there["h2"], containers=moved)}
+    assert inputs_by_host(project, *there.values(), apply=later) == {"h1": {}, "h2": dict([applied])}
+    assert inputs_by_host(scene.project({}), lost, apply=later)["h1"] == {}
+
+
 def test_what_was_protected_stays_so_when_its_service_left_the_spec() -> None:
     """Also where the protection came after the container, which says nothing of it."""
     scene = Scene({"h1": 0})

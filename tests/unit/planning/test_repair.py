@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.errors import Diagnostic, RefusedError
+from deployer.planning.dropped import records_to_write
 from deployer.planning.patience import SHORTEST, SILENT_FOR, Patience, Strikes
 from deployer.planning.planner import plan
 from deployer.planning.readiness import HEALTH_PATH, backend_of, health_paths
@@ -168,7 +169,7 @@ def looked(scene: Scene, service: dict[str, Any], known: Known, record: ProjectR
     observed = scene.observed(project)
     if record is not None:
         observed = ObservedState({n: replace(h, records=(record,)) for n, h in observed.reachable.items()})
-    known.hosts(project.spec, observed)
+    known.hosts(project, observed)
     found = fleet(plan(project, observed, Resolved(setup=scene.said())), observed, known)
     known.saw(found)
     return found
@@ -224,6 +225,53 @@ def test_what_runs_by_another_spec_is_not_replaced_once_it_is_down(scene: Scene)
     assert codes(looked(scene, CHAT, known)) == ([], [EDITED])
 
 
+def written_down(scene: Scene, service: dict[str, Any]) -> ProjectRecord:
+    """What an apply of this leaves on the host."""
+    project = scene.project({"chat": service})
+    record = records_to_write(project, scene.observed(project), LATER)["h1"]
+    assert record is not None
+    return record
+
+
+def test_what_was_edited_and_lost_between_two_looks_waits_for_an_apply(scene: Scene) -> None:
+    """Its predecessor, which this spec would start again, is kept."""
+    known = Known()
+    looked(scene, CHAT, known, written_down(scene, CHAT))
+    scene.apply({"chat": CHAT | EDIT})
+    applied = written_down(scene, CHAT | EDIT)
+    (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
+    del scene.world.boxes["h1"][successor.name]
+    assert codes(looked(scene, CHAT, known, applied)) == ([], [EDITED])
+
+
+def test_what_is_removed_comes_back_though_its_predecessor_is_kept(scene: Scene) -> None:
+    known, edited = Known(), CHAT | EDIT
+    scene.apply({"chat": edited})
+    applied = written_down(scene, edited)
+    looked(scene, edited, known, applied)
+    (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
+    del scene.world.boxes["h1"][successor.name]
+    assert codes(looked(scene, edited, known, applied)) == (["removed"], [])
+    assert codes(looked(scene, edited, known, written_down(scene, CHAT))) == ([], [EDITED]), "not applied yet"
+
+
+def test_what_is_lost_and_was_edited_since_waits_for_an_apply(scene: Scene) -> None:
+    known, applied = Known(), written_down(scene, CHAT)
+    looked(scene, CHAT, known, applied)
+    del scene.world.boxes["h1"][scene.box("chat-0").name]
+    assert codes(looked(scene, CHAT | EDIT, known, applied)) == ([], [EDITED])
+    assert codes(looked(scene, CHAT | {"protect": True}, known, applied)) == (["new"], []), "no edit of the container"
+
+
+def test_what_an_apply_made_that_failed_elsewhere_is_brought_back(scene: Scene) -> None:
+    """Nothing was written down of it, but it has answered."""
+    known, before = Known(), replace(written_down(scene, CHAT), apply="20200101T000000Z00000000")
+    scene.apply({"chat": CHAT | EDIT})
+    (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
+    successor.status = "exited"
+    assert codes(looked(scene, CHAT | EDIT, known, before)) == (["exited"], [])
+
+
 def test_after_a_destroy_nothing_is_known(scene: Scene) -> None:
     known = Known()
     looked(scene, CHAT, known, record_of(scene))
@@ -238,13 +286,13 @@ def test_a_record_is_missed_only_if_it_was_there_and_all_hosts_were_asked(scene:
     dark = Unreachable("h2", Diagnostic("dark", "no answer", host="h2"))
     noted = replace(facts, records=(record_of(scene),))
     never.replicas.add(KEY)
-    never.hosts(project.spec, ObservedState({"h1": facts}))
+    never.hosts(project, ObservedState({"h1": facts}))
     assert never.replicas == {KEY}
     known.replicas.add(KEY)
-    known.hosts(project.spec, ObservedState({"h1": noted, "h2": dark}))
-    known.hosts(project.spec, ObservedState({"h1": facts, "h2": dark}))
+    known.hosts(project, ObservedState({"h1": noted, "h2": dark}))
+    known.hosts(project, ObservedState({"h1": facts, "h2": dark}))
     assert known.replicas == {KEY}
-    known.hosts(project.spec, ObservedState({"h1": facts}))
+    known.hosts(project, ObservedState({"h1": facts}))
     assert known.replicas == set()
 
 

@@ -346,7 +346,10 @@ def test_stop_first_costs_as_many_as_go_at_a_time() -> None:
 def test_what_goes_down_together_counts_together() -> None:
     scene = Scene({"h1": 3})
     scene.apply({"api": lists("h1:0", "h1:1", "h1:2")})
-    assert numbers(scene, {"api": lists("h1:1", "h1:0", "h1:2")}) == {"api": (3, 1, 3, False)}
+    swapped = lists("h1:1", "h1:0", "h1:2")
+    assert numbers(scene, {"api": swapped}) == {"api": (3, 1, 3, False)}
+    allowed = ({}, {"rollout": {"max_unavailable": 2}}, {"rollout": {"strategy": "recreate"}})
+    assert [scene.plan({"api": swapped | more}).rollout[0].too_many for more in allowed] == [2, 0, 0]
 
 
 def test_removals_and_stops_are_counted_but_are_no_downtime() -> None:
