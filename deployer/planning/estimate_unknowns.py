@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from deployer.backends.base import Backend
 from deployer.catalog.quantizations import QUANTIZATIONS, Quantization
+from deployer.dataclass import replace
 from deployer.errors import Diagnostic, Severity
 from deployer.planning.estimate_cache import cache_bits
 from deployer.planning.estimate_request import Card, Serving, SizedModel

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 
 Made = tuple[type[Any], type[Any]]
 
@@ -92,6 +92,27 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class Triple(Pair):
     third: int = 3
+
+
+@pytest.mark.parametrize(
+    ("write", "given", "changes"),
+    [
+        (host, {"name": "a", "seen": 4}, {"port": 80}),
+        (tally, {"first": 2}, {"first": 3}),
+        (ordered, {"major": 1}, {"minor": 2}),
+        (empty, {}, {}),
+        (single, {"name": "ab"}, {"name": "abc"}),
+    ],
+)
+def test_a_changed_copy_is_as_the_standard_one_makes_it(
+    write: Callable[[Any], type[Any]], given: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    ours, standard = by_both(write)
+    before = ours(**given)
+    assert repr(replace(before, **changes)) == repr(dataclasses.replace(standard(**given), **changes))
+    assert before == ours(**given)
+    with pytest.raises(TypeError):
+        replace(before, unknown=1)
 
 
 @pytest.mark.parametrize("write", [host, tally, ordered, single])
