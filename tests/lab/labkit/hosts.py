@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,8 +169,8 @@ class Lab:
 
     def reset(self) -> None:
         """No container, no deployer's file, no scratch file on any host of this lab."""
-        for host in self.hosts:
-            self.sh(host, RESET, check=False)
+        with ThreadPoolExecutor(self.count) as workers:
+            list(workers.map(lambda host: self.sh(host, RESET, check=False), self.hosts))
 
     def ssh_config_for(self, target: Path, **options: str) -> Path:
         """A copy of the ssh config where `options` (User, ProxyJump, UserKnownHostsFile, ...) win for every host."""
