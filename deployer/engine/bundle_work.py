@@ -103,7 +103,8 @@ class Work:
 
     def _hashed(self, file: WeightFile) -> WeightFile:
         if file.sha256 is None and file.url.startswith("/"):
-            return replace(file, sha256=hash_of(file.url))
+            with self.step(f"read {one_line(file.url, 100)}", file.size) as follow:
+                return replace(file, sha256=hash_of(file.url, follow))
         if file.sha256 is None:
             message = f"deploy.lock has no SHA-256 of `{one_line(file.path, 100)}`"
             raise OperationError(Diagnostic("no-hash", message, hint="write it anew with `deployer lock --upgrade`"))

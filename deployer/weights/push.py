@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import io
 import shlex
@@ -10,7 +9,7 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from deployer.dataclass import replace
@@ -18,7 +17,8 @@ from deployer.errors import Diagnostic, OperationError
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport
 from deployer.values.weights import PART, Manifest, Place, WeightFile
-from deployer.weights.access import SOURCE_HINT, failure, unreachable
+from deployer.weights.access import failure, unreachable
+from deployer.weights.bundles.collecting import hash_of
 from deployer.weights.reading import pieces_of
 from deployer.weights.script import Job
 from deployer.weights.transfer import Follow, fetch
@@ -47,23 +47,25 @@ def push(transport: Transport, job: Job, follow: Follow) -> int:
         for now in _bring(transport, job, file, min(have, file.size)):
             follow("progress", done + now)
         done, brought = done + file.size, brought + file.size - min(have, file.size)
-    checked = replace(job, manifest=_with_hashes(job.manifest), tokens={}, pushed=True)
+    checked = replace(job, manifest=_with_hashes(job.manifest, follow), tokens={}, pushed=True)
     fetch(transport, checked, follow)
     return brought
 
 
-def _with_hashes(manifest: Manifest) -> Manifest:
+def _with_hashes(manifest: Manifest, follow: Follow) -> Manifest:
     """What is on the controller's disk is read once more, so that the host can tell whether it has the same."""
-    files = (f if f.sha256 or f.git or not f.url.startswith("/") else _hashed(f) for f in manifest.files)
+    files, done = [], 0
+    for file in manifest.files:
+        if not (file.sha256 or file.git) and file.url.startswith("/"):
+            told = partial(_told, follow, done)
+            file = replace(file, sha256=hash_of(file.url, told))
+        done += file.size
+        files.append(file)
     return replace(manifest, files=tuple(files))
 
 
-def _hashed(file: WeightFile) -> WeightFile:
-    try:
-        with Path(file.url).open("rb") as content:
-            return replace(file, sha256=hashlib.file_digest(content, "sha256").hexdigest())
-    except OSError as error:
-        raise failure("no-such-source", f"`{file.url}` cannot be read here: {error.strerror}", SOURCE_HINT) from None
+def _told(follow: Follow, before: int, now: int) -> None:
+    follow("checking", before + now)
 
 
 def _state(transport: Transport, job: Job, contents: tuple[WeightFile, ...]) -> dict[str, int | None]:

@@ -151,6 +151,7 @@ END
 hidden() { [ -e "$1" ] && [ ! -r "$1" ] && [ -e "$1" ]; }
 
 moment() { sleep 0.25 2>/dev/null || sleep 1; }
+shortly() { sleep 0.05 2>/dev/null || sleep 1; } # the rest is about to come, and a row of hosts waits for it
 
 # What is behind the offset of file 3.
 where() {
@@ -173,13 +174,21 @@ give() {
     fi
     printf 'Accept-Ranges: bytes\r\nContent-Length: %s\r\nConnection: close\r\n\r\n' $((size - at))
     [ "$method" = GET ] || exit 0
-    waited=0
+    waited=0 most=0 pause=:
     while :; do
         dd bs=1048576 count=64 <&3 2>/dev/null || exit 0 # not all at once: it shows that somebody is served
         where
         [ "$offset" -lt "$size" ] || exit 0
         true >"$RUN/alive"
-        if [ $((offset - at)) -lt 67108864 ]; then moment; fi
+        came=$((offset - at))
+        [ "$pause" != moment ] || most=$came
+        pause=:
+        if [ $((size - offset)) -le "$most" ] && [ "$came" -gt 0 ]; then
+            pause=shortly
+        elif [ "$came" -lt 67108864 ]; then
+            pause=moment
+        fi
+        $pause
         if [ "$offset" = "$at" ]; then waited=$((waited + 1)); else waited=0; fi
         [ "$waited" -le $((WAIT * 4)) ] || exit 0
         at=$offset

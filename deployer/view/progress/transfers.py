@@ -22,13 +22,17 @@ class Transfer:
 
 @dataclass(slots=True)
 class Transfers:
-    """By step."""
+    """By step. Only of a run whose steps are known ahead (`is_planned`) what came before counts too: of others nobody
+    knows what all is."""
 
     known: dict[str, Transfer] = field(default_factory=dict)
+    is_planned: bool = False
 
     @classmethod
     def ahead(cls, steps: Iterable[Step]) -> Transfers:
-        return cls({step.id: Transfer(step.host, Speed(total=step.bytes)) for step in steps if step.bytes})
+        planned = [*steps]
+        found = {step.id: Transfer(step.host, Speed(total=step.bytes)) for step in planned if step.bytes}
+        return cls(found, is_planned=bool(planned))
 
     def note(self, step: str, host: str, looked: tuple[float, int, int | None]) -> Speed:
         """A look at one that comes: when, bytes that are there, and all."""
@@ -42,7 +46,7 @@ class Transfers:
         transfer = self.known.get(step)
         if transfer is None:
             return
-        if not whole or not transfer.comes or transfer.speed.total is None:
+        if not (self.is_planned and whole and transfer.comes) or transfer.speed.total is None:
             del self.known[step]
             return
         self.known[step] = Transfer(transfer.host, Speed.over(transfer.speed.total))

@@ -111,10 +111,15 @@ def _append(part: Path, piece: bytes) -> None:
         file.write(piece)
 
 
-def hash_of(path: str) -> str:
-    """SHA-256 of a file of this machine. OperationError."""
+def hash_of(path: str, follow: Callable[[int], object] = lambda done: None) -> str:
+    """SHA-256 of a file of this machine, told how many bytes of it are read. OperationError."""
+    sha256, done = hashlib.sha256(), 0
     try:
         with Path(path).open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            while piece := content.read(PIECE):
+                sha256.update(piece)
+                done += len(piece)
+                follow(done)
+        return sha256.hexdigest()
     except OSError as error:
         raise failure("no-such-source", f"`{path}` cannot be read here: {error.strerror}", SOURCE_HINT) from None

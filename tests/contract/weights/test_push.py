@@ -87,11 +87,12 @@ def silent(word: str, count: int) -> None:
 
 def test_a_folder_of_the_controller_is_brought_whole_and_once(host: CountingHost, folder: Path) -> None:
     manifest, cache = local(folder), folder / "cache"
-    seen: list[int] = []
+    seen: dict[str, list[int]] = {}
     size = sum(map(len, FILES.values()))
-    assert push(host, Job(str(cache), manifest), lambda word, count: seen.append(count)) == size
+    assert push(host, Job(str(cache), manifest), lambda word, count: seen.setdefault(word, []).append(count)) == size
     is_whole(cache, manifest)
-    assert seen == sorted(seen)
+    assert all(counts == sorted(counts) for counts in seen.values())
+    assert (seen["progress"][-1], seen["checking"][-1]) == (size, size), "brought, then read once more"
     assert push(host, Job(str(cache), manifest), silent) == 0
 
 

@@ -83,6 +83,14 @@ def test_what_was_there_already_or_failed_is_no_transfer() -> None:
     assert board.transfers.told(10.0) == {}
 
 
+def test_of_what_has_no_plan_only_what_comes_at_once_is_summed_up() -> None:
+    board = board_of()
+    begun(board, "1", "a", 10)
+    board.note(StepDone("1", "a", "fetch m", 10.0), 10.0)
+    begun(board, "2", "a", 10)
+    assert board.transfers.told(10.0) == {}
+
+
 def test_plain_lines_say_it_each_ten_seconds() -> None:
     clock, pages = [0.0], []
     reporter = PlainReporter(pages.append, lambda: clock[0])
