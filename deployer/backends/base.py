@@ -176,6 +176,7 @@ class Memory:
     embeds_on_host: bool = False  # the table of embeddings stays in the host's memory
     contexts: Mapping[int, int] = field(default_factory=dict)
     quantizes: bool = True  # plain weights while it loads them, to kinds of which it knows how
+    cache_size: str = ""  # what says the size of its cache in bytes, in its arguments or in a file of options
     no_cache_size: str = ""  # why its cache cannot be given a size in bytes, for people
 
 

@@ -20,7 +20,8 @@ IN_ALL = """
 --disagg_cluster_uri --enable_chunked_prefill --media_io_kwargs --chat_template
 """
 
-IN_A_FILE = "it takes one only from a file of options, as `kv_cache_config.max_gpu_total_bytes`"
+# A field of `kv_cache_config` in the file of options (NVIDIA/TensorRT-LLM#5933); beside a fraction the smaller counts.
+SIZE = "max_gpu_total_bytes"
 
 BACKEND = Backend(
     name="tensorrt-llm",
@@ -69,11 +70,10 @@ BACKEND = Backend(
         "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/torchinductor",
     },
     flags={flag: FlagRange() for flag in IN_ALL.split()}
+    | {f"--extra_llm_api_options.kv_cache_config.{SIZE}": FlagRange(since="1.2.0")}
     | {"--served_model_name": FlagRange(since="1.3.0"), "--served-model-name": FlagRange(since="1.3.0")},
     help=(("trtllm-serve", "serve", "--help"), ("trtllm-serve", "--help")),
     # 1.2: tensorrt_llm/llmapi/llm_args.py, `KvCacheConfig.free_gpu_memory_fraction`, `max_num_tokens`.
-    memory=Memory(
-        "after-load", 0.9, block=32, batches=(Batch(0, 8192, 256),), captures_graphs=True, no_cache_size=IN_A_FILE
-    ),
+    memory=Memory("after-load", 0.9, block=32, batches=(Batch(0, 8192, 256),), captures_graphs=True, cache_size=SIZE),
     source="nvidia.github.io/TensorRT-LLM (trtllm-serve, 0.18 to 1.3.0rc11); tensorrt_llm/commands/serve.py",
 )

@@ -121,6 +121,7 @@ BACKEND = Backend(
         windows=None,
         batches=(Batch(0, 2048, 256), Batch(70, 8192, 1024), Batch(160, 16384, 1024)),
         captures_graphs=True,
+        cache_size="--kv-cache-memory-bytes",
     ),
     capability=(7, 5),
     source="vLLM wheels 0.8.3 to 0.33.0 (vllm.engine.arg_utils, vllm.entrypoints.openai.cli_args) and docs.vllm.ai",

@@ -23,7 +23,7 @@ from deployer.engine.probe_models import with_models
 from deployer.engine.profile_files import parse_profile_file
 from deployer.engine.project_record import parse_record
 from deployer.formats import linux
-from deployer.formats.nvidia_smi import APPS, QUERIES
+from deployer.formats.nvidia_smi import APPS, QUERIES, ROWS
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
@@ -112,6 +112,7 @@ def probe_script(
         "STATE": STATE_DIR,
         "QUERIES": " ".join(",".join(fields) for fields in QUERIES),
         "APPS": ",".join(APPS),
+        "ROWS": ",".join(ROWS),
         "TOOLS": " ".join(TOOLS),
         "LOOKED": str(len(paths)),
     }

@@ -1,6 +1,6 @@
 # Says what this host is, in sections headed by "$M NAME ...", $M being a random word that nothing on the host can know.
 # POSIX sh (dash, busybox ash); any tool may be missing. Only reads.
-# Set before: M, GPU (yes|no), QUERIES, APPS, STATE, TOOLS, LOOKED; `folders` is a function that may call `stamps`,
+# Set before: M, GPU (yes|no), QUERIES, APPS, ROWS, STATE, TOOLS, LOOKED; `folders` is a function that may call `stamps`,
 # and `copies` one that may call `search`.
 # Sourced from stdin, so nothing here may read stdin: `main` is called with </dev/null.
 
@@ -356,25 +356,40 @@ slices() {
     within 30 "$1" -q -x | head -c 4000000
 }
 
+# Which node of the host each card's slot belongs to.
+nodes() {
+    for node in /sys/bus/pci/drivers/nvidia/*:*/numa_node; do
+        [ -r "$node" ] || continue
+        read -r number <"$node"
+        node=${node%/numa_node}
+        echo "${node##*/} $number"
+    done
+}
+
 # All questions at once, each in a pipe of its own: without persistence mode every call alone wakes the GPUs up.
 nvidia() {
     query_all "$1" | {
         exec 3<&0
         within 30 "$1" --query-compute-apps="$APPS" --format=csv,noheader,nounits 2>&1 </dev/null | {
             exec 4<&0
-            within 30 "$1" </dev/null | head -n 30 | {
-                exec 5<&0
-                section topology
-                topology "$1" </dev/null
-                section header
-                cat <&5
-                gpus=$(cat <&3)
-                printf '%s\n' "$gpus"
-                case $gpus in *', Enabled, '*) slices "$1" </dev/null ;; esac
-                section apps
-                apps=$(cat <&4)
-                printf '%s\n' "$apps"
-                containers "$(printf '%s\n' "$apps" | sed -n 's/^[GM][PI][UG]-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
+            within 30 "$1" --query-remapped-rows="$ROWS" --format=csv,noheader </dev/null | head -n 300 | {
+                exec 6<&0
+                within 30 "$1" </dev/null | head -n 30 | {
+                    exec 5<&0
+                    section topology
+                    topology "$1" </dev/null
+                    section header
+                    cat <&5
+                    gpus=$(cat <&3)
+                    printf '%s\n' "$gpus"
+                    case $gpus in *', Enabled, '*) slices "$1" </dev/null ;; esac
+                    section rows
+                    cat <&6
+                    section apps
+                    apps=$(cat <&4)
+                    printf '%s\n' "$apps"
+                    containers "$(printf '%s\n' "$apps" | sed -n 's/^[GM][PI][UG]-[^,]*, \([0-9][0-9]*\),.*/\1/p')"
+                }
             }
         }
     }
@@ -390,8 +405,8 @@ other_gpus() {
         ! has "$tool" || echo "$tool"
     done
     for vendor in /sys/bus/pci/devices/*/vendor; do
-        read -r number <"$vendor" && [ "$number" = 0x10de ] && read -r class <"${vendor%vendor}class" &&
-            case $class in 0x0300* | 0x0302*) echo "pci $number" ;; esac
+        read -r number <"$vendor" && read -r class <"${vendor%vendor}class" &&
+            case $number$class in 0x10de0x0300* | *0x0302* | *0x1200*) echo "pci $number" ;; esac
     done
 }
 
@@ -427,6 +442,8 @@ gpus() {
     if smi=$(command -v nvidia-smi); then
         section xids
         dmesg | grep -F 'NVRM: Xid' | tail -n 200
+        section nodes
+        nodes
         timed=no
         ! timeout 5 true || timed=yes
         nvidia "$smi"

@@ -11,11 +11,15 @@ from deployer.values.facts import Gpu, GpuFacts, in_order
 
 Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
 MODULE = pattern(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
+MOST_SLOTS = 256
 VENDORS = {
     "amd-smi": "AMD", "rocm-smi": "AMD", "/dev/kfd": "AMD", "npu-smi": "Huawei Ascend",
     "/dev/davinci_manager": "Huawei Ascend", "hl-smi": "Intel Gaudi", "xpu-smi": "Intel",
     "cnmon": "Cambricon", "ixsmi": "Iluvatar", "mthreads-gmi": "Moore Threads",
     "hy-smi": "Hygon", "mx-smi": "MetaX", "/dev/accel/accel0": "an accelerator",
+    "pci 0x1002": "AMD", "pci 0x19e5": "Huawei Ascend", "pci 0x1da3": "Intel Gaudi",
+    "pci 0xcabc": "Cambricon", "pci 0x1ed5": "Moore Threads", "pci 0x1e3e": "Iluvatar", "pci 0x1d94": "Hygon",
+    "pci 0x9999": "MetaX",  # vendors as pci.ids has them, of classes that no display and no processor's own unit has
 }  # fmt: skip
 
 
@@ -29,7 +33,7 @@ def gpu_facts(answers: Answers) -> GpuFacts:
 
 def _nvidia(answers: Answers, driver: str | None) -> GpuFacts:
     from deployer.formats.nvidia_mig import parse_slices
-    from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus
+    from deployer.formats.nvidia_smi import failure, parse_compute_apps, parse_cuda_version, parse_gpus, with_rows
     from deployer.formats.nvidia_topology import parse_topology
     from deployer.formats.nvidia_xid import parse_xids
 
@@ -41,7 +45,9 @@ def _nvidia(answers: Answers, driver: str | None) -> GpuFacts:
         gpus |= {gpu.uuid: gpu for gpu in rows.gpus}
         driver = rows.driver or driver
         problems.append(failure(text, whole_number(code, 255) or 0) or "")
-    shown = tuple(sorted(gpus.values(), key=lambda g: (g.index, g.uuid)))
+    nodes, health = nodes_of(_text(answers, "nodes")), _text(answers, "rows")
+    seen = (with_rows(replace(gpu, numa=nodes.get(slot_of(gpu.bus_id))), health) for gpu in gpus.values())
+    shown = tuple(sorted(seen, key=lambda g: (g.index, g.uuid)))
     slices = parse_slices(_text(answers, "slices"), _text(answers, "xml"), shown)
     return GpuFacts(
         driver=driver,
@@ -53,6 +59,18 @@ def _nvidia(answers: Answers, driver: str | None) -> GpuFacts:
         source="nvidia-smi",
         xids=parse_xids(_text(answers, "xids")),
     )
+
+
+def nodes_of(text: str) -> dict[str, int]:
+    """Slot -> node, of lines such as `0000:17:00.0 1`; below 0 where the host has but one."""
+    pairs = (line.split() for line in lines(text, MOST_SLOTS))
+    nodes = {pair[0].lower(): whole_number(pair[1], 1 << 16) for pair in pairs if len(pair) == 2}
+    return {slot: node for slot, node in nodes.items() if node is not None}
+
+
+def slot_of(bus_id: str | None) -> str:
+    """As the kernel writes it, whose domains have four digits."""
+    return (bus_id or "").lower()[-len("0000:00:00.0") :]
 
 
 def with_containers(gpu: GpuFacts, containers: Mapping[int, Sequence[str]], known: frozenset[str]) -> GpuFacts:

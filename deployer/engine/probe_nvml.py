@@ -6,11 +6,12 @@ Whatever NVML cannot say about the essentials is an error here: nvidia-smi then 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from deployer.dataclass import replace
+from deployer.engine.probe_gpus import slot_of
 from deployer.formats.nvidia_mig import slice_of
 from deployer.formats.nvidia_smi import recovery_problem
 from deployer.formats.text import one_line
@@ -24,14 +25,16 @@ MAX_LINKS = 18  # NVML_NVLINK_MAX_LINKS
 SWITCH = 2  # NVML_NVLINK_DEVICE_TYPE_SWITCH
 
 Containers = Callable[[int], Sequence[str]]  # pid -> container ids, the outermost first
+Nodes = Mapping[str, int]  # slot, as the kernel writes it -> node of this machine
 
 
-def read_gpus(nvml: Any, containers: Containers) -> GpuFacts:
+def read_gpus(nvml: Any, containers: Containers, nodes: Nodes) -> GpuFacts:
     """Raises whatever the library raises when it, its driver or a GPU does not work."""
     nvml.nvmlInit()
     try:
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        gpus = [_gpu(nvml, index, handle) for index, handle in enumerate(handles)]
+        seen = (_gpu(nvml, index, handle) for index, handle in enumerate(handles))
+        gpus = [replace(gpu, numa=nodes.get(slot_of(gpu.bus_id))) for gpu in seen]
         slices = [part for gpu, handle in zip(gpus, handles, strict=True) for part in _slices(nvml, gpu, handle)]
         processes = [p for gpu, h in zip(gpus, handles, strict=True) for p in _processes(nvml, gpu, h, containers)]
         return GpuFacts(
@@ -74,7 +77,8 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
     capability = _ask(nvml, "nvmlDeviceGetCudaComputeCapability", handle)
     mig = _ask(nvml, "nvmlDeviceGetMigMode", handle)
     pci = _ask(nvml, "nvmlDeviceGetPciInfo", handle)
-    pending = _ask(nvml, "nvmlDeviceGetRetiredPagesPendingStatus", handle)
+    pages, rows = _ask(nvml, "nvmlDeviceGetRetiredPagesPendingStatus", handle), _rows(nvml, handle)
+    pending = [bool(told) for told in (pages, rows and rows[2]) if told is not None]
     return Gpu(
         index=index,
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
@@ -87,8 +91,15 @@ def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         mig_mode=bool(mig[0]) if mig else None,
         problem=_problem(nvml, handle),
         ecc_errors=_ask(nvml, "nvmlDeviceGetTotalEccErrors", handle, UNCORRECTED, VOLATILE),
-        pages_pending=None if pending is None else bool(pending),
+        pages_pending=any(pending) if pending else None,
+        rows_failed=bool(rows[3]) if rows else None,
     )
+
+
+def _rows(nvml: Any, handle: Any) -> Sequence[int] | None:
+    """How many were replaced after errors of two kinds, whether one waits for that, and whether it failed."""
+    told = _ask(nvml, "nvmlDeviceGetRemappedRows", handle)
+    return told if told and len(told) == 4 else None
 
 
 def _slices(nvml: Any, gpu: Gpu, handle: Any) -> Iterator[Gpu]:

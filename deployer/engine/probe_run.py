@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from deployer.dataclass import replace
 from deployer.engine.probe import Asked, Probed, asked_paths, parse_probe, probe_script
 from deployer.engine.probe_clock import clock_skew
+from deployer.engine.probe_gpus import nodes_of
 from deployer.engine.probe_nvml import read_gpus
 from deployer.errors import Diagnostic, HostError
 from deployer.formats.linux import container_ids
@@ -20,6 +22,7 @@ from deployer.values.facts import GpuFacts
 TIMEOUT = 75.0  # seconds; nvidia-smi may have to wake up eight GPUs
 PLAIN_TIMEOUT = 20.0
 NVML_TIMEOUT = 30.0
+SLOTS = Path("/sys/bus/pci/drivers/nvidia")
 DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last one: WSL
 
 
@@ -68,7 +71,7 @@ def local_gpus() -> GpuFacts | None:
         try:
             import pynvml
 
-            found.append(read_gpus(pynvml, containers_of))
+            found.append(read_gpus(pynvml, containers_of, nodes_here()))
         except Exception:
             return
 
@@ -76,6 +79,15 @@ def local_gpus() -> GpuFacts | None:
     reading.start()
     reading.join(NVML_TIMEOUT)
     return found[0] if found else None
+
+
+def nodes_here() -> dict[str, int]:
+    """Of the slots of this machine's NVIDIA cards."""
+    said = []
+    for path in SLOTS.glob("*:*/numa_node"):
+        with suppress(OSError):
+            said.append(f"{path.parent.name} {path.read_text().strip()}")
+    return nodes_of("\n".join(said))
 
 
 def containers_of(pid: int) -> tuple[str, ...]:

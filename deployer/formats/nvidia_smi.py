@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from deployer.dataclass import dataclass
+from deployer.dataclass import dataclass, replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
 from deployer.values.facts import Gpu, GpuProcess
@@ -22,6 +22,9 @@ QUERIES: tuple[tuple[str, ...], ...] = (  # an unknown field fails the whole cal
     (*BASE, "name"),
 )
 APPS = ("gpu_uuid", "pid", "used_memory", "process_name")
+
+ROWS = ("gpu_uuid", "remapped_rows.pending", "remapped_rows.failure")  # since Ampere, where no pages are retired
+YES = {"yes": True, "no": False, "1": True, "0": False}
 
 UNKNOWN = {"[n/a]", "n/a", "[not supported]", "[not found]", "[insufficient permissions]", "[unknown]", ""}
 BROKEN = pattern(r"\[?(?:GPU requires reset|GPU is lost|Unknown Error|ERR!|Reset Required)\]?\Z", re.IGNORECASE)
@@ -93,8 +96,17 @@ def _gpu(row: dict[str, str]) -> Gpu | None:
         mig_mode={"enabled": True, "disabled": False}.get(row.get("mig.mode.current", "").lower()),
         problem=_problem(row),
         ecc_errors=whole_number(row.get(HEALTH[0], "")),
-        pages_pending={"yes": True, "no": False}.get(row.get(HEALTH[1], "").lower()),
+        pages_pending=YES.get(row.get(HEALTH[1], "").lower()),
     )
+
+
+def with_rows(gpu: Gpu, text: str) -> Gpu:
+    """And what `--query-remapped-rows` with the fields ROWS says of its memory."""
+    rows = (_row(line, ROWS) for line in lines(text, MAX_GPUS * 4))
+    row = next((row for row in rows if row is not None and row["gpu_uuid"] == gpu.uuid), {})
+    pending, failed = (YES.get(row.get(field, "").lower()) for field in ROWS[1:])
+    is_pending = pending if gpu.pages_pending is None else gpu.pages_pending or bool(pending)
+    return replace(gpu, pages_pending=is_pending, rows_failed=failed)
 
 
 def _matching(pattern: re.Pattern[str], cell: str) -> str | None:

@@ -46,7 +46,9 @@ def _of_memory(facts: HostFacts) -> Iterator[str]:
         if gpu.ecc_errors:
             yield f"{_named(gpu)}: {gpu.ecc_errors} memory errors that could not be corrected"
         if gpu.pages_pending:
-            yield f"{_named(gpu)}: bad memory pages are retired when it is reset"
+            yield f"{_named(gpu)}: bad pages or rows of its memory are replaced when it is reset"
+        if gpu.rows_failed:
+            yield f"{_named(gpu)}: a bad row of its memory could not be replaced: have the GPU exchanged"
 
 
 def _of_hardware(facts: HostFacts) -> Iterator[Xid]:

@@ -6,6 +6,7 @@ Sources: NCCL user guide, "Sharing Data" (shared memory between processes); CUDA
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from deployer.planning.image_tags import image_for_gpus
 from deployer.planning.nim_decision import profile_problems
 from deployer.planning.placed import Placed
 from deployer.spec.project import Project
+from deployer.values.container import ContainerSpec
 from deployer.values.images import parse_image
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 DATA_CENTER = ("datacenter", "superchip")
-SIZES_CACHE = "--kv-cache-memory-bytes"  # vLLM's
 
 
 def gpu_warnings(
@@ -66,16 +67,21 @@ def _sharing(replica: DesiredReplica) -> Iterator[Diagnostic]:
     if options.gpu_memory is None and options.gpu_memory_fraction is None:
         message = f"service `{name}` may share its GPUs, and takes {placed.share / GIB:.1f} GiB of each"
         yield warning("share-takes-all", message, hint="set `options.gpu_memory` to what it needs")
-    sized = placed.cache is not None and SIZES_CACHE in replica.container.command
-    if not sized:
+    if placed.cache is None or not _is_sized(replica.container, memory.cache_size):
         message = f"service `{name}` shares its GPUs, and takes for its cache what it finds free when it starts: "
-        message += memory.no_cache_size or _why_not_sized(placed)
+        message += memory.no_cache_size or _why_not_sized(placed, memory.cache_size)
         hint = "where its host reboots, all start at once: see that it comes back, or give it GPUs of its own"
         yield warning("shared-cache-not-sized", message, hint=hint)
 
 
-def _why_not_sized(placed: Placed) -> str:
-    return "what else it needs is not known" if placed.cache is None else f"this version has no `{SIZES_CACHE}`"
+def _is_sized(container: ContainerSpec, name: str) -> bool:
+    """It is told how large its cache is, by an argument or in a file."""
+    in_files = (b64decode(file.data) for file in container.files.values())
+    return bool(name) and (name in container.command or any(name.encode() in data for data in in_files))
+
+
+def _why_not_sized(placed: Placed, name: str) -> str:
+    return "what else it needs is not known" if placed.cache is None else f"this version has no `{name}`"
 
 
 def _shared_memory(replica: DesiredReplica) -> Iterator[Diagnostic]:

@@ -31,7 +31,9 @@ class Gpu:
     mig_mode: bool | None = None
     problem: str | None = None  # why it cannot be used, in the driver's words
     ecc_errors: int | None = None  # that could not be corrected, since the driver was loaded
-    pages_pending: bool | None = None  # memory pages wait to be retired at its next reset
+    pages_pending: bool | None = None  # memory pages or rows wait to be replaced at its next reset
+    rows_failed: bool | None = None  # a row of its memory could not be replaced
+    numa: int | None = None  # the node of its slot
     parent: str | None = None  # of a slice, the UUID of the whole GPU
     slice: int | None = None  # its number there
 

@@ -32,6 +32,7 @@ SMI = f"""#!/bin/sh
 case $* in
 *gpu_recovery_action*) echo 'Field "gpu_recovery_action" is not a valid field to query.'; exit 2 ;;
 *query-gpu*) echo '{ROWS}' ;;
+*query-remapped-rows*) echo "GPU-aaaa, 0, 0"; echo "GPU-bbbb, 1, 0" ;;
 *query-compute-apps*) echo "GPU-bbbb, $PPID, 100, python3" ;;
 *topo*) printf '\\tGPU0\\tGPU1\\nGPU0\\t X \\tNV18\\nGPU1\\tNV18\\t X \\n' ;;
 *) echo '| NVIDIA-SMI 550.90.07   Driver Version: 550.90.07   CUDA Version: 12.4 |' ;;
@@ -213,6 +214,7 @@ def test_gpus_of_an_older_driver(shell: list[str], tools: Path) -> None:
     gpu = probe(shell, [], tools).gpu
     assert [g.uuid for g in gpu.gpus] == ["GPU-aaaa", "GPU-bbbb"]
     assert (gpu.driver, gpu.cuda, gpu.problem, gpu.source) == ("550.90.07", "12.4", None, "nvidia-smi")
+    assert [(g.pages_pending, g.rows_failed) for g in gpu.gpus] == [(False, False), (True, False)]
     assert gpu.topology == {"GPU-aaaa": {"GPU-bbbb": "NV18"}, "GPU-bbbb": {"GPU-aaaa": "NV18"}}
     assert [(p.gpu, p.name, p.memory_used) for p in gpu.processes] == [("GPU-bbbb", "python3", 100 << 20)]
 

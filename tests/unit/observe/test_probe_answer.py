@@ -149,6 +149,7 @@ def test_a_lost_gpu_does_not_hide_the_others() -> None:
     [
         ("", None),
         ("/dev/kfd\nrocm-smi\n", "AMD: seen, but only NVIDIA GPUs are supported"),
+        ("pci 0x1002\npci 0x1002\npci 0x1234\n", "AMD: seen, but only NVIDIA GPUs are supported"),
         ("npu-smi\n/dev/davinci_manager\n", "Huawei Ascend: seen, but only NVIDIA GPUs are supported"),
         ("pci 0x10de\npci 0x10de\n", "NVIDIA GPUs on the PCI bus: 2, but no driver (`nvidia-smi` is not installed)"),
         ("/proc/driver/nvidia/version\npci 0x10de\n", "the NVIDIA driver is loaded, but `nvidia-smi` is not installed"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.engine.probe_gpus import gpu_facts, with_containers
+from deployer.engine.probe_gpus import Answers, gpu_facts, with_containers
 from deployer.engine.probe_nvml import read_gpus
 from deployer.formats.nvidia_smi import QUERIES
 
@@ -16,7 +16,7 @@ A, B = "GPU-02e18039-e0d3-dd1e-1e2a-fad8bff27cdf", "GPU-503f2ca5-f203-04ba-331e-
 CONTAINER = "c" * 64
 MIB = 1 << 20
 
-SMI = {
+SMI: Answers = {
     "driver": [((), "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.124.06  Wed Feb 26 02:11:02 UTC 2025\n")],
     "gpus": [
         (
@@ -29,8 +29,13 @@ SMI = {
     ],
     "apps": [((), f"{B}, 31337, 71996, /usr/bin/python3\n{B}, 400, [N/A], ray::Worker\n")],
     "header": [((), "| NVIDIA-SMI 570.124.06   Driver Version: 570.124.06   CUDA Version: 12.8 |\n")],
+    "nodes": [((), "0000:18:00.0 0\n0000:2a:00.0 1\n0000:99:00.0 -1\n")],
+    "rows": [((), f"{A}, No, No\n{B}, 1, Yes\n")],
     "topology": [((), "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV18\t0-1\nGPU1\tNV18\t X \t0-1\n")],
 }
+
+
+NODES = {"0000:18:00.0": 0, "0000:2a:00.0": 1}
 
 
 class NVMLError(Exception):
@@ -92,6 +97,9 @@ class Library:
     def nvmlDeviceGetRetiredPagesPendingStatus(self, gpu: int) -> int:
         raise NVMLError("not supported")
 
+    def nvmlDeviceGetRemappedRows(self, gpu: int) -> tuple[int, int, int, int]:
+        return ((0, 0, 0, 0), (1, 9, 1, 1))[gpu]
+
     def nvmlDeviceGetPciInfo(self, gpu: int) -> Any:
         return SimpleNamespace(busId=(b"00000000:18:00.0", b"00000000:2A:00.0")[gpu])
 
@@ -130,16 +138,20 @@ def containers(pid: int) -> tuple[str, ...]:
 
 def test_both_say_the_same() -> None:
     by_smi = with_containers(gpu_facts(SMI), {31337: (CONTAINER,)}, frozenset({CONTAINER}))
-    by_nvml = read_gpus(Library(), containers)
+    by_nvml = read_gpus(Library(), containers, NODES)
     assert by_smi.source == "nvidia-smi"
     assert replace(by_smi, source="nvml") == by_nvml
     assert by_nvml.gpus[1].problem == "the driver asks for: Drain and Reset"
     assert by_nvml.processes[1].container == CONTAINER
+    assert [(gpu.numa, gpu.pages_pending, gpu.rows_failed) for gpu in by_smi.gpus] == [
+        (0, False, False),
+        (1, True, True),
+    ]
 
 
 @pytest.mark.parametrize(("links", "link"), [("switch", "NV18"), ("pair", "NV4"), ("none", "NODE")])
 def test_links(links: str, link: str) -> None:
-    assert read_gpus(Library(links), containers).topology == {A: {B: link}, B: {A: link}}
+    assert read_gpus(Library(links), containers, NODES).topology == {A: {B: link}, B: {A: link}}
 
 
 @pytest.mark.parametrize(
@@ -151,10 +163,12 @@ def test_links(links: str, link: str) -> None:
         ("nvmlDeviceGetPciInfo", "bus_id"),
         ("nvmlDeviceGetTotalEccErrors", "ecc_errors"),
         ("nvmlDeviceGetFieldValues", "problem"),
+        ("nvmlDeviceGetRemappedRows", "rows_failed"),
+        ("nvmlDeviceGetRemappedRows", "pages_pending"),
     ],
 )
 def test_what_a_card_does_not_know_is_unknown(broken: str, field: str) -> None:
-    assert getattr(read_gpus(Library("none", broken), containers).gpus[1], field) is None
+    assert getattr(read_gpus(Library("none", broken), containers, NODES).gpus[1], field) is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,7 @@ def test_what_a_card_does_not_know_is_unknown(broken: str, field: str) -> None:
 )
 def test_without_the_essentials_nvidia_smi_is_asked(broken: str) -> None:
     with pytest.raises(NVMLError):
-        read_gpus(Library(broken=broken), containers)
+        read_gpus(Library(broken=broken), containers, NODES)
 
 
 SLICES = ("MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", "MIG-1e4c2d3f-2c8f-5a3a-8b33-1f6d6d1a6b0f")
@@ -204,6 +218,6 @@ def test_slices_are_told_by_both_alike() -> None:
         "slices": [((), listing)],
         "xml": [((), xml)],
     }
-    by_smi, by_nvml = gpu_facts(cut), read_gpus(Sliced(), containers)
+    by_smi, by_nvml = gpu_facts(cut), read_gpus(Sliced(), containers, NODES)
     assert by_smi.gpus == by_nvml.gpus
     assert [gpu.label for gpu in by_nvml.gpus] == ["0", "0:0", "0:2", "1"]

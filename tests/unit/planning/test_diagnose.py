@@ -322,14 +322,15 @@ def test_a_mount_that_may_come_after_docker() -> None:
 
 
 def test_errors_of_gpus_are_told() -> None:
-    bad = replace(H100, ecc_errors=12, pages_pending=True)
+    bad = replace(H100, ecc_errors=12, pages_pending=True, rows_failed=True)
     seen = with_gpus(None, H100, bad)
     xids = (Xid("0000:17:00", 31, 4), Xid("0000:17:00", 79, 2), Xid("0000:2a:00", 48, 1))
     check = checks(replace(seen, gpu=replace(seen.gpu, xids=xids)))["gpu-health"]
     assert check.verdict is Verdict.WARN
     assert check.evidence == (
         f"GPU 0 ({H100.name}): 12 memory errors that could not be corrected",
-        f"GPU 0 ({H100.name}): bad memory pages are retired when it is reset",
+        f"GPU 0 ({H100.name}): bad pages or rows of its memory are replaced when it is reset",
+        f"GPU 0 ({H100.name}): a bad row of its memory could not be replaced: have the GPU exchanged",
         "GPU at 0000:17:00: Xid 79 (the GPU fell off the bus), 2 times since the host booted",
         "GPU at 0000:2a:00: Xid 48 (a memory error that cannot be corrected), once since the host booted",
     ), "an error of a program is none of the hardware"

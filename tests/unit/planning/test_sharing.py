@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -174,6 +176,20 @@ def test_vllm_is_told_the_size_of_its_cache() -> None:
     assert told[told.index("--gpu-memory-utilization") + 1] == "0.3766"
 
 
+def test_tensorrt_llm_is_told_it_in_its_file_of_options() -> None:
+    here = scene({"h1": (1, "H100")}, LLAMA)
+    found = here.apply({"chat": {**fraction(0.3), "backend": "tensorrt-llm"}})
+    assert "shared-cache-not-sized" not in codes(found)
+    (file,) = here.box("chat-0").spec.files.values()
+    said = json.loads(b64decode(file.data))["kv_cache_config"]
+    assert (said["free_gpu_memory_fraction"], said["dtype"]) == (0.95, "auto"), "what others leave then does not count"
+    assert GIB <= said["max_gpu_total_bytes"] <= 0.3 * 80 * GIB
+    old = scene({"h1": (1, "H100")}, LLAMA).plan(
+        {"chat": {**fraction(0.3), "backend": "tensorrt-llm", "version": "1.0.0"}}
+    )
+    assert unsized(old) == "this version has no `max_gpu_total_bytes`"
+
+
 def test_a_release_that_cannot_be_told_is_warned_of() -> None:
     found = scene({"h1": (1, "H100")}, LLAMA).plan({"chat": shares(version="v0.9.2")})
     assert "--kv-cache-memory-bytes" not in arguments(found, "chat")
@@ -193,7 +209,6 @@ def unsized(found: Plan) -> str:
         ("sglang", "`--max-total-tokens` only lowers what it finds"),
         ("lmdeploy", "`--cache-max-entry-count` is a share of what is free"),
         ("tgi", "`--cuda-memory-fraction` is a share of the GPU"),
-        ("tensorrt-llm", "it takes one only from a file of options, as `kv_cache_config.max_gpu_total_bytes`"),
     ],
 )
 def test_why_other_servers_are_not_told_is_said(backend: str, why: str) -> None:
