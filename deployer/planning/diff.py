@@ -23,6 +23,7 @@ UNUSABLE = ("created", "removing", "dead")  # made anew
 PROTECTED = Reason("protected", "its service is protected")
 BESIDE = "so that its predecessor serves until it answers"
 SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
+REVENANT = Reason("predecessor-restarts", "its predecessor would come back with Docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,17 @@ def _stopped(key: ReplicaKey, choice: ServiceChoice, items: tuple[Found, ...]) -
     action, cause = Action.KEEP, Cause.NONE
     if live:
         action, cause, reason = Action.STOP, Cause.CHANGE, Reason("state-stopped", "the spec says `state: stopped`")
-    elif surplus(stale, keep):
-        action, cause, reason = Action.UPDATE, Cause.CHANGE, SURPLUS
+    elif leftover := _leftover(stale, surplus(stale, keep)):
+        action, (cause, reason) = Action.UPDATE, leftover
     change = Change(key, items[0].host, action, cause, (reason,), container=items[0].container.name)
     return Handover(change, live=live, stale=stale, keep=keep)
+
+
+def _leftover(stale: Sequence[Found], surplus: Sequence[Found]) -> tuple[Cause, Reason] | None:
+    """Why something is to be done about former containers alone."""
+    if any(item.would_come_back for item in stale):
+        return Cause.DRIFT, REVENANT
+    return (Cause.CHANGE, SURPLUS) if surplus else None
 
 
 def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Claimants) -> Handover:
@@ -141,7 +149,7 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Clai
     if match is None:
         change = _without_match(replica, items)
     else:
-        change = _with_match(replica, match, live, surplus(stale, keep, image_of(match)))
+        change = _with_match(replica, match, live, _leftover(stale, surplus(stale, keep, image_of(match))))
     back = None
     if match is None or not match.is_verified:
         back = fallback(items, replica.host, lambda claim: claimants.is_free(claim, replica.key))
@@ -153,7 +161,7 @@ def handover_back(replica: DesiredReplica, target: Found, items: tuple[Found, ..
     """To a former container of the same host."""
     rest = tuple(i for i in items if i is not target)
     live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
-    change = _with_match(replica, target, live, ())
+    change = _with_match(replica, target, live, None)
     if change.action is Action.KEEP:
         return Handover(change, new=replica, match=target)
     then = f"goes back to revision `{replica.revision}`, of apply {target.recorded.apply or 'unknown'}"
@@ -197,7 +205,9 @@ def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Rea
     return Change(replica.key, replica.host, action, cause, reasons, container=replica.name)
 
 
-def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], more: Sequence[Found]) -> Change:
+def _with_match(
+    replica: DesiredReplica, match: Found, live: tuple[Found, ...], leftover: tuple[Cause, Reason] | None
+) -> Change:
     """The container exists: is it running, verified, and given today's secrets?"""
     container = match.container
     outdated = _outdated(replica, match)
@@ -219,8 +229,8 @@ def _with_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...], 
         was = FieldDiff("restart", container.restart_policy, match.recorded.spec.restart)
         policy = Reason("restart-policy", f"its restart policy was changed to `{container.restart_policy}`")
         return Change(replica.key, replica.host, Action.UPDATE, Cause.DRIFT, (policy,), (was,), container=replica.name)
-    if more:
-        return _change(replica, Action.UPDATE, Cause.CHANGE, SURPLUS)
+    if leftover is not None:
+        return _change(replica, Action.UPDATE, *leftover)
     return _change(replica, Action.KEEP, Cause.NONE)
 
 

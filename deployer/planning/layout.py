@@ -9,7 +9,7 @@ from typing import TypeVar
 from deployer.dataclass import dataclass
 from deployer.planning.claimorder import Waits
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.diff import Handover
+from deployer.planning.diff import REVENANT, Handover
 from deployer.planning.fetching import Layers, directory_steps, image_steps, weight_steps
 from deployer.planning.filling import fill_steps
 from deployer.planning.readiness import await_ready, proof
@@ -123,10 +123,14 @@ class Layout:
         return (self.add(h, host, "clear", remove(found), needs, why="its name is needed"),)
 
     def retire(self, h: Handover, olds: Sequence[Found], needs: tuple[str, ...]) -> None:
-        """Removes what is beyond `keep_revisions`, newest kept, once the successor answers."""
-        for found in surplus(olds, h.keep, h.images):
+        """Removes what is beyond `keep_revisions`, newest kept, once the successor answers; and what is kept must not
+        come back by itself."""
+        after, gone = (*needs, *self.stops.get(h.key, ())), surplus(olds, h.keep, h.images)
+        for found in (f for f in olds if f.would_come_back and f not in gone and f.container.id not in self.cleared):
+            stay = StopContainer(found.container.name, found.container.id, found_grace(found))
+            self.add(h, found.host, "disarm", stay, after, why=REVENANT.message)
+        for found in gone:
             if found.container.id not in self.cleared:
-                after = (*needs, *self.stops.get(h.key, ()))
                 step = self.add(h, found.host, "retire", remove(found), after, why="no longer needed for a rollback")
                 self.retired.setdefault(h.key, []).append(step)
 

@@ -42,6 +42,11 @@ class Found:
         return wanted is not None and self.container.restart_policy != "no"
 
     @property
+    def would_come_back(self) -> bool:
+        """It was stopped by another hand than deployer's, or by a Docker that ended: that starts it again some day."""
+        return self.container.status == "exited" and self.container.restart_policy != "no"
+
+    @property
     def gave_its_name(self) -> bool:
         return self.container.name.endswith(RETIRING)
 

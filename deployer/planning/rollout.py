@@ -129,7 +129,7 @@ class Rollout:
     def _revive(self, h: Handover, window: tuple[str, ...]) -> None:
         """The right container is there: start it, see that it answers, give it back what was changed by hand."""
         on, codes = self.on, {reason.code for reason in h.change.reasons}
-        if codes <= {"surplus", "replaces", "setup-missing"}:
+        if codes <= {"surplus", "predecessor-restarts", "replaces", "setup-missing"}:
             proven = on.prove(h, present(h.new), h.missing, "") if h.missing else ""
             done = (proven,) if proven else ()
             on.retire(h, h.stale, (*done, *on.stop_all(h, (), done, why=ANSWERS)))

@@ -249,6 +249,29 @@ def test_more_former_containers_than_are_kept(scene: Scene) -> None:
     assert [s.id for s in found.steps] == ["h1/chat-0/retire"]
 
 
+def test_a_predecessor_that_docker_would_start_again_is_told_not_to(scene: Scene) -> None:
+    """What a Docker that was killed may leave behind."""
+    scene.apply({"chat": CHAT | EDIT})
+    (former,) = (box for box in scene.world.all_boxes if box.status == "exited")
+    former.restart = "always"
+    found = scene.plan({"chat": CHAT | EDIT})
+    assert changes_of(found) == ["chat-0 update h1 (drift): predecessor-restarts"]
+    assert [s.id for s in found.steps] == ["h1/chat-0/disarm"]
+    scene.apply({"chat": CHAT | EDIT})
+    assert former.restart == "no"
+    assert scene.plan({"chat": CHAT | EDIT}).is_empty
+
+
+@pytest.mark.parametrize("wish", [EDIT, STOPPED], ids=["edited", "stopped"])
+def test_what_somebody_stopped_by_hand_does_not_come_back_by_itself(scene: Scene, wish: dict[str, Any]) -> None:
+    """Once something else is wanted than that it runs."""
+    by_hand = scene.box("chat-0")
+    by_hand.status = "exited"
+    scene.apply({"chat": CHAT | wish})
+    assert (by_hand.status, by_hand.restart) == ("exited", "no")
+    assert scene.plan({"chat": CHAT | wish}).is_empty
+
+
 def test_other_files_of_the_model(scene: Scene) -> None:
     def look(*names: str) -> Any:
         return lambda facts: replace(facts, paths={MODEL: PathFact(MODEL, "directory", entries=names)})
