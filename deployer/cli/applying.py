@@ -69,7 +69,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             click.echo("nothing was changed", err=True)
             return 1
         wish.agreed()
-        with audience.reporter(plan.steps) as reporter, workflow.interrupts(reporter.emit) as interrupt:
+        with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
             orders = workflow.Orders(reporter.emit, interrupt, wish.lock_wait, wish.reason)
             result = session.apply(planned, orders)
     audience.ended(plan, result)

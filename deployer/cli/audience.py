@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from deployer.cli.console import Console
 from deployer.cli.options import Shared
 from deployer.errors import DeployerError, Diagnostic
 from deployer.values.events import ApplyResult
-from deployer.values.plan import Plan, Step
+from deployer.values.plan import Plan
 from deployer.view.apply_text import render_result
 from deployer.view.plan_json import plan_json
 from deployer.view.plan_text import render_plan
@@ -18,13 +18,13 @@ from deployer.view.progress.json_lines import JsonReporter, result_json
 from deployer.view.progress.plain import PlainReporter
 
 
-def reporter_for(console: Console, steps: Iterable[Step] = ()) -> Reporter:
+def reporter_for(console: Console) -> Reporter:
     """Progress on stderr: live on a terminal, else plain lines."""
     if console.err.isatty() and not console.is_dumb:
         from deployer.view.progress.live import LiveReporter
 
-        return LiveReporter(console.err, colour=console.has_colour(console.err), ahead=steps)
-    return PlainReporter(console.progress, ahead=steps)
+        return LiveReporter(console.err, colour=console.has_colour(console.err))
+    return PlainReporter(console.progress)
 
 
 class Audience(Protocol):
@@ -34,9 +34,7 @@ class Audience(Protocol):
     def nothing_done(self, plan: Plan, problems: Sequence[Diagnostic]) -> None:
         """The plan has errors, or no steps."""
 
-    def reporter(self, steps: Iterable[Step]) -> Reporter:
-        """`steps`: what is ahead."""
-        ...
+    def reporter(self) -> Reporter: ...
 
     def ended(self, plan: Plan, result: ApplyResult) -> None: ...
 
@@ -58,8 +56,8 @@ class TextAudience:
     def nothing_done(self, plan: Plan, problems: Sequence[Diagnostic]) -> None:
         """The plan's last line says it."""
 
-    def reporter(self, steps: Iterable[Step]) -> Reporter:
-        return reporter_for(self._console, steps)
+    def reporter(self) -> Reporter:
+        return reporter_for(self._console)
 
     def ended(self, plan: Plan, result: ApplyResult) -> None:
         self._console.problems(result.problems)
@@ -83,7 +81,7 @@ class JsonAudience:
     def nothing_done(self, plan: Plan, problems: Sequence[Diagnostic]) -> None:
         self._end(plan, ApplyResult("", problems=tuple(problems)))
 
-    def reporter(self, steps: Iterable[Step]) -> Reporter:
+    def reporter(self) -> Reporter:
         return self._lines
 
     def ended(self, plan: Plan, result: ApplyResult) -> None:

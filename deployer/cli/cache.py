@@ -123,7 +123,7 @@ def pull(shared: Shared) -> int:
             shared.console.problems(planned.plan.problems)
             return problem_exit(planned.plan.problems)
         wanted = pulling(planned)
-        with audience.reporter(wanted.plan.steps) as reporter, workflow.interrupts(reporter.emit) as interrupt:
+        with audience.reporter() as reporter, workflow.interrupts(reporter.emit) as interrupt:
             result = pull_all(session, wanted, workflow.Orders(reporter.emit, interrupt))
     audience.ended(wanted.plan, result)
     return exit_code(result)

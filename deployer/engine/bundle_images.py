@@ -62,7 +62,7 @@ class Gathering:
         return ResolvedImage(name, known.digest, platforms, pinned=True)
 
     def _content(self, name: str, known: ResolvedImage, content: ImageContent) -> ImageContent:
-        parent = {c.sha256 for c in self.work.parent.all_contents} if self.work.parent is not None else set()
+        parent = self.work.in_parent
         wanted = replace(content, layers=tuple(layer for layer in content.layers if layer.hex not in parent))
         with self.work.step(f"fetch image {name}", wanted.size) as follow:
             if known.archive:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import field
@@ -17,7 +18,9 @@ from deployer.errors import Diagnostic, InterruptedByUser, OperationError
 from deployer.formats.text import one_line
 from deployer.planning.bundled import Wanted
 from deployer.values.bundle import Bundle, Content
-from deployer.values.events import Event
+from deployer.values.events import Event, TransfersAhead
+from deployer.values.image_content import ResolvedImage
+from deployer.values.resolved import Unresolved
 from deployer.values.weights import Manifest, WeightFile
 from deployer.weights.bundles.collecting import Collector, hash_of
 from deployer.weights.bundles.store import Store, write_whole, writing
@@ -39,6 +42,26 @@ class Work:
     here: dict[str, Content] = field(default_factory=dict)
     elsewhere: dict[str, Content] = field(default_factory=dict)
     inside: dict[str, Content] = field(default_factory=dict)
+
+    def ahead(self, want: Wanted, images: Mapping[str, ResolvedImage | Unresolved]) -> None:
+        """Says what is to be brought here of models and images."""
+        known = self.in_parent
+        sizes: Counter[str] = Counter()
+        for manifest in want.models:
+            there = want.there[manifest.id]
+            lacking = (f.size for f in manifest.files if f.sha256 not in known and f.blob not in there)
+            sizes[f"fetch {manifest.source}"] += sum(lacking)
+        for name, archs in want.images.items():
+            found = images[name]
+            contents = [found.on(arch) for arch in sorted(archs)] if isinstance(found, ResolvedImage) else []
+            layers = {layer for content in contents if content is not None for layer in content.layers}
+            sizes[f"fetch image {name}"] += sum(layer.size for layer in layers if layer.hex not in known)
+        self.report(TransfersAhead({what: (HERE, size) for what, size in sizes.items() if size}))
+
+    @property
+    def in_parent(self) -> frozenset[str]:
+        """SHA-256 of all that the parent has."""
+        return frozenset(c.sha256 for c in self.parent.all_contents) if self.parent is not None else frozenset()
 
     def models(self, want: Wanted) -> tuple[Manifest, ...]:
         """As they are written down: with the hash of every file, and no place that it came from."""
@@ -87,7 +110,7 @@ class Work:
 
     def _model(self, manifest: Manifest, there: frozenset[str]) -> Manifest:
         files = tuple(self._hashed(file) for file in manifest.files)
-        known = {content.sha256 for content in self.parent.all_contents} if self.parent is not None else set()
+        known = self.in_parent
         wanted: dict[str, WeightFile] = {}
         for file in files:
             content = Content.blob(str(file.sha256), file.size)

@@ -7,7 +7,7 @@ has a thread of its own, bounded by `Limits`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 
 from deployer.dataclass import dataclass, replace
@@ -19,7 +19,16 @@ from deployer.engine.watch import Watch
 from deployer.engine.wording import operation_text
 from deployer.engine.workers import INTERRUPTED, Perform, Worker
 from deployer.errors import Diagnostic, InterruptedByUser
-from deployer.values.events import Event, Outcome, StepDone, StepFailed, StepSkipped, StepStarted, StepUndone
+from deployer.values.events import (
+    Event,
+    Outcome,
+    StepDone,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    StepUndone,
+    TransfersAhead,
+)
 from deployer.values.plan import (
     AwaitReady,
     CheckCopy,
@@ -60,6 +69,12 @@ def execute(
     return _Run(steps, perform, report, interrupt, limits or Limits()).walk()
 
 
+def transfers_ahead(steps: Iterable[Step]) -> dict[str, tuple[str, int | None]]:
+    """Of what brings bytes to hosts, by step."""
+    brings = PullImage | LoadImage | FetchWeights
+    return {s.id: (s.host, s.bytes) for s in steps if isinstance(s.operation, brings) and s.bytes != 0}
+
+
 def _check_order(steps: Sequence[Step]) -> None:
     seen: set[str] = set()
     for step in steps:
@@ -90,6 +105,8 @@ class _Run:
 
     def walk(self) -> dict[str, Outcome]:
         self._interrupt.listen(self._wake)
+        if ahead := transfers_ahead(self._steps.values()):
+            self._report(TransfersAhead(ahead))
         try:
             for step in self._steps.values():
                 if not step.needs:

@@ -103,7 +103,16 @@ class Note:
     event: Literal["note"] = "note"
 
 
-Event = StepStarted | StepProgress | StepWaiting | StepDone | StepFailed | StepSkipped | StepUndoing | StepUndone | Note
+@dataclass(frozen=True, slots=True)
+class TransfersAhead:
+    """What a run is to bring, by step: the host, and bytes where they are known. Before the first of them begins."""
+
+    steps: Mapping[str, tuple[str, int | None]]
+    event: Literal["transfers-ahead"] = "transfers-ahead"
+
+
+Said = StepStarted | StepProgress | StepWaiting | StepDone | StepFailed | StepSkipped | StepUndoing | StepUndone | Note
+Event = Said | TransfersAhead
 Outcome = StepDone | StepFailed | StepSkipped
 
 

@@ -83,6 +83,7 @@ def create(inputs: Inputs, making: Making, report: Callable[[Event], object]) ->
     found = _planned(project, hubs, registries, making.facts)
     making.target.begin()
     work = Work(making.target, hubs, Store.of(inputs.environment), old.bundle if old is not None else None, report)
+    work.ahead(found.wanted, found.images)
     models = work.models(found.wanted)
     images = Gathering(work, registries).images(found.wanted.images, found.images)
     _add_wheels(work, making.wheels)

@@ -15,10 +15,11 @@ from deployer.values.events import (
     StepUndoing,
     StepUndone,
     StepWaiting,
+    TransfersAhead,
 )
 from deployer.view.measures import render_bytes, render_seconds
 from deployer.view.progress.speed import Speed, render_speed
-from deployer.view.progress.transfers import Transfers
+from deployer.view.progress.transfers import Transfer, Transfers
 
 
 @dataclass(slots=True)
@@ -93,6 +94,9 @@ class Board:
                 return undo
             case StepUndone(step=step, host=host):
                 return self.running.pop(_undo(step, host), None)
+            case TransfersAhead(steps=steps):
+                self.transfers.plan(steps)
+                return None
             case _:
                 return None
 
@@ -103,8 +107,8 @@ class Board:
         if running is not None:
             running.progress, running.waiting = progress, waiting
             if progress is not None and progress.unit == "bytes":
-                looked = (now, progress.done, progress.total)
-                running.speed = self.transfers.note(step, running.host, looked)
+                running.speed.note(now, progress.done, progress.total)
+                self.transfers.note(step, Transfer(running.host, running.speed, comes=True))
         return running
 
 

@@ -10,7 +10,17 @@ from types import TracebackType
 from typing import Any
 
 from deployer.values.codec import to_data
-from deployer.values.events import ApplyResult, Event, Note, StepFailed, StepProgress, StepUndone, StepWaiting
+from deployer.values.events import (
+    ApplyResult,
+    Event,
+    Note,
+    Said,
+    StepFailed,
+    StepProgress,
+    StepUndone,
+    StepWaiting,
+    TransfersAhead,
+)
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.json_text import render_json
 
@@ -34,6 +44,8 @@ class JsonReporter:
         pass
 
     def emit(self, event: Event) -> None:
+        if isinstance(event, TransfersAhead):
+            return  # the plan, which is told before, has the bytes of its steps
         with self._lock:
             now = self._clock()
             if isinstance(event, StepProgress | StepWaiting):
@@ -52,7 +64,7 @@ class JsonReporter:
         self._write(render_json({"time": stamp, **data}, indent=None))
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: Said) -> dict[str, Any]:
     """`event`, `step` and `host` first; a diagnostic as everywhere else."""
     step = None if isinstance(event, Note) else event.step
     data: dict[str, Any] = {"event": event.event, "step": step, "host": event.host}

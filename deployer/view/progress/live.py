@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from deployer.values.events import Event, StepStarted, StepUndoing
-from deployer.values.plan import Step
 from deployer.view.measures import render_seconds
 from deployer.view.page import printable, render_line
 from deployer.view.progress.board import Board, Running
 from deployer.view.progress.plain import render_event
-from deployer.view.progress.transfers import Transfers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,19 +24,12 @@ BAR = 24  # columns
 class LiveReporter:
     """Draws on `stream`; the terminal is given back as it was. Safe to call from any thread."""
 
-    def __init__(
-        self,
-        stream: TextIO,
-        *,
-        colour: bool,
-        clock: Callable[[], float] = time.monotonic,
-        ahead: Iterable[Step] = (),
-    ) -> None:
+    def __init__(self, stream: TextIO, *, colour: bool, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._clock, self._colour = clock, colour
-        self._board = Board(Transfers.ahead(ahead))
+        self._board = Board()
         self._lock = threading.Lock()
         self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
         self._live = Live(

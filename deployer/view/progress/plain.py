@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import assert_never
 
@@ -19,13 +19,12 @@ from deployer.values.events import (
     StepUndoing,
     StepUndone,
     StepWaiting,
+    TransfersAhead,
 )
-from deployer.values.plan import Step
 from deployer.view.diagnostics import render_diagnostic
 from deployer.view.measures import render_seconds
 from deployer.view.page import Page, Span, Style
 from deployer.view.progress.board import Board, Running
-from deployer.view.progress.transfers import Transfers
 
 SILENCE = 10.0  # seconds after which a running step says again what it does
 
@@ -33,11 +32,9 @@ SILENCE = 10.0  # seconds after which a running step says again what it does
 class PlainReporter:
     """Writes pages as events come; a thread repeats what still runs. Safe to call from any thread."""
 
-    def __init__(
-        self, write: Callable[[Page], None], clock: Callable[[], float] = time.monotonic, ahead: Iterable[Step] = ()
-    ) -> None:
+    def __init__(self, write: Callable[[Page], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
-        self._board = Board(Transfers.ahead(ahead))
+        self._board = Board()
         self._summed: float | None = None  # when all transfers together were last told, or the first one began
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -104,7 +101,7 @@ def render_event(event: Event) -> Page:
     match event:
         case StepStarted(host=host, what=what):
             page.line(f"{host}: {what} ...")
-        case StepProgress() | StepWaiting():
+        case StepProgress() | StepWaiting() | TransfersAhead():
             pass
         case StepDone(host=host, what=what, seconds=seconds, detail=detail):
             said = f": {detail}" if detail else ""

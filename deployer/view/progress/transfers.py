@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 
 from deployer.dataclass import dataclass
-from deployer.values.plan import Step
 from deployer.view.measures import render_bytes
 from deployer.view.progress.speed import Speed, render_speed
 
@@ -22,34 +21,29 @@ class Transfer:
 
 @dataclass(slots=True)
 class Transfers:
-    """By step. Only of a run whose steps are known ahead (`is_planned`) what came before counts too: of others nobody
-    knows what all is."""
+    """By step. Of a run that said them ahead (`is_planned`) those alone, from the first to the last; of another what
+    comes at the moment: nobody knows what all is."""
 
     known: dict[str, Transfer] = field(default_factory=dict)
     is_planned: bool = False
 
-    @classmethod
-    def ahead(cls, steps: Iterable[Step]) -> Transfers:
-        planned = [*steps]
-        found = {step.id: Transfer(step.host, Speed(total=step.bytes)) for step in planned if step.bytes}
-        return cls(found, is_planned=bool(planned))
+    def plan(self, steps: Mapping[str, tuple[str, int | None]]) -> None:
+        self.known = {step: Transfer(host, Speed(total=total)) for step, (host, total) in steps.items()}
+        self.is_planned = True
 
-    def note(self, step: str, host: str, looked: tuple[float, int, int | None]) -> Speed:
-        """A look at one that comes: when, bytes that are there, and all."""
-        transfer = self.known.setdefault(step, Transfer(host))
-        transfer.comes = True
-        transfer.speed.note(*looked)
-        return transfer.speed
+    def note(self, step: str, transfer: Transfer) -> None:
+        """One that comes."""
+        if step in self.known or not self.is_planned:
+            self.known[step] = transfer
 
     def ended(self, step: str, *, whole: bool) -> None:
         """One that brought nothing, or not all, is none any more."""
         transfer = self.known.get(step)
         if transfer is None:
             return
-        if not (self.is_planned and whole and transfer.comes) or transfer.speed.total is None:
-            del self.known[step]
-            return
-        self.known[step] = Transfer(transfer.host, Speed.over(transfer.speed.total))
+        del self.known[step]
+        if self.is_planned and whole and transfer.comes and transfer.speed.total is not None:
+            self.known[step] = Transfer(transfer.host, Speed.over(transfer.speed.total))
 
     def told(self, now: float) -> Mapping[str, str]:
         """`1.2 GiB of 8 GiB, 310 MiB/s, 22 s left` of each host with several, by its name, and at last of all of them,

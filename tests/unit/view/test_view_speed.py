@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from deployer.values.events import StepDone, StepProgress, StepSkipped, StepStarted
-from deployer.values.plan import MakeDirectory, Step
+from deployer.values.events import StepDone, StepProgress, StepSkipped, StepStarted, TransfersAhead
 from deployer.view.page import Page
 from deployer.view.progress.board import Board
 from deployer.view.progress.plain import PlainReporter
 from deployer.view.progress.speed import Speed, render_speed
-from deployer.view.progress.transfers import Transfers
 
 MIB = 1 << 20
-FETCH = MakeDirectory("/srv/hf")  # whatever the step does
 
 
 def fed(*looks: tuple[float, int], total: int | None = 1000 * MIB) -> Speed:
@@ -45,8 +42,11 @@ def test_what_begins_anew_begins_anew() -> None:
     assert render_speed([fed((0, 0), (10, 500 * MIB), (11, 0), (21, 10 * MIB))], 21) == "1 MiB/s, 16m 30s left"
 
 
-def board_of(*steps: Step) -> Board:
-    return Board(Transfers.ahead(steps))
+def board_of(**ahead: tuple[str, int]) -> Board:
+    board = Board()
+    if ahead:
+        board.note(TransfersAhead(ahead), 0.0)
+    return board
 
 
 def begun(board: Board, step: str, host: str, rate: int) -> None:
@@ -63,11 +63,11 @@ def test_several_hosts_have_a_line_together() -> None:
 
 
 def test_what_comes_later_and_what_came_before_count_in_all() -> None:
-    ahead = Step("3", "b", FETCH, bytes=1000 * MIB)
-    board = board_of(ahead)
-    for step in ("1", "2"):
+    board = board_of(s1=("a", 1000 * MIB), s2=("a", 1000 * MIB), s3=("b", 1000 * MIB))
+    for step in ("s1", "s2"):
         begun(board, step, "a", 10)
-    board.note(StepDone("1", "a", "fetch m", 10.0), 10.0)
+    begun(board, "read", "a", 500)  # of the host's own disk
+    board.note(StepDone("s1", "a", "fetch m", 10.0), 10.0)
     assert board.transfers.told(10.0) == {
         "a": "1.1 GiB of 2 GiB, 10 MiB/s, 1m 30s left",
         "": "1.1 GiB of 2.9 GiB, 10 MiB/s, 3m 10s left",
@@ -75,11 +75,11 @@ def test_what_comes_later_and_what_came_before_count_in_all() -> None:
 
 
 def test_what_was_there_already_or_failed_is_no_transfer() -> None:
-    board = board_of(Step("2", "b", FETCH, bytes=1000 * MIB), Step("3", "c", FETCH, bytes=1000 * MIB))
-    begun(board, "1", "a", 10)
-    begun(board, "3", "c", 10)
-    board.note(StepDone("2", "b", "fetch m", 0.1, "was there already"), 1.0)
-    board.note(StepSkipped("3", "c", "fetch m", "interrupted"), 1.0)
+    board = board_of(s1=("a", 1000 * MIB), s2=("b", 1000 * MIB), s3=("c", 1000 * MIB))
+    begun(board, "s1", "a", 10)
+    begun(board, "s3", "c", 10)
+    board.note(StepDone("s2", "b", "fetch m", 0.1, "was there already"), 1.0)
+    board.note(StepSkipped("s3", "c", "fetch m", "interrupted"), 1.0)
     assert board.transfers.told(10.0) == {}
 
 
