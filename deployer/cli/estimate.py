@@ -32,8 +32,9 @@ FEW = click.IntRange(min=1, max=1024)
 def command(console: Console, json: bool, verbose: bool, **said: Any) -> int:
     """Say whether a model fits on GPUs, with every term, before anything is fetched. Asks no host.
 
-    MODEL is a model of the Hugging Face Hub (`hf://org/name`, of which only headers are read), a folder, a GGUF file or
-    a config.json. Without a GPU, those that it fits on are listed. Exits 1 when it does not fit.
+    MODEL is a model of the Hugging Face Hub (`hf://org/name`) or of ModelScope (`modelscope://org/name`), of which only
+    headers are read, a GGUF file behind `https://`, a folder, a GGUF file or a config.json. Without a GPU, those that
+    it fits on are listed. Exits 1 when it does not fit.
     """
     from deployer.values.estimate import Fit
     from deployer.view.estimate import estimate_json, render_estimate

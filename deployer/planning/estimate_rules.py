@@ -12,6 +12,7 @@ from deployer.backends.base import Refused
 from deployer.catalog.gpus import Capability
 from deployer.catalog.quantizations import BFLOAT16_FROM, FP8_CACHE_FROM, QUANTIZATIONS
 from deployer.errors import Diagnostic, Severity, warning
+from deployer.planning.estimate_options import refused_values
 from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel
 from deployer.values.model_shape import ModelShape, Quantized
 
@@ -23,7 +24,7 @@ def broken_rules(
     model: SizedModel, serving: Serving, card: Card | None, count: int | None = None
 ) -> tuple[Diagnostic, ...]:
     """Errors forbid it; warnings are worth a look."""
-    found = [*_of_gpus(serving, count)]
+    found = [*_of_gpus(serving, count), *refused_values(serving)]
     shape = model.shape
     if shape is not None:
         found += [*_of_format(model.name, shape, serving), *_of_groups(model.name, shape, serving)]

@@ -35,10 +35,10 @@ def memory_warnings(project: Project, desired: Iterable[DesiredReplica]) -> list
 
 def _uses_processors(placed: Placed) -> bool:
     """With a model of which something is known, and that is not small for its host."""
-    path = placed.choice.path_on(placed.facts)
-    if path is None or path.shape is None or (path.size or MOST) * SMALL < placed.facts.memory_total:
+    if placed.gpus and placed.choice.service.options.cpu_offload in (None, "none"):
         return False
-    return not placed.gpus or placed.choice.service.options.cpu_offload not in (None, "none")
+    path = placed.choice.path_on(placed.facts)
+    return path is not None and path.shape is not None and (path.size or MOST) * SMALL >= placed.facts.memory_total
 
 
 def _need(project: Project, placed: Placed) -> int:

@@ -58,8 +58,11 @@ def supposed_gpus(model: GpuModel, count: int, host: str) -> tuple[Gpu, ...]:
 
 
 def _with_cards(seen: GpuFacts, cards: tuple[Gpu, ...]) -> GpuFacts:
-    """Who used the GPUs that are gone, uses none of these."""
-    return replace(seen, gpus=cards, processes=(), topology={}, problem=None)
+    """Who used the GPUs that are gone, uses none of these. Each has the UUID of the one whose index it gets: an index
+    that people wrote means the new one."""
+    names = {gpu.index: gpu.uuid for gpu in seen.gpus if gpu.parent is None}
+    gpus = tuple(replace(card, uuid=names.get(card.index, card.uuid)) for card in cards)
+    return replace(seen, gpus=gpus, processes=(), topology={}, problem=None)
 
 
 def _known_elsewhere(paths: Mapping[str, PathFact], observed: ObservedState) -> dict[str, PathFact]:

@@ -20,7 +20,7 @@ from deployer.planning.estimate_fixes import explained
 from deployer.planning.estimate_request import Card, Serving, SizedModel
 from deployer.values.estimate import Estimate
 
-HUB = "hf://"
+HUB, SCHEMES = "hf://", ("modelscope://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ def estimate_asked(asked: Asked) -> Estimate:
     """DeployerError where the command line names what is not there, or files are not what their names say."""
     gpu = gpu_of(asked.gpu) if asked.gpu is not None else None
     named = _backend_of(asked.backend) if asked.backend is not None else None
-    if asked.offline and asked.model.startswith(HUB):
+    if asked.offline and asked.model.startswith((HUB, *SCHEMES)):
         from deployer.planning.offline import refused
 
+        who = "the Hub" if asked.model.startswith(HUB) else "its source"
         hint = "name a folder, or a config.json"
-        raise OperationError(refused(f"the Hub would be asked about `{asked.model}`", hint))
+        raise OperationError(refused(f"{who} would be asked about `{asked.model}`", hint))
     model = read_named(asked.model, asked.environment)
     backend = named or default_backend(model)
     card = Card.of(gpu) if gpu is not None else None
@@ -85,16 +86,23 @@ def _shared_memory(gpu: GpuModel) -> Diagnostic:
 
 
 def read_named(name: str, environment: Mapping[str, str]) -> SizedModel:
-    """A model of the Hub, a folder, a GGUF file or a config.json."""
+    """A model of the Hub or of ModelScope, a GGUF file behind https://, a folder, a GGUF file or a config.json."""
     if name.startswith(HUB):
         from deployer.workflow.hub import HubFiles, HubModel
 
         wanted = HubModel.parse(name)
         return read_model(HubFiles(wanted, name, environment.get("HF_ENDPOINT")), wanted.file)
+    if name.startswith(SCHEMES):
+        from deployer.workflow.listed import listed_files
+
+        files, file = listed_files(name, environment)
+        return read_model(files, file)
     scheme, separator, rest = name.partition("://")
     if separator and scheme != "file":
         message = f"nothing is known of models with `{scheme}://`"
-        raise DeployerError(Diagnostic("unknown-source", message, hint="name an `hf://` model, a folder or a file"))
+        raise DeployerError(
+            Diagnostic("unknown-source", message, hint="name an `hf://` or `modelscope://` model, a folder or a file")
+        )
     path = Path(rest if separator else name)
     if path.is_dir():
         return read_model(FolderFiles(path, str(path)))

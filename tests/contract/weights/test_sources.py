@@ -7,15 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from deployer.errors import OperationError
+from deployer.errors import DeployerError, OperationError
 from deployer.spec.language import Model
 from deployer.values.secrets import Secret
 from deployer.values.weights import Listing
 from deployer.weights.access import Access, endpoint_of
 from deployer.weights.sources import list_source
+from deployer.workflow.estimating import read_named
 from tests.support.hub import Hub, git_id, sha256
+from tests.support.models import CONFIGS
+from tests.support.weightfiles import gguf_header
 
 LARGE = b"weights" * 1000
+LLAMA = {
+    "general.architecture": "llama", "llama.block_count": 2, "llama.embedding_length": 64,
+    "llama.attention.head_count": 4, "llama.attention.head_count_kv": 4, "llama.feed_forward_length": 128,
+    "llama.context_length": 512,
+}  # fmt: skip
 
 
 def listed(hub: Hub, token: str | None = None, **settings: object) -> Listing:
@@ -40,6 +48,22 @@ def test_a_listing_has_the_commit_and_the_hash_of_each_file(hub: Hub) -> None:
     assert (small.path, small.size, small.sha256, small.git) == ("config.json", 2, None, git_id(b"{}"))
     assert (large.path, large.size, large.sha256, large.git) == ("sub/model.safetensors", 7000, sha256(LARGE), None)
     assert large.url == f"{hub.url}/org/name/resolve/{found.commit}/sub/model.safetensors"
+
+
+def test_a_model_of_modelscope_is_estimated_by_what_its_files_say(hub: Hub) -> None:
+    header = gguf_header(LLAMA, {"token_embd.weight": (0, (64, 300))})
+    config = json.dumps(CONFIGS["Qwen2.5-7B"]).encode()
+    hub.repo("org/name", {"config.json": config})
+    hub.repo("org/gguf", {"a.gguf": header + bytes(64 * 300 * 4), "b.gguf": b"GGUF"})
+    there = {"MODELSCOPE_ENDPOINT": hub.url}
+    found = read_named("modelscope://org/name", there)
+    assert (found.shape and found.shape.layers, found.weights and found.weights.parameters) == (28, 7_615_487_488)
+    found = read_named("modelscope://org/gguf@master/a.gguf", there)
+    assert (found.shape and found.shape.is_gguf, found.weights and found.weights.parameters) == (True, 64 * 300)
+    for name in ("org/gguf", "org/gguf/b.gguf", "org/none", "org", "org/name@none", "../x"):
+        with pytest.raises(DeployerError) as caught:
+            read_named(f"modelscope://{name}", there)
+        assert caught.value.diagnostics[0].hint, name
 
 
 def test_what_a_model_is_made_of_is_read_off_its_config_or_its_header(hub: Hub, tmp_path: Path) -> None:

@@ -188,6 +188,29 @@ def test_what_gpus_and_models_forbid(
     assert (said.get(code) is severity) if code else not (said.keys() - quiet - {"weight-only"})
 
 
+@pytest.mark.parametrize(
+    ("backend", "options", "said"),
+    [
+        ("sglang", {"kv_dtype": "q4_0"}, "`sglang` does not take `kv_cache_dtype` q4_0"),
+        ("vllm", {"kv_dtype": "q8_0"}, "`vllm` does not take `kv_cache_dtype` q8_0"),
+        (
+            "llama.cpp",
+            {"quantization": "awq"},
+            "`llama.cpp` does not take `quantization` awq: the GGUF file decides it",
+        ),
+        ("tgi", {"quantization": "nvfp4"}, "`tgi` does not take `quantization` nvfp4"),
+        ("llama.cpp", {"kv_dtype": "q4_0", "dtype": "auto"}, None),
+        ("vllm", {"kv_dtype": "fp8", "quantization": "awq", "dtype": "float16"}, None),
+        ("lmdeploy", {"kv_dtype": "int4"}, None),
+    ],
+)
+def test_types_that_a_server_does_not_take(backend: str, options: dict[str, Any], said: str | None) -> None:
+    found = estimate(model("Llama-3.1-8B"), serving(backend, **options), card("H100"))
+    refused = [problem.message for problem in found.problems if problem.code == "value-refused"]
+    assert [message.startswith(said or "") for message in refused] == ([True] if said else [])
+    assert found.verdict is Fit.NO or not said
+
+
 def test_backends_that_cannot_share_a_model() -> None:
     found = estimate(model("Llama-3.1-8B"), serving("tei", tensor=2), card("H100"))
     assert "option-refused" in codes(found)

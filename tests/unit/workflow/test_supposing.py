@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployer.errors import DeployerError
 from deployer.planning.what_if import parse_supposition
 from deployer.spec.load import load
+from deployer.values.facts import HostFacts
 from deployer.values.facts_json import facts_to_data
 from deployer.workflow.inputs import Inputs
 from deployer.workflow.supposing import WhatIf, plan_supposed
 from tests.support.models import CONFIGS
 from tests.unit.planning.test_fitting import LLAMA, scene
 
+FITTING = {"context_length": 8192, "tensor_parallel": 1}
 SPEC = """
 version: 1
 project: lab
@@ -74,6 +78,28 @@ def test_a_host_that_is_not_there_yet_has_the_models(facts: bytes) -> None:
 def test_other_gpus_in_a_host(facts: bytes) -> None:
     found = suppose(facts, "host h1 has 1 x T4", "host h2 has 1 x T4", "host h3 has 2 x H100")
     assert moved(found) == {"chat-0": ("h1 (1 GPU)", "h3 (1 GPU)"), "chat-1": ("h2 (1 GPU)", "h3 (1 GPU)")}
+
+
+def test_other_gpus_take_the_places_of_those_that_replicas_were_given(tmp_path: Path, monkeypatch: Any) -> None:
+    """By index, as people wrote them, though a new card has another UUID."""
+    monkeypatch.chdir(tmp_path)
+    services = {"chat": {"backend": "vllm", "options": FITTING, "placement": {"gpus": ["h1:0"]}}}
+    here = scene({"h1": (2, "A40")}, LLAMA)
+    before = here.seen
+    here.seen = lambda facts: with_uuids(before(facts))
+    here.apply(services)
+    project = here.project(services)
+    Path("deploy.yaml").write_text(json.dumps(project.spec.model_dump(mode="json", exclude_unset=True)))
+    facts = json.dumps(facts_to_data(here.observed(project))).encode()
+    larger, smaller = suppose(facts, "host h1 has 2 x H200"), suppose(facts, "host h1 has 2 x T4")
+    assert (moved(larger), larger.plan.has_errors) == ({}, False)
+    assert (moved(smaller), smaller.plan.has_errors) == ({"chat-0": ("h1 (1 GPU)", None)}, True)
+    assert [problem.code for problem in smaller.plan.problems if problem.severity == "error"] == ["no-placement"]
+
+
+def with_uuids(facts: HostFacts) -> HostFacts:
+    gpus = tuple(replace(gpu, uuid=f"GPU-5f3c0000-{gpu.index}") for gpu in facts.gpus)
+    return replace(facts, gpu=replace(facts.gpu, gpus=gpus))
 
 
 @pytest.mark.parametrize(
