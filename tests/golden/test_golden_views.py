@@ -40,7 +40,11 @@ HELD = Change(
 )
 
 SLOW, UNKNOWN = Downtime(42.0, True, 30.0), Downtime(1330.0, False)
-DOWN = (Availability("chat", 1, 0, 1, True, SLOW), Availability("docs", 2, 0, 2, True, UNKNOWN))
+DOWN = (
+    Availability("chat", 1, 0, 1, True, SLOW),
+    Availability("docs", 2, 0, 2, True, UNKNOWN),
+    Availability("embed", 3, 1, 3, False, too_many=2),
+)
 
 
 def handed_over(gpus: dict[str, int], replicas: int, **rollout: Any) -> Plan:
