@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.engine.execute import Limits, execute
+from deployer.engine.execute import Limits, execute, transfers_ahead
 from deployer.engine.interrupt import InterruptFlag
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, InterruptedByUser, OperationError
@@ -288,3 +288,10 @@ def test_laws(steps: list[Step], failing: set[int], interrupting: int | None) ->
     for event in (StepStarted, StepDone, StepFailed, StepSkipped):
         said = Counter(e.step for e in scene.events if isinstance(e, event))
         assert all(count == 1 for count in said.values())
+
+
+def test_what_a_run_is_to_bring_is_said_ahead() -> None:
+    pull = step("p", operation=PullImage("i", "r"))
+    load = replace(step("l", "p", host="b", operation=PullImage("j", "r")), bytes=7)
+    there = replace(step("t", operation=PullImage("k", "r")), bytes=0)
+    assert transfers_ahead([pull, load, there, step("c")]) == {"p": ("a", None), "l": ("b", 7)}
