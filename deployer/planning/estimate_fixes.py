@@ -146,6 +146,8 @@ def rule_fixes(model: SizedModel, serving: Serving, card: Card, broken: Iterable
                 yield (("gpu_memory_fraction", card.free * 100 // max(1, card.memory) / 100),)
             case "reserve-not-kept" if (fraction := fraction_that_keeps(model, serving, card)) is not None:
                 yield (("gpu_memory_fraction", fraction),)
+            case "value-refused" if serving.kv_dtype is not None:
+                yield (("kv_cache_dtype", None),)
             case "dtype-unsupported":
                 yield (("dtype", "float16"),)
 

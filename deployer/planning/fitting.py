@@ -30,6 +30,7 @@ FIXED = (
     "not-enough-free",
     "reserve-not-kept",
     "dtype-unsupported",
+    "value-refused",
 )  # by `rule_fixes`
 KNOWN_OTHERWISE = ("format-doubtful", "format-refused", "option-refused", "too-few-gpus")  # other checks say it
 

@@ -228,6 +228,13 @@ def test_a_quantization_that_the_checkpoint_does_not_have(
     assert [problem.message for problem in found.problems] == ([said] if said else [])
 
 
+def test_a_type_of_cache_that_its_server_does_not_take() -> None:
+    found = scene({"h1": (1, "H100")}, LLAMA).plan(vllm(tensor_parallel=1, context_length=8192, kv_cache_dtype="q8_0"))
+    why = "h1  `vllm` does not take `kv_cache_dtype` q8_0; it fits with `kv_cache_dtype` left out"
+    assert refusals_of(found) == [why]
+    assert hint_of(found) == "leave `options.kv_cache_dtype` out (h1 takes it then)"
+
+
 def test_a_model_whose_weights_are_in_doubt_is_not_refused_but_warned_of() -> None:
     seeing = replace(LARGE, towers=(Tower(9, 64, 256),))
     found = scene({"h1": (1, "RTX 4090")}, seeing).plan(vllm(tensor_parallel=1, context_length=2048))
