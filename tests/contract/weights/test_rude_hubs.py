@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deployer.engine.model_reading import read_model
 from deployer.errors import DeployerError, Diagnostic, OperationError
 from deployer.spec.language import Model
-from deployer.values.weights import Listing
+from deployer.values.weights import COMMIT, Listing
 from deployer.weights.access import Access
 from deployer.weights.bounded import TooLargeError, TooLongError, all_of, within
 from deployer.weights.https import list_https
@@ -100,7 +100,7 @@ def test_whatever_a_hub_answers_is_a_listing_or_an_error(
         assert is_said_well(found)
         return
     assert all(type(file.size) is int and 0 <= file.size <= 1 << 60 for file in found.files)
-    assert len(found.commit) == 40
+    assert COMMIT.match(found.commit)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
