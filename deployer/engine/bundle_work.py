@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 
 from deployer.dataclass import dataclass, replace
-from deployer.engine.hubs import Hubs, hubs_of, tokens_for
+from deployer.engine.hubs import Hubs, cas_for, hubs_of, tokens_for
 from deployer.engine.watch import HERE, Watch
 from deployer.errors import Diagnostic, InterruptedByUser, OperationError
 from deployer.formats.text import one_line
@@ -135,7 +135,8 @@ class Work:
 
     def _collect(self, manifest: Manifest, files: list[WeightFile]) -> None:
         tokens = tokens_for(self.hubs.spec.hubs, self.hubs.store, None, hubs_of(manifest))
-        collector = Collector(self.target.blobs, self.store.blob, tokens)
+        cas = cas_for(self.hubs.spec.hubs, self.hubs.folder, manifest)
+        collector = Collector(self.target.blobs, self.store.blob, tokens, cas)
         done: dict[str, int] = {}
         stopped = threading.Event()
         with self.step(f"fetch {manifest.source}", sum(file.size for file in files)) as follow:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.docker.calls import Refusal, engine_calls
-from deployer.engine.hubs import Hubs, tokens_for
+from deployer.engine.hubs import Hubs, cas_for, tokens_for
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError
 from deployer.transport.base import Transport
@@ -75,4 +75,5 @@ def _job(cache_dir: str, manifest: Manifest, hubs: Hubs, transport: Transport) -
     tokens = tokens_for(hubs.spec.hubs, hubs.store, transport.name)
     found = Manifest(manifest.source, manifest.revision, manifest.commit, listing.files)
     pushed = manifest.source.startswith("local://")
-    return Job(cache_dir, found, tokens, pushed=pushed, proxy=transport.host.proxy)
+    cas = cas_for(hubs.spec.hubs, hubs.folder, found)
+    return Job(cache_dir, found, tokens, pushed=pushed, proxy=transport.host.proxy, cas=cas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from deployer.dataclass import dataclass
@@ -52,6 +53,7 @@ class ApplyContext:
     fence: Callable[[str], None] = no_fence
     is_locked: bool = False
     hubs: Hubs = Hubs.usual()
+    folder: Path = Path()  # of the spec, from which its paths go
     images: Registries | None = None  # what the controller itself may ask for images
     gpus: Mapping[str, Sequence[Gpu]] = field(default_factory=dict)  # of each host, as it was observed
     clock: Callable[[], float] = time.monotonic

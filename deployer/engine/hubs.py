@@ -12,8 +12,9 @@ from deployer.planning.choice import NOT_ASKED
 from deployer.spec.language import DeploySpec, Model
 from deployer.values.resolved import Unresolved
 from deployer.values.secrets import Secret, SecretRef
-from deployer.values.weights import Listing, Manifest
+from deployer.values.weights import Listing, Manifest, Place
 from deployer.weights.access import ENDPOINTS, Access, endpoint_of
+from deployer.weights.authorities import read_authority
 
 
 def token_of(hubs: object, hub: str) -> SecretRef | None:
@@ -30,6 +31,21 @@ def tokens_for(
     return {hub: store.value(token.secret, host) for hub, token in named.items() if token is not None}
 
 
+def cas_for(hubs: object, folder: Path, manifest: Manifest) -> dict[str, str]:
+    """The private CAs of the hubs that its files may come from over TLS, in PEM. OperationError."""
+    places = [Place(file.url, manifest.hub) for file in manifest.files]
+    places += [place for file in manifest.files for place in file.others]
+    asked = sorted({place.hub for place in places if place.url.startswith("https://")})
+    found = {hub: ca_of(hubs, hub, folder) for hub in asked}
+    return {hub: ca for hub, ca in found.items() if ca is not None}
+
+
+def ca_of(hubs: object, hub: str, folder: Path) -> str | None:
+    """Of the file that the spec names. OperationError."""
+    written = getattr(getattr(hubs, hub, None), "ca", None)
+    return read_authority(hub, written, folder) if written is not None else None
+
+
 def hubs_of(manifest: Manifest) -> tuple[str, ...]:
     """Those that its files may come from."""
     return tuple(sorted({manifest.hub, *(place.hub for file in manifest.files for place in file.others)}))
@@ -37,6 +53,8 @@ def hubs_of(manifest: Manifest) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Hubs:
+    """`folder`: of the spec, from which its paths go."""
+
     spec: DeploySpec
     store: SecretStore
     environment: Mapping[str, str]
@@ -97,7 +115,7 @@ class Hubs:
 
     def _access(self, hub: str) -> Access:
         endpoint = self._endpoint(hub)
-        token = token_of(self.spec.hubs, hub)
+        token, ca = token_of(self.spec.hubs, hub), ca_of(self.spec.hubs, hub, self.folder)
         if token is None:
-            return Access(endpoint)
-        return Access(endpoint, self.store.value(token.secret, host=None), token.secret)
+            return Access(endpoint, ca=ca, hub=hub)
+        return Access(endpoint, self.store.value(token.secret, host=None), token.secret, ca, hub)

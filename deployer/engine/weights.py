@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployer.dataclass import replace
 from deployer.engine.context import Site
-from deployer.engine.hubs import hubs_of, tokens_for
+from deployer.engine.hubs import cas_for, hubs_of, tokens_for
 from deployer.errors import OperationError
 from deployer.values.events import Note
 from deployer.values.plan import FetchWeights
@@ -34,7 +34,8 @@ def _fetch(operation: FetchWeights, site: Site) -> int:
     peers = site.context.peers.of(manifest.id, operation.peers)
     follow = _follower(site, manifest, peers)
     site.watch.pause(0)
-    job = Job(operation.cache_dir, manifest, tokens, proxy=site.transport.host.proxy, trusts=True)
+    cas = cas_for(site.context.hubs, site.context.folder, manifest)
+    job = Job(operation.cache_dir, manifest, tokens, proxy=site.transport.host.proxy, trusts=True, cas=cas)
     if operation.by == "host":
         return fetch(site.transport, replace(job, peers=peers), follow)
     if not peers:
@@ -46,7 +47,7 @@ def _from_peers(site: Site, job: Job, peers: tuple[Peer, ...], follow: Follow) -
     """Of a host that gets nothing from hubs: what its peers have not given, the controller brings."""
     bare = replace(job.manifest, files=tuple(replace(f, url="", others=()) for f in job.manifest.files))
     try:
-        return fetch(site.transport, replace(job, manifest=bare, tokens={}, peers=peers), follow)
+        return fetch(site.transport, replace(job, manifest=bare, tokens={}, cas={}, peers=peers), follow)
     except OperationError as error:
         if error.diagnostic.code in FINAL:
             raise

@@ -1,8 +1,10 @@
 # Brings the files of one manifest into this host's cache: each whole and checked, or absent. POSIX sh (dash, busybox).
 # Set before: CACHE FOLDER COMMIT ID REF MANIFEST COUNT BLOBS WORKERS STALL TRIES PATIENCE PUSHED TRUSTS, PROXY_HTTP
-# PROXY_HTTPS NO_PROXY_FOR (each may be empty), and three functions:
+# PROXY_HTTPS NO_PROXY_FOR CAS (each may be empty), and four functions:
 #   item NUMBER   sets blob size kind hash urls keys of one content, NUMBER from 1 to COUNT; urls have the same bytes
-#   token KEY     sets TOKEN, for the url of that key, and PEER, where another host of the project serves it
+#   token KEY     sets TOKEN, for the url of that key, PEER, where another host of the project serves it, and CA, the
+#                 file of what is believed there; empty: what the host believes
+#   authority KEY says the certificates of a key of CAS
 #   links         calls `link PATH TARGET` for each file of the snapshot
 # Says, a line each: `progress BYTES`, `waiting BYTES`, `checking BYTES`, `wrong NUMBER`, `left KEY` where a peer is given
 # up, at the end `whole FETCHED` or `failed CODE NUMBER WORDS`. TOKEN and proxies go to curl on its stdin: they are in no
@@ -91,8 +93,30 @@ way() {
         printf 'noproxy = "*"\nconnect-timeout = 5\n'
         return
     fi
+    if [ -n "$CA" ]; then
+        printf 'cacert = "%s"\n' "$CA"
+        [ ! -d "${SSL_CERT_DIR-}" ] || printf 'capath = "%s"\n' "$SSL_CERT_DIR"
+    fi
     case $url in https:*) proxy=$PROXY_HTTPS ;; *) proxy=$PROXY_HTTP ;; esac
     [ -z "$proxy" ] || printf 'proxy = "%s"\nnoproxy = "%s"\n' "$proxy" "$NO_PROXY_FOR"
+}
+
+# The CA of a hub, and all that the host believes anyway: `cacert` takes the place of curl's bundle, and a hub may redirect
+# to a server of the world. Where curl looks for the bundle (its man page), then where distributions keep it (Go's
+# crypto/x509/root_linux.go); a folder of certificates that curl was built with counts beside `cacert` by itself.
+# In a file, since curl takes certificates from nothing else; it goes with the folder of this fetch.
+believe() { # KEY
+    {
+        authority "$1"
+        for bundle in "${CURL_CA_BUNDLE-}" "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt \
+            /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/pki/tls/cacert.pem \
+            /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/ssl/cert.pem; do
+            if [ -f "$bundle" ] && [ -r "$bundle" ]; then
+                cat -- "$bundle"
+                return
+            fi
+        done
+    } >"$work/ca.$1"
 }
 
 # curl, going on where the part ends. In $code its exit code, in $status that of HTTP.
@@ -365,6 +389,7 @@ main() {
     true >"$work/sizes"
     trap cleaned EXIT
     trap 'exit 130' HUP INT TERM PIPE
+    for key in $CAS; do believe "$key" || give_up no-folder "$work cannot be written"; done
     take_lock
     if is_there; then
         echo 'whole 0'

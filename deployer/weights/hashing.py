@@ -17,20 +17,20 @@ LARGEST = 64 << 20  # bytes: what git itself holds of a model is smaller
 
 def with_hashes(listing: Listing, access: Access | None) -> Listing:
     """OperationError where a file cannot be read, or is not what the hub said of it."""
-    headers = {"Authorization": f"Bearer {access.token.reveal()}"} if access is not None and access.token else {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        files = tuple(pool.map(lambda file: file if file.sha256 else _hashed(listing, file, headers), listing.files))
+        files = tuple(pool.map(lambda file: file if file.sha256 else _hashed(listing, file, access), listing.files))
     return replace(listing, files=files)
 
 
-def _hashed(listing: Listing, file: WeightFile, headers: dict[str, str]) -> WeightFile:
+def _hashed(listing: Listing, file: WeightFile, access: Access | None) -> WeightFile:
     name = f"`{one_line(file.path, 100)}` of `{listing.source}`"
     if file.size > LARGEST:
         hint = "give `revision: sha256:HEX`" if listing.source.startswith("https:") else "leave it out with `exclude`"
         raise failure("no-hash", f"nobody says the hash of {name}, and it is too large to be read here", hint)
-    answer = ask(file.url, headers=headers, most=LARGEST)
+    answer = ask(file.url, access, most=LARGEST)
     if answer.status != 200:
-        hint = "see that the token may read it" if headers else "set the hub's `token`, if the model is not public"
+        has_token = access is not None and access.token is not None
+        hint = "see that the token may read it" if has_token else "set the hub's `token`, if the model is not public"
         raise failure("fetch-denied", f"{name} cannot be read: status {answer.status}", hint)
     git = hashlib.sha1(b"blob %d\0" % len(answer.body) + answer.body, usedforsecurity=False).hexdigest()
     if len(answer.body) != file.size or (file.git is not None and git != file.git):

@@ -12,7 +12,7 @@ from deployer.formats.text import whole_number
 from deployer.values.canonical import digest
 from deployer.values.weights import Listing, WeightFile
 from deployer.weights.access import failure
-from deployer.weights.rest import ask
+from deployer.weights.rest import ask_about
 
 HASH = re.compile(r"sha256:([0-9a-f]{64})\Z")
 
@@ -41,7 +41,7 @@ def with_https_urls(listing: Listing) -> Listing:
 def _file(source: str, path: str, sha256: str | None) -> WeightFile:
     url = urlunsplit(urlsplit(source)._replace(path=path))
     name = unquote(posixpath.basename(path))
-    answer = ask(url, method="HEAD")
+    answer = ask_about(url)
     if answer.status != 200:
         raise failure("no-such-source", f"`{url}` answers with status {answer.status}", "correct `source`")
     size = whole_number(answer.headers.get("content-length", ""))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ from deployer.errors import OperationError
 from deployer.formats.text import one_line
 from deployer.values.weights import COMMIT, Listing, WeightFile
 from deployer.weights.access import MOST_FILES, TIMEOUT, Access, checked_size, failure, unreachable
+from deployer.weights.authorities import trusting
 from deployer.weights.bounded import LONGEST, all_of, within
 from deployer.weights.rest import MOST, Answer, parse_answer
 
@@ -87,7 +90,7 @@ def _asked(name: str, revision: str | None, access: Access) -> dict[str, Any]:
         hint = "unset HF_HUB_OFFLINE here, or write deploy.lock where there is a network"
         raise failure("hub-unreachable", f"`hf://{name}` cannot be looked up: HF_HUB_OFFLINE is set", hint) from None
     except Exception as error:  # what the HTTP library below raises is huggingface_hub's own affair
-        raise unreachable(f"hf://{name}", access.endpoint, error) from None
+        raise unreachable(f"hf://{name}", access.endpoint, error, access.hub) from None
     if answer.status != 200:
         raise _refusal(answer, name, revision, access)
     said = parse_answer(answer, f"hf://{name}")
@@ -104,10 +107,24 @@ def _answered(url: str, access: Access) -> Answer:
     library: Any = utils  # it does not declare what it exports
     token = access.token.reveal() if access.token is not None else False  # never one that lies about on this machine
     headers = library.build_hf_headers(token=token)
-    with library.get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
+    with _session(access.ca) as session, session.stream("GET", url, headers=headers, timeout=TIMEOUT) as response:
         found = {key.lower(): value for key, value in response.headers.items()}
         body = all_of(response.iter_bytes(), MOST) if response.status_code == 200 else b""
         return Answer(response.status_code, found, body, str(response.url))
+
+
+@contextmanager
+def _session(ca: str | None) -> Iterator[Any]:
+    """huggingface_hub's own, or one as that is for a hub with a CA."""
+    from huggingface_hub import utils
+
+    library: Any = utils
+    shared = library.get_session()
+    if ca is None:
+        yield shared
+        return
+    with type(shared)(verify=trusting(ca), event_hooks=shared.event_hooks, follow_redirects=True) as session:
+        yield session
 
 
 def _refusal(answer: Answer, name: str, revision: str | None, access: Access) -> OperationError:

@@ -27,8 +27,7 @@ def list_modelscope(source: str, revision: str | None, access: Access) -> Listin
     wanted = revision or BRANCH
     base = f"{access.endpoint}/api/v1/models/{quote(name)}/repo"
     query = urlencode({"Revision": wanted, "Recursive": "True"})
-    token = {"Authorization": f"Bearer {access.token.reveal()}"} if access.token is not None else {}
-    answer = ask(f"{base}/files?{query}", headers=token)
+    answer = ask(f"{base}/files?{query}", access)
     if answer.status in (401, 403, 404):
         hint = "correct `source` and `revision`; of a private model set `hubs: {modelscope: {token: ...}}`"
         raise failure("unknown-model-source", f"`{source}` at revision `{wanted}` is not at {access.endpoint}", hint)

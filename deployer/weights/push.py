@@ -47,7 +47,7 @@ def push(transport: Transport, job: Job, follow: Follow) -> int:
         for now in _bring(transport, job, file, min(have, file.size)):
             follow("progress", done + now)
         done, brought = done + file.size, brought + file.size - min(have, file.size)
-    checked = replace(job, manifest=_with_hashes(job.manifest, follow), tokens={}, pushed=True)
+    checked = replace(job, manifest=_with_hashes(job.manifest, follow), tokens={}, cas={}, pushed=True)
     fetch(transport, checked, follow)
     return brought
 
@@ -96,7 +96,7 @@ def _bring_small(transport: Transport, job: Job, files: Sequence[WeightFile]) ->
 def _whole(job: Job, file: WeightFile) -> bytes:
     """Nothing where it cannot be read."""
     try:
-        with closing(pieces_of(file, 0, file.url, job.tokens.get(job.manifest.hub), CHUNK)) as pieces:
+        with closing(pieces_of(file, 0, job.way(Place(file.url, job.manifest.hub)), CHUNK)) as pieces:
             return b"".join(pieces)
     except (OSError, http.client.HTTPException):
         return b""
@@ -118,7 +118,7 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
     while have < file.size:
         before = have
         try:
-            with closing(pieces_of(file, have, places[0].url, job.tokens.get(places[0].hub), CHUNK)) as pieces:
+            with closing(pieces_of(file, have, job.way(places[0]), CHUNK)) as pieces:
                 for piece in pieces:
                     now = _append(transport, job, file, have, piece)
                     yield now
@@ -129,7 +129,7 @@ def _bring(transport: Transport, job: Job, file: WeightFile, have: int) -> Itera
         except (OSError, http.client.HTTPException) as error:
             silent = silent + 1 if have == before else 0
             if silent >= TRIES and len(places) == 1:
-                raise unreachable(file.path, one_line(places[0].url, 100), error) from None
+                raise unreachable(file.path, one_line(places[0].url, 100), error, places[0].hub) from None
             if silent >= TRIES:
                 places, silent = places[1:], 0  # the next one goes on from here
             continue

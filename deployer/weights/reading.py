@@ -9,19 +9,18 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployer.values.secrets import Secret
 from deployer.values.weights import WeightFile
-from deployer.weights.access import TIMEOUT
+from deployer.weights.access import TIMEOUT, Way, bearer
 from deployer.weights.rest import opener
 
 READ = 1 << 18  # bytes at once
 LATEST = 2.0  # seconds after which a chunk is given as it is: what a slow source gave is soon where it belongs
 
 
-def pieces_of(file: WeightFile, first: int, url: str, token: Secret | None, most: int) -> Generator[bytes, None, None]:
+def pieces_of(file: WeightFile, first: int, way: Way, most: int) -> Generator[bytes, None, None]:
     """The content from byte `first` on, in chunks of at most so many bytes. OSError or HTTPException where its
     source breaks off."""
-    with opened_at(first, url, token) as read:
+    with opened_at(first, way) as read:
         left = file.size - first
         while left > 0 and (piece := piece_of(read, min(most, left))):
             left -= len(piece)
@@ -29,17 +28,16 @@ def pieces_of(file: WeightFile, first: int, url: str, token: Secret | None, most
 
 
 @contextmanager
-def opened_at(first: int, url: str, token: Secret | None) -> Iterator[Callable[[int], bytes]]:
+def opened_at(first: int, way: Way) -> Iterator[Callable[[int], bytes]]:
     """Reads a file of the controller's disk, or what a server has, from byte `first` on. OSError or HTTPException."""
-    if url.startswith("/"):
-        with Path(url).open("rb") as content:
+    if way.url.startswith("/"):
+        with Path(way.url).open("rb") as content:
             content.seek(first)
             yield content.read
         return
     headers = {"Range": f"bytes={first}-"} if first else {}
-    headers |= {"Authorization": f"Bearer {token.reveal()}"} if token is not None else {}
-    request = urllib.request.Request(url, headers={"User-Agent": "deployer", **headers})
-    with opener().open(request, timeout=TIMEOUT) as response:
+    request = urllib.request.Request(way.url, headers={"User-Agent": "deployer", **headers, **bearer(way.token)})
+    with opener(way.ca).open(request, timeout=TIMEOUT) as response:
         if first and response.status != 206:
             _skip(response.read, first)
         yield response.read1

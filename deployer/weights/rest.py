@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer.dataclass import dataclass
-from deployer.weights.access import TIMEOUT, failure, unreachable
+from deployer.weights.access import TIMEOUT, Access, failure, unreachable
+from deployer.weights.authorities import trusting
 from deployer.weights.bounded import LONGEST, within
 
 MOST = 32 << 20  # bytes of an answer
@@ -38,29 +39,44 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
         return again
 
 
-def opener() -> urllib.request.OpenerDirector:
-    """Follows redirects with the care that a token needs."""
-    return urllib.request.build_opener(_SameHostOnly())
+def opener(ca: str | None = None) -> urllib.request.OpenerDirector:
+    """Follows redirects with the care that a token needs. `ca`: certificates that are believed too."""
+    secure = [urllib.request.HTTPSHandler(context=trusting(ca))] if ca is not None else []
+    return urllib.request.build_opener(_SameHostOnly(), *secure)
 
 
-def ask(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, most: int = MOST) -> Answer:
-    """Any status is an answer. OperationError `hub-unreachable` where none comes."""
-    request = urllib.request.Request(url, method=method, headers={"User-Agent": "deployer", **(headers or {})})
+def ask(
+    url: str, access: Access | None = None, *, headers: Mapping[str, str] | None = None, most: int = MOST
+) -> Answer:
+    """Any status is an answer. `access`: of the hub whose URL it is. OperationError `hub-unreachable` where none
+    comes."""
+    return _asked(urllib.request.Request(url, headers={**(headers or {})}), access or Access(url), most)
+
+
+def ask_about(url: str) -> Answer:
+    """As `ask`, for the headers alone."""
+    return _asked(urllib.request.Request(url, method="HEAD"), Access(url), 0)
+
+
+def _asked(request: urllib.request.Request, access: Access, most: int) -> Answer:
+    url = request.full_url
+    for name, value in {"User-Agent": "deployer", **access.headers}.items():
+        request.add_header(name, value)
     try:
-        answer = within(LONGEST, partial(_answered, request, most))
+        answer = within(LONGEST, partial(_answered, request, access.ca, most))
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, {}, b"", url)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise unreachable(url, urlsplit(url).netloc, getattr(error, "reason", error)) from None
+        raise unreachable(url, urlsplit(url).netloc, getattr(error, "reason", error), access.hub) from None
     if len(answer.body) > most:
         raise failure("bad-listing", f"the answer of {urlsplit(url).netloc} is longer than {most} bytes")
     return answer
 
 
-def _answered(request: urllib.request.Request, most: int) -> Answer:
+def _answered(request: urllib.request.Request, ca: str | None, most: int) -> Answer:
     """With one byte more than that where it goes on."""
-    with opener().open(request, timeout=TIMEOUT) as response:
+    with opener(ca).open(request, timeout=TIMEOUT) as response:
         body = response.read(most + 1) if request.get_method() != "HEAD" else b""
         found = {key.lower(): value for key, value in response.headers.items()}
         return Answer(response.status, found, body, response.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -17,6 +17,7 @@ from deployer.formats.hub_names import refused_names
 from deployer.spec.language.hosts import Proxy
 from deployer.values.secrets import Secret
 from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_of
+from deployer.weights.access import Way, way_to
 
 WORKERS = 4  # files at once
 STALL = 30  # seconds with less than 1 KiB/s after which a transfer is begun anew where it was
@@ -36,7 +37,8 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `pushed`: the
+    """`tokens`: by hub; each goes with requests to that hub's own URLs, and to no host they redirect to. `cas`: by hub,
+    in PEM; believed for that hub's URLs, and beside what the host believes, since those may redirect. `pushed`: the
     controller brought all contents; nothing is fetched. `proxy`: what the host fetches through; None: what its
     environment says. `peers`: asked before any hub, in this order, and never through a proxy. `trusts`: what is there
     whole by size and time is not read again."""
@@ -50,6 +52,15 @@ class Job:
     proxy: Proxy | None = None
     peers: tuple[Peer, ...] = ()
     trusts: bool = False
+    cas: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hubs(self) -> list[str]:
+        """Those whose URLs are asked in a way of their own."""
+        return sorted({*self.tokens, *self.cas})
+
+    def way(self, place: Place) -> Way:
+        return way_to(place, self.tokens, self.cas)
 
 
 def fetch_script(job: Job) -> bytes:
@@ -71,11 +82,13 @@ def fetch_script(job: Job) -> bytes:
         "STALL": str(job.stall),
         "TRIES": str(job.tries),
         "PATIENCE": str(PATIENCE),
+        "CAS": " ".join(str(len(job.peers) + 1 + job.hubs.index(hub)) for hub in sorted(job.cas)),
         **_proxies(job),
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
     lines += ["item() {", "case $1 in", *_items(job, contents), "esac", "}"]
-    lines += ["token() {", "case $1 in", *_tokens(job), "*) TOKEN= PEER= ;;", "esac", "}"]
+    lines += ["token() {", "case $1 in", *_tokens(job), "*) TOKEN= PEER= CA= ;;", "esac", "}"]
+    lines += ["authority() {", "case $1 in", *_authorities(job), "esac", "}"]
     lines += ["links() {", ":", *_links(job.manifest), "}"]
     return ("\n".join(lines) + "\n" + script_body() + "\nmain </dev/null\n").encode("utf-8", "surrogateescape")
 
@@ -104,19 +117,30 @@ def _told_apart(file: WeightFile) -> dict[str, str]:
 
 def _tokens(job: Job) -> Iterator[str]:
     """Of the peers, then of the hubs."""
-    secrets = [(peer.token, "yes") for peer in job.peers] + [(job.tokens[hub], "") for hub in sorted(job.tokens)]
-    for number, (secret, peer) in enumerate(secrets, 1):
-        yield f"{number}) TOKEN={shlex.quote(_for_config(secret.reveal()))} PEER={peer} ;;"
+    for number, peer in enumerate(job.peers, 1):
+        yield f"{number}) TOKEN={_quoted(peer.token)} PEER=yes CA= ;;"
+    for number, hub in enumerate(job.hubs, len(job.peers) + 1):
+        ca = f"$work/ca.{number}" if hub in job.cas else ""
+        yield f"{number}) TOKEN={_quoted(job.tokens.get(hub))} PEER= CA={ca} ;;"
+
+
+def _quoted(token: Secret | None) -> str:
+    return shlex.quote(_for_config(token.reveal())) if token is not None else ""
+
+
+def _authorities(job: Job) -> Iterator[str]:
+    for number, hub in enumerate(job.hubs, len(job.peers) + 1):
+        if hub in job.cas:
+            yield f"{number}) printf '%s\\n' {shlex.quote(job.cas[hub])} ;;"
 
 
 def _items(job: Job, contents: tuple[WeightFile, ...]) -> Iterator[str]:
-    """`keys`: for each of `urls` the number of its token, 0 for none."""
-    hubs = sorted(job.tokens)
+    """`keys`: for each of `urls` the number of its token and CA, 0 for neither."""
     for number, file in enumerate(contents, 1):
         kind, value = next(iter(_hash(file).items()), ("none", ""))
         places = [place for place in (Place(file.url, job.manifest.hub), *file.others) if place.url]
         urls = [*(f"{peer.url}/{file.blob}" for peer in job.peers), *(place.url for place in places)]
-        keys = [*range(1, len(job.peers) + 1), *(_key(place, hubs, len(job.peers)) for place in places)]
+        keys = [*range(1, len(job.peers) + 1), *(_key(place, job) for place in places)]
         said = {
             "blob": file.blob,
             "size": str(file.size),
@@ -128,8 +152,8 @@ def _items(job: Job, contents: tuple[WeightFile, ...]) -> Iterator[str]:
         yield f"{number}) " + " ".join(f"{name}={shlex.quote(text)}" for name, text in said.items()) + " ;;"
 
 
-def _key(place: Place, hubs: Sequence[str], peers: int) -> int:
-    return peers + hubs.index(place.hub) + 1 if place.hub in hubs else 0
+def _key(place: Place, job: Job) -> int:
+    return len(job.peers) + job.hubs.index(place.hub) + 1 if place.hub in job.hubs else 0
 
 
 def _links(manifest: Manifest) -> Iterator[str]:

@@ -41,11 +41,9 @@ def _smallest_gguf(listing: Listing) -> WeightFile | None:
 
 
 def from_web(access: Access | None) -> Read:
-    headers = {"Authorization": f"Bearer {access.token.reveal()}"} if access is not None and access.token else {}
-
     def read(file: WeightFile, most: int) -> bytes:
         last = min(most, file.size) - 1
-        answer = ask(file.url, headers={**headers, "Range": f"bytes=0-{last}"}, most=most)
+        answer = ask(file.url, access, headers={"Range": f"bytes=0-{last}"}, most=most)
         return answer.body if answer.status in (200, 206) else b""
 
     return read

@@ -10,6 +10,7 @@ from deployer.errors import Diagnostic, OperationError
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.transport.base import Transport
 from deployer.values.weights import Manifest
+from deployer.weights.access import ENDPOINTS
 from deployer.weights.script import Job, fetch_script
 
 SLOWEST = 16_384  # bytes a second: a transfer that is slower all the time is ended
@@ -89,7 +90,7 @@ def _said(code: str, what: str, server: str, job: Job) -> tuple[str, str, str]:
         "bad-certificate": (
             "bad-certificate",
             f"the host does not trust the certificate of {server}",
-            "add its CA to the host's trusted certificates (update-ca-certificates, update-ca-trust)",
+            _authority(job),
         ),
         "wrong-hash": ("wrong-hash", f"{what} arrives with other content than {server} promises", "try another mirror"),
         "wrong-size": ("wrong-size", f"{what} arrives with another size than {server} promises", "try another mirror"),
@@ -101,6 +102,15 @@ def _said(code: str, what: str, server: str, job: Job) -> tuple[str, str, str]:
 
 def _own(folder: str) -> str:
     return f"let deployer's user write it: `sudo install -d -o USER {folder}` on the host, or set `become: sudo`"
+
+
+def _authority(job: Job) -> str:
+    hub = job.manifest.hub
+    if hub in job.cas:
+        return f"see that `hubs.{hub}.ca` holds the CA that signed it, and that the host's clock is right"
+    trusted = "the host's trusted certificates (update-ca-certificates, update-ca-trust)"
+    named = f"name a file with its CA in `hubs.{hub}.ca`, or " if hub in ENDPOINTS else ""
+    return f"{named}add its CA to {trusted}"
 
 
 def _access(manifest: Manifest) -> str:

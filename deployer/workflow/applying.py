@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Set
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 
 from deployer.dataclass import replace
@@ -88,6 +89,7 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         leases.fence,
         is_locked=True,
         hubs=spec.hubs,
+        folder=Path(session.project.path).parent,
         images=registries_of(session),
         gpus=known,
         built_in=built_in_backends(spec),

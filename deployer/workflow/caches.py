@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.dataclass import replace
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 def verify_caches(session: Session, found: Iterable[HostCache], orders: Orders) -> tuple[Checked, ...]:
     """Every file of every manifest is read; what is wrong is fetched anew. Host by host at once, on each in order."""
     by_host = {cache.host: cache for cache in each_once(found) if cache.models}
-    hubs = Hubs(session.project.spec, session.secrets, session.inputs.environment)
+    project = session.project
+    hubs = Hubs(project.spec, session.secrets, session.inputs.environment, Path(project.path).parent)
     if session.inputs.offline:
         _refuse_repairs(by_host.values())
 
@@ -164,7 +166,10 @@ def pull(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
 
     spec, id_ = session.project.spec, new_apply_id()
     images = registries_of(session)
-    context = ApplyContext(spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs, images=images)
+    folder = Path(session.project.path).parent
+    context = ApplyContext(
+        spec.project, spec.id, id_, session.secrets, spec.registries, hubs=spec.hubs, folder=folder, images=images
+    )
     try:
         outcomes = execute(planned.plan.steps, Performer(context, session.fleet), orders.report, orders.interrupt)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.dataclass import replace
@@ -101,7 +102,7 @@ def _locked_models(session: Session, models: dict[str, Model], upgrade: tuple[st
 
     project, entries = session.project, {}
     inputs = session.inputs
-    hubs = Hubs(project.spec, session.secrets, inputs.environment, offline=inputs.offline)
+    hubs = Hubs(project.spec, session.secrets, inputs.environment, Path(project.path).parent, inputs.offline)
     for name, model in models.items():
         old = project.lock.models.get(name)
         if old is not None and old.reference == model.reference and name not in upgrade:
@@ -116,8 +117,6 @@ def _without_urls(listing: Listing) -> Listing:
 
 
 def _write(path: str, made: Lock) -> None:
-    from pathlib import Path
-
     from deployer.spec.lockfile import render_lock
     from deployer.workflow.files import write_beside
 

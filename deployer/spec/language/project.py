@@ -42,6 +42,9 @@ class Registry(Section):
 class Hub(Section):
     endpoint: str | None = Field(None, description="a mirror, as `https://hf-mirror.local`")
     token: Secret | None = Field(None, description="sent to the endpoint, by the controller and by hosts")
+    ca: str | None = Field(
+        None, description="file of its CA on the controller; believed besides the system's, by the controller and hosts"
+    )
 
 
 class Hubs(Section):

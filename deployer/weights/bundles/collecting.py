@@ -18,7 +18,7 @@ from deployer.errors import OperationError
 from deployer.formats.text import one_line
 from deployer.values.secrets import Secret
 from deployer.values.weights import PART, Place, WeightFile
-from deployer.weights.access import SOURCE_HINT, failure, unreachable
+from deployer.weights.access import SOURCE_HINT, failure, unreachable, way_to
 from deployer.weights.bundles.store import writing
 from deployer.weights.reading import opened_at, piece_of
 
@@ -30,11 +30,12 @@ FINAL = (400, 401, 403, 404, 410)  # statuses that another try does not change
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """`folder`: of contents by their SHA-256. `at_hand`: others of this machine, by the same. `tokens`: by hub."""
+    """`folder`: of contents by their SHA-256. `at_hand`: others of this machine. `tokens`, `cas`: by hub."""
 
     folder: Path
     at_hand: Callable[[str], Path | None]
     tokens: Mapping[str, Secret]
+    cas: Mapping[str, str]
 
     def collect(self, file: WeightFile, hub: str, follow: Callable[[int], object]) -> None:
         """The file is there afterwards, whole. OperationError."""
@@ -64,7 +65,7 @@ class Collector:
             _append(part, b"")
         while (have := _size(part, file.size)) < file.size:
             try:
-                with opened_at(have, place.url, self.tokens.get(place.hub)) as read:
+                with opened_at(have, way_to(place, self.tokens, self.cas)) as read:
                     now = have
                     while now < file.size and (piece := piece_of(read, min(PIECE, file.size - now))):
                         _append(part, piece)
@@ -74,7 +75,7 @@ class Collector:
                 is_final = isinstance(error, urllib.error.HTTPError) and error.code in FINAL
                 silent = silent + 1 if _size(part, file.size) == have else 0
                 if silent >= TRIES or is_final or place.url.startswith("/"):
-                    raise unreachable(file.path, one_line(place.url, 100), error) from None
+                    raise unreachable(file.path, one_line(place.url, 100), error, place.hub) from None
                 time.sleep(PAUSE * silent)
                 continue
             silent = silent + 1 if _size(part, file.size) == have else 0

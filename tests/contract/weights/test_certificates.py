@@ -22,10 +22,10 @@ from deployer.weights.sources import list_source
 for source in ("hf://org/name", "modelscope://org/name"):
     model = Model.model_validate({"source": source})
     try:
-        found = list_source(model, {model.scheme: Access(sys.argv[1])})
+        found = list_source(model, {model.scheme: Access(sys.argv[1], hub=model.scheme)})
         print(len(found.files))
     except OperationError as error:
-        print(error.diagnostic.code, "SSL_CERT_FILE" in error.diagnostic.hint)
+        print(error.diagnostic.code, f"`hubs.{model.scheme}.ca`" in error.diagnostic.hint)
 """
 
 
@@ -66,6 +66,6 @@ def asked(hub: Hub, **environment: str) -> list[str]:
     return done.stdout.decode().splitlines()
 
 
-def test_a_private_ca_is_named_in_the_environment(hub: Hub, certificate: Path) -> None:
+def test_a_private_ca_is_believed_by_the_environment(hub: Hub, certificate: Path) -> None:
     assert asked(hub) == ["bad-certificate True"] * 2
     assert asked(hub, SSL_CERT_FILE=str(certificate)) == ["1", "1"]
