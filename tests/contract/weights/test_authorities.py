@@ -7,21 +7,27 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from deployer.dataclass import replace
+from deployer.engine.context import ApplyContext, Site
 from deployer.engine.hubs import Hubs, cas_for
 from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
+from deployer.engine.watch import Watch
+from deployer.engine.weights import fetch_weights
 from deployer.errors import OperationError
 from deployer.spec.language import Host, Model
 from deployer.transport.local import LocalTransport
+from deployer.values.plan import FetchWeights
 from deployer.values.resolved import Unresolved
+from deployer.values.secrets import Secret
 from deployer.values.weights import Listing, Manifest
 from deployer.weights.bundles.collecting import Collector
 from deployer.weights.push import push
-from deployer.weights.script import Job, fetch_script
+from deployer.weights.script import Job, Peer, fetch_script
 from deployer.weights.transfer import fetch
 from tests.support.hub import Hub, sha256
 from tests.support.planning import project_of
@@ -97,8 +103,8 @@ def listed(asked: Hubs, model: Model = MODEL) -> Manifest:
     return Manifest(found.source, found.revision, found.commit, found.files)
 
 
-def job(asked: Hubs, cache: Path, model: Model = MODEL) -> Job:
-    manifest = listed(asked, model)
+def job(asked: Hubs, cache: Path) -> Job:
+    manifest = listed(asked)
     cas = cas_for(asked.spec.hubs, asked.folder, manifest)
     return Job(str(cache), manifest, tries=1, cas=cas)
 
@@ -107,16 +113,29 @@ def silent(word: str, count: int) -> None:
     pass
 
 
-def test_both_ways_believe_a_hubs_ca_and_the_systems(hub: Hub, host: LocalTransport, ca: Path, tmp_path: Path) -> None:
-    asked = hubs(hub, tmp_path, ca=ca.name)
-    for bring, source in ((fetch, "hf"), (push, "hf"), (fetch, "modelscope"), (push, "modelscope")):
-        cache = tmp_path / f"{source}-{bring.__name__}"
-        wanted = job(asked, cache, Model.model_validate({"source": f"{source}://org/name"}))
-        bring(host, wanted, silent)
-        found = {path.name: path.read_bytes() for path in (cache / wanted.manifest.snapshot).iterdir()}
-        assert found == FILES
-        assert not [path for path in cache.rglob("*") if path.is_file() and b"CERTIFICATE" in path.read_bytes()]
+@pytest.mark.parametrize("by", ["host", "controller"])
+@pytest.mark.parametrize("scheme", ["hf", "modelscope"])
+def test_both_ways_believe_a_hubs_ca_and_the_systems(
+    hub: Hub, host: LocalTransport, ca: Path, tmp_path: Path, scheme: str, by: Literal["host", "controller"]
+) -> None:
+    asked, cache = hubs(hub, tmp_path, ca=ca.name), tmp_path / "cache"
+    manifest = listed(asked, Model.model_validate({"source": f"{scheme}://org/name"}))
+    context = ApplyContext("suite", None, "a1", asked.store, hubs=asked.spec.hubs, folder=tmp_path)
+    fetch_weights(FetchWeights(str(cache), manifest, by), Site(context, host, Watch("1", "box", "fetch")))
+    assert {path.name: path.read_bytes() for path in (cache / manifest.snapshot).iterdir()} == FILES
+    assert not [path for path in cache.rglob("*") if path.is_file() and b"CERTIFICATE" in path.read_bytes()]
     assert not [*(tmp_path / "scratch").iterdir()], "nothing is left on the host"
+
+
+def test_it_goes_with_a_token_after_peers_that_do_not_answer(
+    hub: Hub, host: LocalTransport, ca: Path, tmp_path: Path
+) -> None:
+    known = job(hubs(hub, tmp_path, ca=ca.name), tmp_path / "cache")
+    hub.repos["org/name"].token = "hf_secret"
+    peers = tuple(Peer(name, "http://127.0.0.1:9", Secret(f"of-{name}")) for name in ("a", "b"))
+    fetch(host, replace(known, tokens={"hf": Secret("hf_secret")}, peers=peers), silent)
+    found = tmp_path / "cache" / known.manifest.snapshot
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == FILES
 
 
 def test_the_lock_and_bundles_read_it_with_the_ca(hub: Hub, ca: Path, tmp_path: Path) -> None:
