@@ -196,3 +196,14 @@ def test_a_file_that_is_no_ca_is_named(hub: Hub, tmp_path: Path, content: str | 
     assert isinstance(found, Unresolved)
     assert f"`{tmp_path}/wrong.pem`, the CA of hub `hf`, {why}" in found.reason
     assert "`hubs.hf.ca`" in str(found.hint)
+
+
+def test_what_comes_from_no_hub_needs_no_ca(hub: Hub, ca: Path, tmp_path: Path) -> None:
+    """As out of a bundle, with whose spec the file did not come."""
+    asked = hubs(hub, tmp_path, ca=ca.name)
+    manifest = listed(asked)
+    local = replace(manifest, files=tuple(replace(file, url=f"/store/{file.blob}") for file in manifest.files))
+    ca.unlink()
+    assert cas_for(asked.spec.hubs, tmp_path, local) == {}
+    with pytest.raises(OperationError):
+        cas_for(asked.spec.hubs, tmp_path, manifest)
