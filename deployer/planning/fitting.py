@@ -52,7 +52,7 @@ class Fitting:
         self._project = project
         self._services: dict[tuple[str, tuple[int, ...]], Service] = {}
         self._estimates: dict[Hashable, Estimate] = {}
-        self._groups: dict[Hashable, int] = {}
+        self._groups: dict[Hashable, int | None] = {}
         self._too_large: set[str] = set()  # services that a host was refused for
 
     def gpus(self, request: GpuRequest, is_believed: Callable[[], bool]) -> tuple[str, ...] | str:
@@ -84,13 +84,14 @@ class Fitting:
             return len(had)
         model = sized_model(choice, facts)
         card = self._card(free, facts) if model is not None else None
-        serving = self._serving(choice, model, 1, card)
-        if model is None or serving is None or card is None or model.shape is None or model.weights is None:
+        if model is None or card is None or model.shape is None or model.weights is None:
             return None
         most = len(free) if all(gpu.parent is None for gpu in free) else 1  # a server works on one slice only
         kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), most)
         if kind not in self._groups:
-            self._groups[kind] = _smallest(model, serving, card, most, forbids=_forbids(choice, facts))
+            serving = self._serving(choice, model, 1, card)
+            forbids = _forbids(choice, facts)
+            self._groups[kind] = None if serving is None else _smallest(model, serving, card, most, forbids=forbids)
         return self._groups[kind]
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
