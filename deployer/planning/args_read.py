@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer import backends
 from deployer.backends.base import Backend, Flag, InTemplate, Switch
 from deployer.backends.versions import known_as
 from deployer.dataclass import dataclass
-from deployer.spec.language import Service
+
+if TYPE_CHECKING:
+    from deployer.spec.language import Service
 
 COUNTS = (
     "context_length", "tensor_parallel", "pipeline_parallel", "data_parallel", "max_concurrency", "max_batch_tokens",
