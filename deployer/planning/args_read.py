@@ -28,11 +28,12 @@ MOST = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """`values`: by option. `flags`: as which each was written. `rest`: the arguments that say something else, or say it
-    as nobody here can read it."""
+    """`values`: by option. `flags`: as which each was written. `unclear`: options that are said as nobody here can read
+    it. `rest`: the arguments that say those, or something else."""
 
     values: Mapping[str, Any]
     flags: Mapping[str, str]
+    unclear: frozenset[str]
     rest: tuple[str, ...]
 
 
@@ -54,7 +55,9 @@ def said_in(backend: str, args: tuple[str, ...]) -> Said:
         text = text if equals or not has_value else "".join(args[place + 1 : place + 2])
         value = _value(found, option, text)
         unread |= {option} if value is None else set()
-        values.setdefault(option, {})[flag] = value
+        each = values.setdefault(option, {})
+        each.pop(flag, None)  # the last one counts
+        each[flag] = value
         places.append((option, place, place + (has_value and not equals)))
     unread |= {option for option, each in values.items() if found is not None and not _agrees(found, option, each)}
     read = {number for option, first, last in places if option not in unread for number in (first, last)}
@@ -62,6 +65,7 @@ def said_in(backend: str, args: tuple[str, ...]) -> Said:
     return Said(
         {option: value for option, (_, value) in known.items()},
         {option: flag for option, (flag, _) in known.items()},
+        frozenset(unread),
         tuple(arg for number, arg in enumerate(args) if number not in read),
     )
 

@@ -45,11 +45,11 @@ DOUBTFUL = ("gemma3n", "gemma4", "llama4", "whisper", "t5", "mllama", "deepseek_
 def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) -> Serving | None:
     """`service`: with the spec's settings of its backend; `memory`: of one GPU. None where it says things that the
     estimator cannot weigh. Layers are not left to the processor yet (`leaving_layers`)."""
-    flags = said_in(choice.backend.name, service.args).flags
+    said = said_in(choice.backend.name, service.args)
     service = as_said(choice.backend, service)
     options = service.options
     offloaded = _offloaded(choice, options)
-    if choice.others or choice.draft is not None or offloaded is None:
+    if choice.others or choice.draft is not None or offloaded is None or said.unclear:
         return None
     if _starts_otherwise(choice, service) or any(arg.startswith(TELLING) for arg in service.args):
         return None
@@ -73,7 +73,7 @@ def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) 
         loras=len(options.lora or {}),
         expert_parallel=bool(options.expert_parallel),
         offloaded=offloaded,
-        flags=flags,
+        flags=said.flags,
     )
 
 

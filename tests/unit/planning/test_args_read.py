@@ -57,6 +57,7 @@ def read(backend: str, args: str, **options: Any) -> dict[str, Any]:
             "--context-length 512 --mem-fraction-static 0.7 --tp 4",
             {"context_length": 512, "gpu_memory_fraction": 0.7, "tensor_parallel": 4},
         ),
+        ("vllm", "-tp 2 --tensor-parallel-size 4 -tp 8", {"tensor_parallel": 8}),
         ("sglang", "--kv-cache-dtype fp8_e5m2", {"kv_cache_dtype": "fp8_e5m2"}),
         ("llama.cpp", "-c 8192 -np 4", {"context_length": 2048, "max_concurrency": 4}),
         ("llama.cpp", "--ctx-size 8192 --n-gpu-layers 20", {"context_length": 8192, "cpu_offload": 20}),
@@ -82,6 +83,7 @@ def test_what_flags_say_is_the_option_that_they_are_mapped_to(backend: str, args
 )  # fmt: skip
 def test_what_cannot_be_read_stays_an_argument(backend: str, args: str) -> None:
     assert read(backend, args) == {}
+    assert len(said_in(backend, tuple(args.split())).unclear) == 1
     assert said_in(backend, tuple(args.split())).rest == tuple(args.split())
 
 
@@ -120,6 +122,7 @@ def test_each_server_that_spreads_a_model_can_be_read_over_how_many_gpus() -> No
         (["--gpu-memory-utilization", "0.5"], False),
         (["--cpu-offload-gb", "0.5", "--max-model-len", "65536"], False),
         (["--cpu-offload-gb", "8", "--max-model-len", "65536"], True),
+        (["-q", "--max-model-len", "65536"], True),  # nobody knows
         (["--enforce-eager", "--max-model-len", "65536"], True),  # nobody weighs it
     ],
 )
