@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from deployer.spec.language import Service
 from deployer.values.plan import CreateContainer
 from tests.support.models import shape
 from tests.unit.planning.scene import hint_of, refusals_of
-from tests.unit.planning.test_fitting import LLAMA, codes, scene, vllm
+from tests.unit.planning.test_fitting import GIB, LLAMA, codes, scene, vllm
 
 CARD = {"h1": (1, "RTX 4090")}
 
@@ -192,3 +193,20 @@ def test_a_refusal_says_what_is_needed_beside_what_the_host_has() -> None:
     here = scene(CARD, LLAMA)
     (line,) = refusals_of(here.plan(vllm(tensor_parallel=1, context_length=65536, cpu_offload=1)))
     assert "`m` needs 24.4 GiB of each GPU, and `vllm` may take 21.7 GiB" in line
+
+
+def test_layers_that_are_left_to_processors_need_no_memory_of_the_gpu() -> None:
+    gguf = replace(shape("Llama-3.1-70B"), is_gguf=True)
+    here = scene({"h1": (1, "RTX 4090")}, gguf, size=40 * GIB)
+    chat = {"model": "g", "backend": "llama.cpp", "placement": {"gpus": 1}, "options": {"context_length": 4096}}
+
+    def problems(**changes: Any) -> list[tuple[str, str]]:
+        return [(one.code, one.hint or "") for one in here.plan({"chat": chat | changes}).problems]
+
+    ((code, hint),) = problems()
+    layers = int(hint.partition("`cpu_offload` ")[2].partition(" ")[0])
+    assert (code, 30 < layers < 60) == ("does-not-fit", True), hint
+    for fewer in ({"options": {"context_length": 4096, "cpu_offload": layers}}, {"args": ["-ngl", str(layers)]}):
+        assert [code for code, _ in problems(**fewer)] == ["host-memory-short"]
+    (still, _) = problems(args=["-ngl", str(layers + 20)])
+    assert still == ("does-not-fit", f"it fits with `-ngl` {layers} or `tensor_parallel` 2")
