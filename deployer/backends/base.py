@@ -13,7 +13,7 @@ FILES = ("file", "hf", "modelscope", "https", "local")  # schemes of models that
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Option -> `NAME VALUE`, and the same for each of `more`.
+    """Option -> `NAME VALUE`, and the same for each of `more`. `aliases`: what people may write for `NAME`.
 
     `values` translates text: None says nothing, and a word that is not in it is refused. Numbers stay as they are.
     """
@@ -21,6 +21,7 @@ class Flag:
     name: str
     more: tuple[str, ...] = ()
     values: Mapping[str, str | None] | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class InTemplate:
 
     `needs` are the flags without which a version cannot do it, `excludes` those that may not stand in `args` beside it.
     `per_model`: each of a service's models can have its own. `categories`: of the models that it is for; None: of all.
+    `flags`: by which the server is told it. `shared_by`: they name what this other option divides.
     """
 
     values: Mapping[str, str | None] | None = None
@@ -44,6 +46,8 @@ class InTemplate:
     excludes: tuple[str, ...] = ()
     per_model: bool = False
     categories: tuple[str, ...] | None = None
+    flags: tuple[str, ...] = ()
+    shared_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

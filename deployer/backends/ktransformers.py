@@ -28,7 +28,9 @@ BACKEND = Backend(
     template="ktransformers.yaml.j2",
     options={
         "context_length": Flag("--context-length"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica
+        "tensor_parallel": InTemplate(
+            flags=("--tp-size", "--tensor-parallel-size", "--tp")
+        ),  # absent: all GPUs of the replica
         "pipeline_parallel": Refused("the layers stay together; use `tensor_parallel`", (1,)),
         "data_parallel": Refused("the processors hold one copy of the experts; use `replicas`", (1,)),
         "expert_parallel": Refused(EXPERTS, (False, 1)),

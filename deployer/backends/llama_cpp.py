@@ -39,7 +39,7 @@ BACKEND = Backend(
     template="llama.cpp.yaml.j2",
     options={
         # One slot's share of `-c` is what a request may have, so the template multiplies by the number of slots.
-        "context_length": InTemplate(),
+        "context_length": InTemplate(flags=("-c", "--ctx-size"), shared_by="max_concurrency"),
         "tensor_parallel": InTemplate(),
         "pipeline_parallel": Refused("it splits layers over a replica's GPUs by itself; use `tensor_parallel`", (1,)),
         "data_parallel": Refused("it has one engine a server; use `replicas`", (1,)),
@@ -48,11 +48,18 @@ BACKEND = Backend(
         "gpu_memory": Refused("it takes what weights and context need; lower `context_length`"),
         "dtype": Refused(FROM_FILE, ("auto",)),
         "quantization": Refused(FROM_FILE),
-        "kv_cache_dtype": Flag("-ctk", ("-ctv",), {"auto": None, "fp16": "f16"} | {kind: kind for kind in KV_TYPES}),
-        "max_concurrency": Flag("-np"),
-        "max_batch_tokens": Flag("-b"),
+        "kv_cache_dtype": Flag(
+            "-ctk",
+            ("-ctv",),
+            {"auto": None, "fp16": "f16"} | {kind: kind for kind in KV_TYPES},
+            aliases=("--cache-type-k", "--cache-type-v"),
+        ),
+        "max_concurrency": Flag("-np", aliases=("--parallel",)),
+        "max_batch_tokens": Flag("-b", aliases=("--batch-size",)),
         "prefix_cache": Switch(on=None, off="--no-cache-prompt"),
-        "cpu_offload": InTemplate(values={"auto": "auto", "none": "999"}),
+        "cpu_offload": InTemplate(
+            values={"auto": "auto", "none": "999"}, flags=("-ngl", "--gpu-layers", "--n-gpu-layers")
+        ),
         "chat_template": InTemplate(),
         "reasoning_parser": Flag(
             "--reasoning-format",

@@ -23,7 +23,7 @@ BACKEND = Backend(
     template="lmdeploy.yaml.j2",
     options={
         "context_length": Flag("--session-len"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica
+        "tensor_parallel": InTemplate(flags=("--tp",)),  # absent: all GPUs of the replica
         "pipeline_parallel": Refused("it only splits a model over GPUs by tensors; use `tensor_parallel`", (1,)),
         "data_parallel": Refused(PER_PROCESS, (1,)),
         "expert_parallel": InTemplate(needs=("--ep",)),  # true: over the tensor-parallel group

@@ -65,9 +65,11 @@ BACKEND = Backend(
     template="sglang.yaml.j2",
     options={
         "context_length": Flag("--context-length"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica that the other sizes leave
-        "pipeline_parallel": Flag("--pp-size"),
-        "data_parallel": Flag("--dp-size"),
+        "tensor_parallel": InTemplate(
+            flags=("--tp-size", "--tensor-parallel-size", "--tp")
+        ),  # absent: all GPUs of the replica that the other sizes leave
+        "pipeline_parallel": Flag("--pp-size", aliases=("--pipeline-parallel-size", "--pp")),
+        "data_parallel": Flag("--dp-size", aliases=("--data-parallel-size", "--dp")),
         "expert_parallel": InTemplate(),  # true: over the tensor-parallel group
         "gpu_memory_fraction": Flag("--mem-fraction-static"),  # of the whole GPU: weights and KV cache, nothing else
         "gpu_memory": Refused("`--mem-fraction-static` bounds weights and KV cache, not what a request needs besides"),

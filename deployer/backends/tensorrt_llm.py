@@ -34,7 +34,9 @@ BACKEND = Backend(
     template="tensorrt-llm.yaml.j2",
     options={
         "context_length": Flag("--max_seq_len"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica that the pipeline leaves
+        "tensor_parallel": InTemplate(
+            flags=("--tp_size", "--tensor_parallel_size")
+        ),  # absent: all GPUs of the replica that the pipeline leaves
         "pipeline_parallel": Flag("--pp_size"),
         "data_parallel": Refused("it has one engine a server; use `replicas`", (1,)),
         "expert_parallel": InTemplate(),  # true: over the tensor-parallel group

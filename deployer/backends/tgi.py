@@ -28,7 +28,7 @@ BACKEND = Backend(
     template="tgi.yaml.j2",
     options={
         "context_length": Flag("--max-total-tokens"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica
+        "tensor_parallel": InTemplate(flags=("--num-shard",)),  # absent: all GPUs of the replica
         "pipeline_parallel": Refused(NO_SHARDS, (1,)),
         "data_parallel": Refused("it has one engine a server; use `replicas`", (1,)),
         "expert_parallel": Refused(NO_SHARDS, (False, 1)),

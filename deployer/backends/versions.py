@@ -52,3 +52,9 @@ def version_in(tag: str, pattern: str) -> str | None:
     before, _, after = pattern.partition("{number}")
     number = tag.removeprefix(before).removesuffix(after) if tag.startswith(before) else ""
     return number if number[:1].isdigit() else None
+
+
+def known_as(backend: Backend, flag: str) -> str:
+    """Most parsers take `_` for `-`; those that do not have flags with `_`."""
+    dashed = flag.replace("_", "-")
+    return dashed if flag not in backend.flags and dashed in backend.flags else flag

@@ -34,14 +34,16 @@ BACKEND = Backend(
     template="vllm.yaml.j2",
     options={
         "context_length": Flag("--max-model-len"),
-        "tensor_parallel": InTemplate(),  # absent: all GPUs of the replica that the other sizes leave
-        "pipeline_parallel": Flag("--pipeline-parallel-size"),
-        "data_parallel": Flag("--data-parallel-size"),
+        "tensor_parallel": InTemplate(
+            flags=("--tensor-parallel-size", "-tp")
+        ),  # absent: all GPUs of the replica that the other sizes leave
+        "pipeline_parallel": Flag("--pipeline-parallel-size", aliases=("-pp",)),
+        "data_parallel": Flag("--data-parallel-size", aliases=("-dp",)),
         "expert_parallel": Switch("--enable-expert-parallel"),
         "gpu_memory_fraction": Flag("--gpu-memory-utilization"),
         "gpu_memory": InTemplate(),  # as the fraction it is of the GPU's memory
         "dtype": Flag("--dtype"),
-        "quantization": Flag("--quantization"),
+        "quantization": Flag("--quantization", aliases=("-q",)),
         "kv_cache_dtype": Flag("--kv-cache-dtype"),
         "max_concurrency": Flag("--max-num-seqs"),
         "max_batch_tokens": Flag("--max-num-batched-tokens"),

@@ -395,7 +395,7 @@ nvidia() {
     }
 }
 
-# Others' hardware, and NVIDIA's without its tools.
+# Others' hardware, and NVIDIA's without its tools. Starts no process.
 other_gpus() {
     section vendors
     for driver in /proc/driver/nvidia/version /dev/kfd /dev/davinci_manager /dev/accel/accel0; do
@@ -431,6 +431,7 @@ nim_profiles() {
 }
 
 gpus() {
+    other_gpus
     section driver
     richest=${QUERIES#* }
     if read -r line </proc/driver/nvidia/version; then
@@ -447,8 +448,6 @@ gpus() {
         timed=no
         ! timeout 5 true || timed=yes
         nvidia "$smi"
-    else
-        other_gpus
     fi
 }
 
@@ -468,6 +467,6 @@ main() {
     copies
     image_flags
     nim_profiles
-    [ "$GPU" = no ] || gpus
+    if [ "$GPU" = no ]; then other_gpus; else gpus; fi
     section end
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line, whole_number
@@ -12,6 +12,7 @@ from deployer.values.facts import Gpu, GpuFacts, in_order
 Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
 MODULE = pattern(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")
 MOST_SLOTS = 256
+HARDWARE = ("pci ", "/dev/")  # what is no mere tool
 VENDORS = {
     "amd-smi": "AMD", "rocm-smi": "AMD", "/dev/kfd": "AMD", "npu-smi": "Huawei Ascend",
     "/dev/davinci_manager": "Huawei Ascend", "hl-smi": "Intel Gaudi", "xpu-smi": "Intel",
@@ -26,9 +27,11 @@ VENDORS = {
 def gpu_facts(answers: Answers) -> GpuFacts:
     module = MODULE.search(_text(answers, "driver"))
     driver = module[1] if module is not None else None
+    said = _text(answers, "vendors")
+    others = _vendors(line for line in _lines(said) if line.startswith(HARDWARE))
     if "gpus" not in answers:
-        return GpuFacts(driver=driver, problem=_elsewhere(_text(answers, "vendors")))
-    return _nvidia(answers, driver)
+        return GpuFacts(driver=driver, problem=_elsewhere(said), others=others)
+    return replace(_nvidia(answers, driver), others=others)
 
 
 def _nvidia(answers: Answers, driver: str | None) -> GpuFacts:
@@ -89,11 +92,19 @@ def _text(answers: Answers, name: str) -> str:
 
 def _elsewhere(text: str) -> str | None:
     """What there is besides usable NVIDIA GPUs; None on a host without any GPU."""
-    seen = [one_line(line) for line in lines(text, 100)]
+    seen = _lines(text)
     if "/proc/driver/nvidia/version" in seen:
         return "the NVIDIA driver is loaded, but `nvidia-smi` is not installed"
     cards = seen.count("pci 0x10de")
     if cards:
         return f"NVIDIA GPUs on the PCI bus: {cards}, but no driver (`nvidia-smi` is not installed)"
-    vendors = sorted({VENDORS[line] for line in seen if line in VENDORS})
+    vendors = _vendors(seen)
     return f"{', '.join(vendors)}: seen, but only NVIDIA GPUs are supported" if vendors else None
+
+
+def _lines(text: str) -> list[str]:
+    return [one_line(line) for line in lines(text, 100)]
+
+
+def _vendors(seen: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({VENDORS[line] for line in seen if line in VENDORS}))

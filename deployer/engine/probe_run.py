@@ -39,7 +39,7 @@ def probe_host(transport: Transport, question: Asked, *, gpus: bool = True) -> P
         probed = _probe(transport, asked, PLAIN_TIMEOUT, gpus=False)
     if probed.uname.system != "Linux":
         raise _unusable(transport.name, "not-linux", f"it runs {probed.uname.system}", "use a Linux host")
-    return probed if gpu is None else replace(probed, gpu=gpu)
+    return probed if gpu is None else replace(probed, gpu=replace(gpu, others=probed.gpu.others))
 
 
 def _probe(transport: Transport, asked: Asked, timeout: float, *, gpus: bool) -> Probed:

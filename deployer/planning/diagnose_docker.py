@@ -53,7 +53,8 @@ def gpu_check(facts: HostFacts) -> Check:
 
 def _said(gpu: GpuFacts) -> str:
     names = sorted({one.name for one in gpu.gpus})
-    return f"{len(gpu.gpus)} x {', '.join(names)}; driver {gpu.driver or '?'}, CUDA {gpu.cuda or '?'}"
+    beside = f"; beside them {', '.join(gpu.others)}, but {UNSUPPORTED}" if gpu.others else ""
+    return f"{len(gpu.gpus)} x {', '.join(names)}; driver {gpu.driver or '?'}, CUDA {gpu.cuda or '?'}{beside}"
 
 
 def driver_remedy(facts: HostFacts) -> str:

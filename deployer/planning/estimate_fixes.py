@@ -30,12 +30,13 @@ def explained(model: SizedModel, serving: Serving, card: Card | None, count: int
         return found
     if any(problem.severity is Severity.ERROR for problem in found.problems):
         return found
-    changes = [fix_text(fix) for fix in fixes(model, serving, card, count)]
+    changes = [fix_text(fix, serving) for fix in fixes(model, serving, card, count)]
     return replace(found, problems=(*found.problems, _refusal(found, changes)))
 
 
-def fix_text(fix: Fix) -> str:
-    return " with ".join(f"`{option}` {value}" for option, value in fix)
+def fix_text(fix: Fix, serving: Serving) -> str:
+    """Options by the flags that say them in `args`."""
+    return " with ".join(f"`{serving.flags.get(option, option)}` {value}" for option, value in fix)
 
 
 def _refusal(found: Estimate, changes: list[str]) -> Diagnostic:
@@ -102,14 +103,14 @@ def _changes(model: SizedModel, serving: Serving, card: Card) -> Iterator[tuple[
 def _fewer_layers(model: SizedModel, serving: Serving, card: Card) -> int:
     """How many layers fit onto the GPUs, of a server that leaves the others to the processor; 0: none."""
     memory, shape = serving.backend.memory, model.shape
-    if memory is None or memory.works != "graph" or shape is None or serving.share != 1:
+    if memory is None or memory.works != "graph" or shape is None:
         return 0
 
     def fits(layers: int) -> bool:
         part = replace(serving, share=Fraction(layers, shape.layers))
         return estimate(model, part, card).verdict is Fit.FITS
 
-    low, high = 0, shape.layers  # layers that fit, layers that do not
+    low, high = 0, int(shape.layers * serving.share)  # layers that fit, layers that do not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from fractions import Fraction
 
 from deployer.backends.base import Backend, Batch, Memory
@@ -75,6 +77,8 @@ class Serving:
     lora_rank: int = 16
     expert_parallel: bool = False  # experts are whole on one GPU of the group
     share: Fraction = Fraction(1)  # of the layers, those that are on GPUs
+    offloaded: int = 0  # bytes of weights that each GPU leaves in the host's memory
+    flags: Mapping[str, str] = field(default_factory=dict)  # option -> what people wrote in `args` instead of it
 
     @property
     def gpus(self) -> int:
@@ -84,7 +88,9 @@ class Serving:
     def spread(self) -> Spread:
         """Servers that give each GPU layers of its own do so whatever the option for several GPUs is called."""
         layers_only = self.backend.memory is not None and self.backend.memory.split == "layers"
-        return Spread(1, self.gpus, self.share) if layers_only else Spread(self.tensor, self.stages)
+        if layers_only:
+            return Spread(1, self.gpus, self.share)
+        return Spread(self.tensor, self.stages, offloaded=self.offloaded)
 
     def context_on(self, card: Card | None, shape: ModelShape | None) -> int | None:
         """Tokens of a sequence: those asked for, else the server's default, else what the model was made for."""

@@ -14,11 +14,13 @@ from deployer.values.model_weights import ModelWeights, WeightParts
 @dataclass(frozen=True, slots=True)
 class Spread:
     """One model over several GPUs: `tensor` of them share each layer, `stages` have layers of their own. `share`: of
-    all layers, those that are on GPUs; the others are left to the processor."""
+    all layers, those that are on GPUs; the others are left to the processor. `offloaded`: bytes of the layers of each
+    GPU that stay in the host's memory."""
 
     tensor: int = 1
     stages: int = 1
     share: Fraction = Fraction(1)
+    offloaded: int = 0
 
     def layers(self, all_of_them: int) -> int:
         """Of the stage that has most."""
@@ -66,4 +68,4 @@ def weights_of_gpu(parts: WeightParts, shape: ModelShape, spread: Spread, *, emb
         ends = parts.embedding + parts.head
     else:
         ends = max(parts.embedding, head)
-    return held + -(-ends // spread.tensor) + parts.towers
+    return max(0, held - spread.offloaded) + -(-ends // spread.tensor) + parts.towers

@@ -16,7 +16,7 @@ from deployer.planning.estimate_unknowns import said_in_plans
 from deployer.planning.gpu_memory import is_automatic
 from deployer.planning.gpus import GpuRequest, free_gpus, gpus_wanted, without_smallest
 from deployer.planning.shares import cache_of, share_of
-from deployer.planning.sizing import card_of, is_sure, serving_of, sized_model
+from deployer.planning.sizing import card_of, is_sure, leaving_layers, serving_of, sized_model
 from deployer.spec.language import Service
 from deployer.spec.project import Project
 from deployer.values.estimate import Estimate, Fit
@@ -52,7 +52,7 @@ class Fitting:
         self._project = project
         self._services: dict[tuple[str, tuple[int, ...]], Service] = {}
         self._estimates: dict[Hashable, Estimate] = {}
-        self._groups: dict[Hashable, int] = {}
+        self._groups: dict[Hashable, int | None] = {}
         self._too_large: set[str] = set()  # services that a host was refused for
 
     def gpus(self, request: GpuRequest, is_believed: Callable[[], bool]) -> tuple[str, ...] | str:
@@ -84,13 +84,14 @@ class Fitting:
             return len(had)
         model = sized_model(choice, facts)
         card = self._card(free, facts) if model is not None else None
-        serving = serving_of(choice, self._service(choice), 1, card.memory) if card is not None else None
-        if model is None or serving is None or card is None or model.shape is None or model.weights is None:
+        if model is None or card is None or model.shape is None or model.weights is None:
             return None
         most = len(free) if all(gpu.parent is None for gpu in free) else 1  # a server works on one slice only
         kind = (Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, 0), most)
         if kind not in self._groups:
-            self._groups[kind] = _smallest(model, serving, card, most, forbids=_forbids(choice, facts))
+            serving = self._serving(choice, model, 1, card)
+            forbids = _forbids(choice, facts)
+            self._groups[kind] = None if serving is None else _smallest(model, serving, card, most, forbids=forbids)
         return self._groups[kind]
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
@@ -102,7 +103,7 @@ class Fitting:
             return None
         kind = Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, len(mine))
         if kind not in self._estimates:
-            serving = serving_of(choice, self._service(choice), len(mine), card.memory)
+            serving = self._serving(choice, model, len(mine), card)
             if serving is None:
                 return None
             self._estimates[kind] = explained(model, serving, card)
@@ -150,7 +151,7 @@ class Fitting:
         model = sized_model(choice, facts) if choice.backend.memory is not None else None
         card = self._card(free, facts) if model is not None else None
         asked = gpus_wanted(choice, 0) or 1
-        serving = serving_of(choice, self._service(choice), asked, card.memory) if card is not None else None
+        serving = self._serving(choice, model, asked, card)
         if model is None or card is None or serving is None or model.shape is None or model.weights is None:
             return ()
         if is_automatic(choice):
@@ -172,6 +173,14 @@ class Fitting:
             for problem in said
             if problem.severity is not Severity.INFO and problem.code not in KNOWN_OTHERWISE
         )
+
+    def _serving(self, choice: ServiceChoice, model: SizedModel | None, gpus: int, card: Card | None) -> Serving | None:
+        """None where too little is known, or the spec says things that cannot be weighed."""
+        if card is None or model is None or model.shape is None:
+            return None
+        service = self._service(choice)
+        found = serving_of(choice, service, gpus, card.memory)
+        return leaving_layers(found, service, model.shape) if found is not None else None
 
     def _service(self, choice: ServiceChoice) -> Service:
         """With what the spec says of its backend, also where that was chosen for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployer.backends.base import InTemplate
+from deployer.planning.args_read import sizes_said
 from deployer.values.facts import Gpu
 
 if TYPE_CHECKING:
@@ -16,14 +17,15 @@ LARGE = 80 * 10**9  # bytes
 def is_automatic(choice: ServiceChoice) -> bool:
     """Nobody says over how many GPUs it is spread, and its backend can spread it."""
     options, memory = choice.service.options, choice.backend.memory
-    sizes = (options.tensor_parallel, options.pipeline_parallel, options.data_parallel)
+    said = sizes_said(choice.backend.name, choice.service.args)
+    sizes = (options.tensor_parallel, options.pipeline_parallel, options.data_parallel, *said.values())
     can = (
         memory is not None
         and memory.split != "none"
         and isinstance(choice.backend.options["tensor_parallel"], InTemplate)
     )
     placement = choice.service.placement
-    return can and placement.gpus == "auto" and not placement.share and sizes == (None, None, None)
+    return can and placement.gpus == "auto" and not placement.share and not any(sizes)
 
 
 def usable_memory(gpu: Gpu) -> int | None:

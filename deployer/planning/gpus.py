@@ -7,6 +7,7 @@ from dataclasses import field
 
 from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass, replace
+from deployer.planning.args_read import sizes_said
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.gpu_groups import best_group
 from deployer.planning.served import gpus_of_all, parallel
@@ -116,7 +117,9 @@ def _unseen(request: GpuRequest) -> tuple[str, ...] | str:
 
 def _parallel(choice: ServiceChoice) -> int:
     several = is_per_model(choice.backend, "tensor_parallel") and choice.service.models
-    return gpus_of_all(choice.served) if several else parallel(choice.service)
+    if several:
+        return gpus_of_all(choice.served)
+    return parallel(choice.service, sizes_said(choice.backend.name, choice.service.args))
 
 
 def _pool(choice: ServiceChoice, facts: HostFacts, index: int) -> list[Gpu] | str:

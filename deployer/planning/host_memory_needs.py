@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from deployer.backends.base import Backend, Flag
+from deployer.planning.args_read import as_said
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.estimate import terms_of
 from deployer.planning.estimate_request import GIB, Card, SizedModel
@@ -33,6 +34,7 @@ def host_memory_of(choice: ServiceChoice, service: Service, facts: HostFacts, gp
     backend. What the spec allows its container is believed."""
     if service.container.memory is not None:
         return service.container.memory
+    service = as_said(choice.backend, service)
     beside = _beside_gpus(choice.backend, service, gpus)
     model = sized_model(choice, facts) if not choice.others else None
     share = _share_of_host(choice, service, model, gpus)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deployer.errors import Diagnostic, warning
+from deployer.planning.args_read import as_said
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.host_memory import GIB
 from deployer.spec.project import Project
@@ -35,7 +36,8 @@ def memory_warnings(project: Project, desired: Iterable[DesiredReplica]) -> list
 
 def _uses_processors(placed: Placed) -> bool:
     """With a model of which something is known, and that is not small for its host."""
-    if placed.gpus and placed.choice.service.options.cpu_offload in (None, "none"):
+    service = as_said(placed.choice.backend, placed.choice.service)
+    if placed.gpus and service.options.cpu_offload in (None, "none"):
         return False
     path = placed.choice.path_on(placed.facts)
     return path is not None and path.shape is not None and (path.size or MOST) * SMALL >= placed.facts.memory_total

@@ -8,6 +8,7 @@ from typing import Any
 from deployer.backends.base import InTemplate
 from deployer.catalog.quantizations import QUANTIZATIONS
 from deployer.dataclass import dataclass
+from deployer.planning.args_read import flag_for, rewritten, sizes_said
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.gpus import gpus_wanted
 from deployer.planning.placement import Placer
@@ -16,11 +17,12 @@ from deployer.spec.language import Service
 
 WIDEST = 16
 MOST_OFFERED = 6  # for one kind of host
+ARGS = "args"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceChange:
-    """Paths in the service, and the values to write there; None: to leave it out."""
+    """Paths in the service, and the values to write there; None: to leave it out. A path in `args` ends with a flag."""
 
     values: tuple[tuple[tuple[str, ...], Any], ...]
 
@@ -54,20 +56,26 @@ class ServiceChange:
     @property
     def setting(self) -> str:
         """As an instruction."""
-        return " and ".join(_setting(".".join(path), to) for path, to in self.values)
+        return " and ".join(_setting(path, to) for path, to in self.values)
 
     def applied(self, service: Service) -> Service:
         for path, to in self.values:
+            if path[0] == ARGS:
+                service = service.model_copy(update={ARGS: rewritten(service.args, path[1], to)})
+                continue
             section = getattr(service, path[0]).model_copy(update={path[1]: to}) if len(path) > 1 else to
             service = service.model_copy(update={path[0]: section})
         return service
 
 
 def _short(path: tuple[str, ...]) -> str:
-    return ".".join(path).removeprefix("options.")
+    return path[1] if path[0] == ARGS else ".".join(path).removeprefix("options.")
 
 
-def _setting(key: str, to: Any) -> str:
+def _setting(path: tuple[str, ...], to: Any) -> str:
+    key = ".".join(path)
+    if path[0] == ARGS:
+        return f"leave `{path[1]}` out of `args`" if to is None else f"write `{path[1]} {to}` in `args`"
     if key == "options.quantization" and to in QUANTIZATIONS and not QUANTIZATIONS[to].by_server:
         return f"set `{key}` to {to} and take a checkpoint that is"
     return f"leave `{key}` out" if to is None else f"set `{key}` to {to}"
@@ -76,7 +84,7 @@ def _setting(key: str, to: Any) -> str:
 def changes_on(placer: Placer, choice: ServiceChoice, host: str) -> Iterator[ServiceChange]:
     """Those that the GPUs of one host suggest."""
     found = [
-        ServiceChange(tuple((("options", option), value) for option, value in fix))
+        ServiceChange(tuple(_written(choice, option, value) for option, value in fix))
         for fix in placer.places.fixes_on(choice, host)
     ]
     sizes = [*_sizes(choice, placer.places.cards_of(host)[1])]
@@ -84,16 +92,22 @@ def changes_on(placer: Placer, choice: ServiceChoice, host: str) -> Iterator[Ser
         isinstance(choice.backend.options["tensor_parallel"], InTemplate) or choice.service.options.tensor_parallel
     )
     if several and not isinstance(choice.service.placement.gpus, tuple):
-        key = (
-            ("placement", "gpus") if isinstance(choice.service.placement.gpus, int) else ("options", "tensor_parallel")
-        )
-        found += [ServiceChange.of(*key, to=size) for size in sizes]
+        counted = isinstance(choice.service.placement.gpus, int)
+        for size in sizes:
+            change = (("placement", "gpus"), size) if counted else _written(choice, "tensor_parallel", size)
+            found.append(ServiceChange((change,)))
     yield from list(dict.fromkeys(found))[:MOST_OFFERED]
+
+
+def _written(choice: ServiceChoice, option: str, value: Any) -> tuple[tuple[str, ...], Any]:
+    """Where the service says the option: in `args`, in the server's own words, or in `options`."""
+    found = flag_for(choice.backend, choice.service, option, value)
+    return (("options", option), value) if found is None else ((ARGS, found[0]), found[1])
 
 
 def _sizes(choice: ServiceChoice, most: int) -> Iterator[int]:
     """Other numbers of GPUs than it asks for, the nearest first."""
-    now = gpus_wanted(choice, 0) or parallel(choice.service)
+    now = gpus_wanted(choice, 0) or parallel(choice.service, sizes_said(choice.backend.name, choice.service.args))
     others = [size for size in range(1, min(most, WIDEST) + 1) if size != now]
     yield from sorted(others, key=lambda size: (abs(size - now), size))[:3] if now > 1 else ()
 

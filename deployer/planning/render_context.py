@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from deployer.backends.base import Backend
 from deployer.backends.versions import has_flag
 from deployer.errors import Diagnostic, SpecError
+from deployer.planning.args_read import sizes_said
 from deployer.planning.image_tags import version_of
 from deployer.planning.nim_decision import written_profile
 from deployer.planning.own_help import said_by
@@ -14,7 +16,7 @@ from deployer.planning.render_options import option_args, template_options
 from deployer.planning.render_request import RenderRequest
 from deployer.planning.render_served import model_context, served_here
 from deployer.planning.served import served_names
-from deployer.spec.language import Service
+from deployer.spec.language import Options, Service
 from deployer.spec.language.options import OPTION_NAMES
 
 CHAT_TEMPLATE = "/etc/deployer/chat-template.jinja"
@@ -45,7 +47,7 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "gpus": list(request.placed.gpus),
         "gpu_memory": gpu_memory(request, service),
         "cache_memory": request.placed.cache,
-        "options": template_options(backend, options),
+        "options": template_options(backend, _with_sizes(backend, service)),
         "option_args": list(option_args(backend, options)),
         "chat_template": _chat_template(request, options.chat_template),
         "loras": [_lora(name, path) for name, path in sorted((options.lora or {}).items())],
@@ -54,6 +56,13 @@ def template_context(request: RenderRequest, service: Service) -> dict[str, Any]
         "flag": flag,
         "refuse": lambda option, why: _refuse(request, service, str(option), str(why)),
     }
+
+
+def _with_sizes(backend: Backend, service: Service) -> Options:
+    """The options, and how `args` divide the GPUs: the template gives the tensor-parallel groups what that leaves."""
+    options, said = service.options, sizes_said(backend.name, service.args)
+    has_groups = options.tensor_parallel is not None or "tensor_parallel" in said
+    return options if has_groups or not said else options.model_copy(update=said)
 
 
 def _host_context(request: RenderRequest) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from deployer.backends.base import Backend, Flag, InTemplate, OptionMapping, SecretConfig, Switch
-from deployer.backends.versions import is_gone, parse_version
+from deployer.backends.versions import is_gone, known_as, parse_version
 from deployer.errors import Diagnostic, Where, warning
 from deployer.planning.own_help import Known
 from deployer.spec.language import Service
@@ -45,7 +45,7 @@ def flag_problems(known: Known, service: Service, where: Where | None) -> Iterat
     """Flags in `args` that the version does not have, with what took their place; those that look mistyped, those that
     are in the way of an option, and those that are missing."""
     backend = known.backend
-    written = [_known_as(backend, arg.partition("=")[0]) for arg in service.args]
+    written = [known_as(backend, arg.partition("=")[0]) for arg in service.args]
     missing = [flag for flag in backend.needs_args if flag not in written]
     if missing:
         message = f"`{backend.name}` needs {', '.join(f'`{flag}`' for flag in missing)}"
@@ -70,7 +70,7 @@ def _taken(backend: Backend, service: Service, written: list[str], where: Where 
 def _unfit(known: Known, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
     backend = known.backend
     for arg in args:
-        flag = _known_as(backend, arg.partition("=")[0])
+        flag = known_as(backend, arg.partition("=")[0])
         if not flag.startswith("-") or parse_version(flag[1:]) is not None:
             continue
         if flag in backend.flags:
@@ -79,12 +79,6 @@ def _unfit(known: Known, args: Iterable[str], where: Where | None) -> Iterator[D
             yield from (_absent(known, name, where) for name in islice(lacking, 1))
         elif not any(said.has(flag) for said in known.said):
             yield from _unknown(known, flag, where)
-
-
-def _known_as(backend: Backend, flag: str) -> str:
-    """Most parsers take `_` for `-`; those that do not have flags with `_`."""
-    dashed = flag.replace("_", "-")
-    return dashed if flag not in backend.flags and dashed in backend.flags else flag
 
 
 def _unknown(known: Known, flag: str, where: Where | None) -> Iterator[Diagnostic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deployer.backends.base import Backend
 from deployer.dataclass import dataclass
@@ -61,11 +61,12 @@ def category_of_its_own(backend: Backend, model: Model) -> str | None:
     return backend.builtin.get(name) if model.scheme in BY_NAME else None
 
 
-def parallel(service: Service) -> int:
-    """GPUs that a service with one model asks for by its sizes."""
-    return (service.options.tensor_parallel or 1) * (service.options.pipeline_parallel or 1)
+def parallel(service: Service, said: Mapping[str, int]) -> int:
+    """GPUs that a service with one model asks for by its sizes. `said`: those in its arguments."""
+    tensor = said.get("tensor_parallel") or service.options.tensor_parallel or 1
+    return tensor * (said.get("pipeline_parallel") or service.options.pipeline_parallel or 1)
 
 
 def gpus_of_all(served: Sequence[Served]) -> int:
     """GPUs for all models of a server: those that generate have theirs alone, the small ones live beside others."""
-    return max(1, sum(parallel(one.service) for one in served if one.category not in SHARES_A_GPU))
+    return max(1, sum(parallel(one.service, {}) for one in served if one.category not in SHARES_A_GPU))

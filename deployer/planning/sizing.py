@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from functools import lru_cache
 
+from deployer.backends.base import Flag
 from deployer.catalog.gpus import find_gpu, parse_capability
+from deployer.dataclass import replace
 from deployer.formats.gguf_parts import split_parts
+from deployer.planning.args_read import as_said, said_in
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.estimate_request import Card, Serving, SizedModel
+from deployer.planning.estimate_request import GIB, Card, Serving, SizedModel
 from deployer.planning.gpu_groups import is_linked
 from deployer.planning.gpu_memory import usable_memory
 from deployer.planning.weights import first_part
@@ -33,15 +37,19 @@ TELLING = (
 )  # fmt: skip
 HOLDING = ("running", "restarting", "paused")
 STEP, MOST = 1 << 28, 1 << 62  # bytes
+MOST_OFFLOADED = 1 << 20  # GiB
 # Kinds whose weights do not follow from the usual keys of a config.json.
 DOUBTFUL = ("gemma3n", "gemma4", "llama4", "whisper", "t5", "mllama", "deepseek_v4", "unknown")
 
 
 def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) -> Serving | None:
     """`service`: with the spec's settings of its backend; `memory`: of one GPU. None where it says things that the
-    estimator cannot weigh."""
+    estimator cannot weigh. Layers are not left to the processor yet (`leaving_layers`)."""
+    said = said_in(choice.backend.name, service.args)
+    service = as_said(choice.backend, service)
     options = service.options
-    if choice.others or choice.draft is not None or options.cpu_offload not in (None, "none"):
+    offloaded = _offloaded(choice, options)
+    if choice.others or choice.draft is not None or offloaded is None or said.unclear:
         return None
     if _starts_otherwise(choice, service) or any(arg.startswith(TELLING) for arg in service.args):
         return None
@@ -64,7 +72,26 @@ def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) 
         max_sequences=None if graph else options.max_concurrency,
         loras=len(options.lora or {}),
         expert_parallel=bool(options.expert_parallel),
+        offloaded=offloaded,
+        flags=said.flags,
     )
+
+
+def _offloaded(choice: ServiceChoice, options: Options) -> int | None:
+    """Bytes of weights that each GPU leaves to the host; None where the server decides it."""
+    asked, mapping, memory = options.cpu_offload, choice.backend.options["cpu_offload"], choice.backend.memory
+    if asked in (None, "none") or (memory is not None and memory.works == "graph" and isinstance(asked, int | float)):
+        return 0
+    is_size = isinstance(mapping, Flag) and isinstance(asked, int | float)
+    return int(min(asked, MOST_OFFLOADED) * GIB) if is_size and isinstance(asked, int | float) else None
+
+
+def leaving_layers(serving: Serving, service: Service, shape: ModelShape) -> Serving:
+    """With the layers on GPUs that a server like llama.cpp is told to put there."""
+    memory, layers = serving.backend.memory, as_said(serving.backend, service).options.cpu_offload
+    if memory is None or memory.works != "graph" or not isinstance(layers, int | float):
+        return serving
+    return replace(serving, share=Fraction(max(0, min(int(layers), shape.layers)), shape.layers))
 
 
 def _starts_otherwise(choice: ServiceChoice, service: Service) -> bool:

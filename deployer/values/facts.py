@@ -76,6 +76,7 @@ class GpuFacts:
     problem: str | None = None  # e.g. a driver/library mismatch; () of gpus then says nothing
     source: Literal["nvml", "nvidia-smi", "none"] = "none"
     xids: tuple[Xid, ...] = ()  # where the user may read the kernel's log
+    others: tuple[str, ...] = ()  # vendors of hardware that is not supported, "AMD"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from deployer.planning.estimate import estimate
@@ -134,8 +134,12 @@ def with_settings(service: dict[str, Any], text: str) -> dict[str, Any]:
 def test_what_a_hint_says_places_what_was_refused(
     fleet: dict[str, tuple[int, str]], name: str, said: list[dict[str, Any]]
 ) -> None:
-    here = scene(fleet, shape(name))
     services = {f"s{index}": service_of(one) for index, one in enumerate(said)}
+    hints_place_what_was_refused(scene(fleet, shape(name)), services)
+
+
+def hints_place_what_was_refused(here: Scene, services: dict[str, dict[str, Any]]) -> None:
+    """Each change of a service that a hint names was taken at its word, and nobody loses a place by it."""
     found = here.plan(services)
     placed = {str(one.key) for one in found.placements}
     for problem in found.problems:
@@ -146,6 +150,7 @@ def test_what_a_hint_says_places_what_was_refused(
         for advice in (problem.hint or "").split(", or "):
             if not SETTING.search(advice):
                 continue
+            event("a hint was taken at its word")
             again = here.plan(services | {service: with_settings(services[service], advice)})
             wanted = {"-".join(key) for key in refused} if "`replicas`" not in advice else set()
             assert placed | wanted <= {str(one.key) for one in again.placements}, advice

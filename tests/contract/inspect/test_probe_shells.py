@@ -214,6 +214,7 @@ def test_gpus_of_an_older_driver(shell: list[str], tools: Path) -> None:
     gpu = probe(shell, [], tools).gpu
     assert [g.uuid for g in gpu.gpus] == ["GPU-aaaa", "GPU-bbbb"]
     assert (gpu.driver, gpu.cuda, gpu.problem, gpu.source) == ("550.90.07", "12.4", None, "nvidia-smi")
+    assert gpu.others == probe(shell, [], tools, gpus=False).gpu.others, "said whoever is asked about NVIDIA's"
     assert [(g.pages_pending, g.rows_failed) for g in gpu.gpus] == [(False, False), (True, False)]
     assert gpu.topology == {"GPU-aaaa": {"GPU-bbbb": "NV18"}, "GPU-bbbb": {"GPU-aaaa": "NV18"}}
     assert [(p.gpu, p.name, p.memory_used) for p in gpu.processes] == [("GPU-bbbb", "python3", 100 << 20)]

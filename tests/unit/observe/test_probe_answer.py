@@ -160,6 +160,22 @@ def test_gpus_without_nvidia_smi(said: str, problem: str | None) -> None:
     assert (facts.problem, facts.source, facts.gpus) == (problem, "none", ())
 
 
+@pytest.mark.parametrize(
+    ("said", "others"),
+    [
+        ("pci 0x10de\npci 0x1002\npci 0x1002\n", ("AMD",)),
+        ("/proc/driver/nvidia/version\n/dev/davinci_manager\npci 0x1da3\n", ("Huawei Ascend", "Intel Gaudi")),
+        ("rocm-smi\nxpu-smi\npci 0x10de\n", ()),  # tools alone are no hardware
+        ("pci \x1b[31m\n" * 1000, ()),
+    ],
+)
+def test_what_others_made_is_named_beside_nvidias(said: str, others: tuple[str, ...]) -> None:
+    fields = "index,uuid,driver_version,pci.bus_id,memory.total,memory.used,name"
+    row = "0, GPU-a, 550.1, 00000000:18:00.0, 1024, 1, NVIDIA A40\n"
+    facts = gpu_facts({"gpus": [(("0", fields), row)], "vendors": [((), said)]})
+    assert (facts.others, facts.problem, [gpu.uuid for gpu in facts.gpus]) == (others, None, ["GPU-a"])
+
+
 def test_the_driver_is_known_without_nvidia_smi() -> None:
     said = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder)"
     assert gpu_facts({"driver": [((), said)]}).driver == "580.65.06"

@@ -135,6 +135,13 @@ def test_gpus(seen: HostFacts, verdict: Verdict, message: str, remedy: str) -> N
     assert (check.verdict, message in check.message, remedy in (check.remedy or "")) == (verdict, True, True)
 
 
+def test_gpus_of_others_beside_nvidias_are_named() -> None:
+    seen = with_gpus(None, H100)
+    check = checks(replace(seen, gpu=replace(seen.gpu, others=("AMD", "Huawei Ascend"))))["gpus"]
+    assert check.verdict is Verdict.PASS
+    assert check.message.endswith("; beside them AMD, Huawei Ascend, but only NVIDIA GPUs are supported")
+
+
 def test_the_container_toolkit() -> None:
     plain = replace(GOOD.docker, runtimes=("runc",))
     hooks = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk")

@@ -188,9 +188,9 @@ def test_each_thing_is_said_once_a_service() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"args": ["--max-model-len", "1024"]}, {"args": ["--gpu-memory-utilization=0.99"]},
-        {"options": {"tensor_parallel": 1, "cpu_offload": 20}}, {"backend": "openllm", "options": {}},
-        {"container": {"command": ["serve"]}},
+        {"args": ["--max-model-len", "auto"]}, {"args": ["--gpu-memory-utilization=much"]},
+        {"args": ["--cpu-offload-gb"]}, {"args": ["--num-gpu-blocks-override", "9"]},
+        {"backend": "openllm", "options": {}}, {"container": {"command": ["serve"]}},
     ],
 )  # fmt: skip
 def test_where_the_spec_says_what_cannot_be_weighed_nothing_is_refused(changes: dict[str, Any]) -> None:

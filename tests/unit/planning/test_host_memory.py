@@ -123,7 +123,10 @@ def test_another_host_takes_it() -> None:
         ("llama.cpp", {"options": {"context_length": 32768}}, 1, 0.15),
         ("llama.cpp", {"options": {"context_length": 32768, "cpu_offload": 14}}, 1, 5.2),  # half of its 28 layers
         ("llama.cpp", {"options": {"cpu_offload": "auto"}}, 1, None),
-        ("llama.cpp", {"options": {"context_length": 32768}, "args": ["-ngl", "14"]}, 0, 8.15),
+        ("llama.cpp", {"options": {"context_length": 32768}, "args": ["-ngl", "14"]}, 0, 10.25),
+        ("llama.cpp", {"options": {"context_length": 32768}, "args": ["-ngl", "14"]}, 1, 5.2),
+        ("llama.cpp", {"options": {"context_length": 32768}, "args": ["--cpu-moe"]}, 0, 8.15),
+        ("vllm", {"options": {"cpu_offload": 10}, "args": ["--cpu-offload-gb", "4"]}, 2, 8.15),  # the last one counts
         ("ollama", {}, 0, 8.7),  # by its own default of 4096 tokens
         ("vllm", {"options": {"cpu_offload": 10, "tensor_parallel": 2}}, 2, 20.15),
         ("vllm", {"args": ["--swap-space", "4"], "version": "v0.9.2"}, 2, 8.15),

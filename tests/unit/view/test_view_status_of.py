@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import jsonschema
 
+from deployer.engine.probe_gpus import with_containers
+from deployer.formats.nvidia_smi import parse_compute_apps
 from deployer.spec.load import load
 from deployer.spec.project import Project
 from deployer.values.facts import (
@@ -27,6 +29,8 @@ from deployer.view.json_text import render_json
 from deployer.view.output_schemas import output_schema
 from deployer.view.status import Seen, status_json, status_of
 from deployer.view.status_text import render_status
+from tests.support.models import shape
+from tests.unit.planning.test_fitting import scene
 from tests.unit.view.plans import a_plan
 
 SPEC = b"""\
@@ -163,3 +167,42 @@ def test_what_a_container_uses_is_what_its_processes_use() -> None:
 
     assert uses(Action.KEEP) == [("GPU-a", 6 << 30, 4 << 30), ("GPU-b", None, 4 << 30)]
     assert uses(Action.REPLACE) == [("GPU-a", 6 << 30, None), ("GPU-b", None, None)], "the estimate is not of what runs"
+
+
+APPS = """\
+GPU-h1-0, 31337, 15012, VLLM::EngineCore
+GPU-h1-0, 31338, 402, /usr/bin/python3
+GPU-h1-0, 41337, 17890, VLLM::EngineCore
+GPU-h1-0, 51337, [N/A], VLLM::EngineCore
+GPU-h1-0, 61337, 9000, /usr/bin/train
+"""
+
+
+def test_replicas_that_share_a_gpu_are_each_shown_what_they_use_beside_what_was_estimated() -> None:
+    here = scene({"h1": (1, "H100")}, shape("Llama-3.1-8B"))
+    services = {
+        "chat": {
+            "backend": "vllm",
+            "replicas": 3,
+            "placement": {"share": True},
+            "options": {"gpu_memory": "24g", "context_length": 8192, "tensor_parallel": 1},
+        }
+    }
+    here.apply(services)
+    project = here.project(services)
+    (facts,) = here.observed(project).reachable.values()
+    ids = {one.recorded.key.index: one.id for one in facts.containers if one.recorded is not None}
+    pids = {31337: (ids[0],), 31338: (ids[0],), 41337: (ids[1],), 51337: (ids[2],)}
+    gpu = with_containers(replace(facts.gpu, processes=parse_compute_apps(APPS)), pids, frozenset(ids.values()))
+    status = status_of(Seen(project, ObservedState({"h1": replace(facts, gpu=gpu)}), here.plan(services)))
+    rows = status.services["chat"].replicas
+    assert [(use.gpu, use.used) for row in rows for use in row.gpu_memory] == [
+        ("GPU-h1-0", (15012 + 402) << 20), ("GPU-h1-0", 17890 << 20), ("GPU-h1-0", None),
+    ]  # fmt: skip
+    (need,) = {use.estimated for row in rows for use in row.gpu_memory}
+    assert need is not None
+    assert 17 << 30 < need < 20 << 30
+    text = render_status(status).render()
+    for words in ("15.1 GiB of GPU memory (", "17.5 GiB of GPU memory (", "GPU memory: "):
+        assert f"{words}{need / (1 << 30):.1f} estimated" in text
+    jsonschema.validate(json.loads(render_json(status_json(status))), output_schema("status"))
