@@ -47,23 +47,19 @@ def listed(lab: Lab, url: str) -> list[str]:
     return sorted(model["id"] for model in json.loads(text)["data"]) if text else []
 
 
-def test_every_model_must_be_launched_and_asked(lab: Lab, settled: Project) -> None:
-    assert listed(lab, settled.replica("box")["url"]) == NAMES
+def test_every_model_must_be_launched_asked_and_come_back(lab: Lab, settled: Project) -> None:
+    (name,), url = lab.names("lab3"), settled.replica("box")["url"]
+    assert listed(lab, url) == NAMES
     verified = settled.run("verify", "--json").text
     assert "bge-m3: a vector of 16" in verified
     assert "chat: Paris." in verified
     assert "reranker: scores" in verified
 
-
-def test_a_restart_must_launch_them_again_without_anybody(lab: Lab, settled: Project) -> None:
-    (name,), url = lab.names("lab3"), settled.replica("box")["url"]
-    lab.run("lab3", "docker", "restart", name)
+    lab.run("lab3", "docker", "restart", name)  # they are launched again without anybody
     eventually(lambda: listed(lab, url) == NAMES, within=30)
     settled.must_be_settled()
 
-
-def test_a_model_that_somebody_ended_must_be_drift_and_come_back_alone(lab: Lab, settled: Project) -> None:
-    (before,), url = lab.containers("lab3"), settled.replica("box")["url"]
+    (before,) = lab.containers("lab3")  # one that somebody ended is drift, and comes back alone
     lab.run("lab3", "curl", "-sS", "-X", "DELETE", f"{url}/v1/models/bge-m3")
     (change,) = changes(settled.run("plan", "--detailed-exitcode", "--json", exit=4).json())
     assert (change["action"], change["cause"]) == ("update", "drift")
