@@ -78,7 +78,8 @@ def serving_of(choice: ServiceChoice, service: Service, gpus: int, memory: int) 
 
 
 def _offloaded(choice: ServiceChoice, options: Options) -> int | None:
-    """Bytes of weights that each GPU leaves to the host; None where the server decides it."""
+    """Bytes of weights that each GPU leaves to the host; None where the server decides it. vLLM docs, "Engine
+    Arguments": `--cpu-offload-gb` is per GPU; of the layers' weights alone (`maybe_offload_to_cpu`)."""
     asked, mapping, memory = options.cpu_offload, choice.backend.options["cpu_offload"], choice.backend.memory
     if asked in (None, "none") or (memory is not None and memory.works == "graph" and isinstance(asked, int | float)):
         return 0
