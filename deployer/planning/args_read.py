@@ -23,6 +23,7 @@ COUNTS = (
 NUMBERS = ("gpu_memory_fraction", "cpu_offload")
 WORDS = ("dtype", "quantization", "kv_cache_dtype")
 SIZES = ("tensor_parallel", "pipeline_parallel", "data_parallel")
+NO_SIZES: Mapping[str, int] = {}
 MOST = 10**9
 
 
@@ -72,7 +73,12 @@ def said_in(backend: str, args: tuple[str, ...]) -> Said:
 
 def sizes_said(backend: str, args: tuple[str, ...]) -> Mapping[str, int]:
     """How many GPUs work together, as far as arguments say it."""
-    values = said_in(backend, args).values if args else {}
+    return _sizes(backend, args) if args else NO_SIZES
+
+
+@lru_cache(maxsize=4096)
+def _sizes(backend: str, args: tuple[str, ...]) -> Mapping[str, int]:
+    values = said_in(backend, args).values
     return {size: values[size] for size in SIZES if size in values}
 
 
