@@ -32,7 +32,7 @@ check: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed
-	$(BIN)/python -m pytest -n auto -m 'not lab' $(FAST)
+	$(BIN)/python -m pytest -n auto -m 'not lab and not heavy' $(FAST)
 
 lab: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'lab and not heavy' tests/contract tests/lab

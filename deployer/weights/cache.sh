@@ -8,7 +8,7 @@ export LC_ALL
 
 contents() {
     for file in "$CACHE"/manifests/*; do
-        case $file in *.seen | *.new.* | *'/*') continue ;; esac
+        case $file in *.seen | *'/*') continue ;; esac
         [ -f "$file" ] || continue
         printf '\n%s manifest %s %s\n' "$M" "$(stat -L -c %Y -- "$file")" "${file##*/}"
         head -c 8388609 -- "$file"

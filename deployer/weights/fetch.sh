@@ -19,6 +19,7 @@ umask 022
 root=$CACHE/$FOLDER
 blobs=$root/blobs
 seen=$CACHE/manifests/$ID.seen
+new=$root/.deployer-new # is renamed when whole; its own to who has the lock, and no file of the model where a kill leaves it
 work=
 
 # The first who fails says why; all others see that and stop.
@@ -362,11 +363,12 @@ link() { # PATH TARGET
     mkdir -p -- "${place%/*}" || failed cannot-write 0 "${place%/*}"
     if [ -d "$place" ] && [ ! -L "$place" ]; then failed in-the-way 0 "$place is a directory"; fi
     [ "$(readlink -- "$place")" != "$2" ] || return 0
-    ln -sf -- "$2" "$place.new.$$" && mv -f -- "$place.new.$$" "$place" || failed cannot-write 0 "$place"
+    rm -f -- "$new" && ln -s -- "$2" "$new" && mv -f -- "$new" "$place" || failed cannot-write 0 "$place"
 }
 
-written() { # PATH TEXT: beside, then renamed; no newline, which huggingface_hub would take for a part of a commit
-    mkdir -p -- "${1%/*}" && printf '%s' "$2" >"$1.new.$$" && mv -f -- "$1.new.$$" "$1" || failed disk-full 0 "$1"
+written() { # PATH TEXT: renamed when whole; no newline, which huggingface_hub would take for a part of a commit
+    mkdir -p -- "${1%/*}" && rm -f -- "$new" && printf '%s' "$2" >"$new" && mv -f -- "$new" "$1" ||
+        failed disk-full 0 "$1"
 }
 
 cleaned() {

@@ -59,6 +59,7 @@ def is_whole(cache: Path, manifest: Manifest, files: dict[str, bytes] | None = N
     """Everything is there under its own name, with its content, and nothing that is not."""
     snapshot = cache / manifest.snapshot
     found = {str(p.relative_to(snapshot)): p.read_bytes() for p in snapshot.rglob("*") if p.is_file()}
+    assert sorted(found) == sorted(FILES if files is None else files)
     assert found == (FILES if files is None else files)
     assert [p.name for p in (cache / "manifests").iterdir()] == [manifest.id]
     assert not [*(cache / manifest.folder).rglob("*.part")]
@@ -243,6 +244,33 @@ def test_every_shell_can(hub: Hub, tmp_path: Path, shell: str) -> None:
     is_whole(tmp_path, wanted.manifest)
     done = subprocess.run(argv, input=fetch_script(wanted), capture_output=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == (b"whole 0\n", b"")
+
+
+KILLED_AT_A_LINK = """\
+#!/bin/sh
+case "$*" in */snapshots/*) [ -e "$0.killed" ] || { : >"$0.killed" && kill -9 0; } ;; esac
+exec /bin/mv "$@"
+"""
+
+
+def test_a_kill_before_a_file_has_its_name_leaves_nothing_beside_it(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("org/name", FILES)
+    wanted = job(hub, tmp_path / "cache")
+    killer = tmp_path / "bin" / "mv"
+    killer.parent.mkdir()
+    killer.write_text(KILLED_AT_A_LINK)
+    killer.chmod(0o755)
+    environment = os.environ | {"PATH": f"{killer.parent}:{os.environ['PATH']}"}
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        script = fetch_script(wanted)
+        return subprocess.run(
+            ["sh", "-s"], input=script, capture_output=True, timeout=60, env=environment, start_new_session=True
+        )
+
+    assert run().returncode == -signal.SIGKILL
+    assert run().stdout.splitlines()[-1].startswith(b"whole ")
+    is_whole(tmp_path / "cache", wanted.manifest)
 
 
 @pytest.mark.parametrize("most", [10, pytest.param(60, marks=pytest.mark.heavy)])
