@@ -13,6 +13,7 @@ from deployer.dataclass import dataclass
 from deployer.engine.context import Site
 from deployer.errors import DeployerError, HostError
 from deployer.formats.text import decoded, whole_number
+from deployer.transport.quoting import in_curl_config
 
 AFTER = 5.0  # seconds that a pull lasts before it is kept: what is soon there costs its registry no second question
 SILENT, LONGEST = 600, 6 * 3600  # seconds without a word from Docker, and in all, after which the host waits no longer
@@ -40,7 +41,7 @@ class Keeper:
         if self.has_begun:
             return
         self.has_begun = True
-        with suppress(DeployerError):
+        with suppress(DeployerError, ValueError):  # a pull that cannot be kept ends with its asker
             argv = ["sh", "-c", BEGIN, self._name]
             done = self.site.transport.run(argv, stdin=self._config(), timeout=TIMEOUT)
             self.pid = whole_number(decoded(done.stdout))
@@ -74,10 +75,6 @@ class Keeper:
             "speed-time": str(SILENT),
             "max-time": str(LONGEST),
         }
-        lines = [f'{name} = "{_quoted(value)}"' for name, value in settings.items()]
-        lines += [f'header = "{_quoted(f"{name}: {value}")}"' for name, value in self.headers.items()]
-        return "\n".join((*lines, "silent", "")).encode("utf-8", "surrogateescape")
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+        lines = [f'{name} = "{in_curl_config(value)}"' for name, value in settings.items()]
+        lines += [f'header = "{in_curl_config(f"{name}: {value}")}"' for name, value in self.headers.items()]
+        return "\n".join((*lines, "silent", "globoff", "")).encode("utf-8", "surrogateescape")

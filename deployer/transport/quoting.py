@@ -1,4 +1,5 @@
-"""The one place where an argv becomes a shell line. Nothing else glues text into commands."""
+"""The one place where an argv becomes a shell line, and text a part of curl's configuration. Nothing else glues text
+into commands."""
 
 from __future__ import annotations
 
@@ -66,3 +67,10 @@ def without_pid(stderr: bytes) -> tuple[int | None, bytes]:
     if match is None:
         return None, stderr
     return int(match["pid"]), stderr[: match.start()] + stderr[match.end() :]
+
+
+def in_curl_config(text: str) -> str:
+    """Inside the double quotes of a curl configuration. ValueError for what would end its line."""
+    if not text.isprintable():
+        raise ValueError("a URL or token has control characters")
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from deployer.dataclass import dataclass
 from deployer.formats.hub_names import refused_names
 from deployer.spec.language.hosts import Proxy
+from deployer.transport.quoting import in_curl_config
 from deployer.values.secrets import Secret
 from deployer.values.weights import COMMIT, Manifest, Place, WeightFile, blobs_of
 from deployer.weights.access import Way, way_to
@@ -125,7 +126,7 @@ def _tokens(job: Job) -> Iterator[str]:
 
 
 def _quoted(token: Secret | None) -> str:
-    return shlex.quote(_for_config(token.reveal())) if token is not None else ""
+    return shlex.quote(in_curl_config(token.reveal())) if token is not None else ""
 
 
 def _authorities(job: Job) -> Iterator[str]:
@@ -146,7 +147,7 @@ def _items(job: Job, contents: tuple[WeightFile, ...]) -> Iterator[str]:
             "size": str(file.size),
             "kind": kind,
             "hash": value,
-            "urls": " ".join(_for_config(url).replace(" ", "%20") for url in urls),
+            "urls": " ".join(in_curl_config(url).replace(" ", "%20") for url in urls),
             "keys": " ".join(map(str, keys)),
         }
         yield f"{number}) " + " ".join(f"{name}={shlex.quote(text)}" for name, text in said.items()) + " ;;"
@@ -181,9 +182,9 @@ def _proxies(job: Job) -> dict[str, str]:
     hosts = sorted({urlsplit(url).hostname or "" for url in urls})
     direct = [host for host in hosts if any(_is_in(host, entry) for entry in proxy.no_proxy)]
     return {
-        "PROXY_HTTP": _for_config(proxy.http or ""),
-        "PROXY_HTTPS": _for_config(proxy.https or ""),
-        "NO_PROXY_FOR": _for_config(",".join((*proxy.no_proxy, *direct))),
+        "PROXY_HTTP": in_curl_config(proxy.http or ""),
+        "PROXY_HTTPS": in_curl_config(proxy.https or ""),
+        "NO_PROXY_FOR": in_curl_config(",".join((*proxy.no_proxy, *direct))),
     }
 
 
@@ -192,13 +193,6 @@ def _is_in(host: str, network: str) -> bool:
         return "/" in network and ip_address(host) in ip_network(network, strict=False)
     except ValueError:
         return False
-
-
-def _for_config(text: str) -> str:
-    """Inside the double quotes of a curl configuration. ValueError for what would end its line."""
-    if not text.isprintable():
-        raise ValueError("a URL or token has control characters")
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _check(manifest: Manifest) -> None:
