@@ -8,13 +8,15 @@ import inspect
 import pickle
 import typing
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from functools import cached_property
+from threading import Barrier
 from typing import Any, ClassVar
 
 import pytest
 
-from deployer.dataclass import dataclass, replace
+from deployer.dataclass import FEW, dataclass, replace
 
 Made = tuple[type[Any], type[Any]]
 
@@ -154,6 +156,29 @@ def test_each_object_gets_its_own_default() -> None:
     assert ours("a").labels == {}
     assert ours("a").labels is not ours("a").labels
     assert ours("a", labels={"b": "c"}).labels == {"b": "c"}
+
+
+def test_the_first_objects_of_a_class_and_later_ones_are_alike() -> None:
+    ours, standard = by_both(host)
+    made = [(ours("a", seen=n), ours("a", 80, labels={}, seen=n)) for n in range(3 * FEW)]
+    assert {repr(found) for pair in made for found in pair} == {repr(standard("a")), repr(standard("a", 80))}
+    assert len({id(found.labels) for pair in made for found in pair}) == 6 * FEW
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'name'"):
+        ours()
+
+
+def test_threads_that_need_a_class_at_once_find_it_whole() -> None:
+    for _ in range(50):
+        ours, _ = by_both(host)
+        barrier = Barrier(8)
+
+        def make(made: type[Any] = ours, barrier: Barrier = barrier) -> tuple[Any, Any]:
+            barrier.wait(10)
+            return made("a"), made("a") == made("a", 22)
+
+        with ThreadPoolExecutor(8) as pool:
+            found = [future.result() for future in [pool.submit(make) for _ in range(8)]]
+        assert all(is_equal and repr(one) == repr(found[0][0]) for one, is_equal in found)
 
 
 def test_fields_without_init_are_set_afterwards() -> None:
