@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from deployer.dataclass import dataclass
-from deployer.engine.context import Transports
-from deployer.engine.fanout import on_each
+from deployer.engine.parting import Parting, part
 from deployer.engine.redaction import clean
-from deployer.errors import DeployerError, Diagnostic, HostError, Severity
+from deployer.errors import Diagnostic, HostError, Severity
 from deployer.values.names import STATE_DIR
+
+if TYPE_CHECKING:
+    from deployer.engine.context import Transports
+    from deployer.transport.base import Completed, Transport
 
 MOST_CHANGES, MAX_CHANGE = 12, 80
 MAX_FIELD = 100  # characters: an entry stays below 4 KiB, which is appended at once
@@ -52,27 +55,29 @@ def record(
     transports: Transports, hosts: Iterable[str], entry: JournalEntry, state_dir: str = STATE_DIR
 ) -> tuple[Diagnostic, ...]:
     """Appends the entry on each host; a warning for each host that did not take it."""
+    return part(transports, {host: [journal_parting(entry, host, state_dir)] for host in hosts})
 
-    def append(host: str) -> None:
-        argv = ["sh", "-c", SCRIPT, "deployer-journal", f"{state_dir}/{entry.project}"]
-        done = transports[host].run(argv, stdin=journal_line(entry, host), timeout=RUN_TIMEOUT)
+
+def journal_parting(entry: JournalEntry, host: str, state_dir: str = STATE_DIR) -> Parting:
+    directory = f"{state_dir}/{entry.project}"
+
+    def check(transport: Transport, done: Completed) -> None:
         if done.exit_code != 0:
             words = clean(done.stderr[-500:].decode("utf-8", "replace"))
-            raise HostError(Diagnostic("journal-failed", words or f"exit code {done.exit_code}", host=host))
+            raise HostError(Diagnostic("journal-failed", words or f"exit code {done.exit_code}", host=transport.name))
 
-    tried = on_each(hosts, append)
-    return tuple(
-        Diagnostic(
+    def warning(host: str, why: Diagnostic) -> Diagnostic:
+        return Diagnostic(
             "journal-failed",
             f"host `{host}`: the journal could not be written",
-            evidence=(error.diagnostics[0].message,),
-            hint=error.diagnostics[0].hint or f"see that {state_dir}/{entry.project} can be written",
+            evidence=(why.message,),
+            hint=why.hint or f"see that {directory} can be written",
             severity=Severity.WARNING,
             host=host,
         )
-        for host, error in tried.items()
-        if isinstance(error, DeployerError)
-    )
+
+    argv = ["sh", "-c", SCRIPT, "deployer-journal", directory]
+    return Parting(argv, check, warning, RUN_TIMEOUT, journal_line(entry, host))
 
 
 def journal_line(entry: JournalEntry, host: str) -> bytes:

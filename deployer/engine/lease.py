@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 
@@ -14,7 +14,8 @@ from deployer.engine.context import Transports
 from deployer.engine.fanout import Crew, on_each
 from deployer.engine.guard import lock_lost
 from deployer.engine.lock import LEASE, LINGERING, Held, Holder, HostLock
-from deployer.errors import DeployerError, Diagnostic, RefusedError, Severity
+from deployer.engine.parting import Parting, part
+from deployer.errors import DeployerError, Diagnostic, RefusedError
 from deployer.values.events import Note
 from deployer.values.names import STATE_DIR
 
@@ -73,22 +74,15 @@ class Leases:
     ) -> None:
         self.release()
 
-    def release(self) -> tuple[Diagnostic, ...]:
-        """Gives all locks back; warnings where that failed: such a lock ends by itself."""
+    def release(self, before: Mapping[str, Sequence[Parting]] | None = None) -> tuple[Diagnostic, ...]:
+        """Gives all locks back, on each host after the commands that are `before` it; warnings where one failed: a lock
+        that is left ends by itself."""
         self._done.set()
-        ended = on_each(self._renewed, lambda host: self._lock(host).release())
-        self._renewed.clear()
-        return tuple(
-            Diagnostic(
-                "lock-left",
-                f"host `{host}`: the lock could not be removed; it ends by itself within {LEASE} s",
-                evidence=(error.diagnostics[0].message,),
-                severity=Severity.WARNING,
-                host=host,
-            )
-            for host, error in ended.items()
-            if isinstance(error, DeployerError)
+        ended = part(
+            self._transports, {host: [*(before or {}).get(host, ()), self._lock(host).parting()] for host in self.hosts}
         )
+        self._renewed.clear()
+        return ended
 
     def forget(self) -> None:
         """Keeps nothing alive any more and leaves what is there: such a lock ends by itself."""

@@ -15,9 +15,10 @@ from importlib import resources
 from typing import Literal
 
 from deployer.dataclass import dataclass
+from deployer.engine.parting import Parting
 from deployer.engine.redaction import clean
-from deployer.errors import Diagnostic, HostError
-from deployer.transport.base import Transport
+from deployer.errors import Diagnostic, HostError, Severity
+from deployer.transport.base import Completed, Transport
 from deployer.values.facts import LONGEST_LEASE
 from deployer.values.names import STATE_DIR
 
@@ -83,15 +84,36 @@ class HostLock:
         """Takes it away from whoever holds it and leaves it free; False when it is not that lock any more."""
         return self._run("seize", held.checksum).startswith(b"released")
 
+    def parting(self) -> Parting:
+        """`release` as one of several commands; its failure is a warning: the lock ends by itself."""
+
+        def warning(host: str, why: Diagnostic) -> Diagnostic:
+            return Diagnostic(
+                "lock-left",
+                f"host `{host}`: the lock could not be removed; it ends by itself within {LEASE} s",
+                evidence=(why.message,),
+                severity=Severity.WARNING,
+                host=host,
+            )
+
+        return Parting(self._argv("release"), self._answer, warning, RUN_TIMEOUT)
+
     def _run(self, verb: Verb, stale: str = "") -> bytes:
-        directory = f"{self.state_dir}/{self.holder.project}"
-        who = json.dumps(self.holder.who)
-        arguments = [verb, directory, self.holder.apply, who, str(LEASE), stale or "-"]
-        argv = ["sh", "-c", script(), "deployer-lock", *arguments]
-        done = self.transport.run(argv, timeout=RUN_TIMEOUT)
+        done = self.transport.run(self._argv(verb, stale), timeout=RUN_TIMEOUT)
+        return self._answer(self.transport, done, b"busy" if verb == "take" else b"")
+
+    @property
+    def _directory(self) -> str:
+        return f"{self.state_dir}/{self.holder.project}"
+
+    def _argv(self, verb: Verb, stale: str = "") -> list[str]:
+        arguments = [verb, self._directory, self.holder.apply, json.dumps(self.holder.who), str(LEASE), stale or "-"]
+        return ["sh", "-c", script(), "deployer-lock", *arguments]
+
+    def _answer(self, transport: Transport, done: Completed, besides: bytes = b"") -> bytes:
         word = done.stdout.split(None, 1)[0] if done.stdout.strip() else b""
-        if word not in ANSWERS and not (verb == "take" and word == b"busy"):
-            raise _failure(self.transport, directory, word, done.stderr)
+        if word not in ANSWERS and (not word or word != besides):
+            raise _failure(transport, self._directory, word, done.stderr)
         return done.stdout
 
 

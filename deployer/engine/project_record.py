@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from deployer.engine.fanout import on_each
 from deployer.engine.lock import Holder
+from deployer.engine.parting import Parting, part
 from deployer.engine.redaction import clean
-from deployer.errors import DeployerError, Diagnostic, HostError, Severity
+from deployer.errors import Diagnostic, HostError, Severity
 from deployer.formats.text import one_line
 from deployer.values.codec import parse_json
 from deployer.values.facts import Hold, ProjectRecord
@@ -21,6 +21,7 @@ from deployer.values.names import NAME, STATE_DIR
 
 if TYPE_CHECKING:
     from deployer.engine.context import Transports
+    from deployer.transport.base import Completed, Transport
 
 FORMAT = 1
 MAX_RECORD = 256 << 10  # bytes; some 5000 hosts
@@ -47,30 +48,30 @@ def write_records(
 ) -> tuple[Diagnostic, ...]:
     """Makes each host's record the wanted one (None: there is none), while the lock there is the holder's; a warning
     for each host that did not take it."""
+    return part(transports, {host: [record_parting(holder, one, state_dir)] for host, one in wanted.items()})
+
+
+def record_parting(holder: Holder, record: ProjectRecord | None, state_dir: str = STATE_DIR) -> Parting:
     directory = f"{state_dir}/{holder.project}"
 
-    def write(host: str) -> None:
-        record = wanted[host]
-        script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
-        argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply, str(len(text))]
-        done = transports[host].run(argv, stdin=text, timeout=RUN_TIMEOUT)
+    def check(transport: Transport, done: Completed) -> None:
         if done.exit_code != 0:
             words = clean(done.stderr[-500:].decode("utf-8", "replace"))
-            raise HostError(Diagnostic("record-failed", words or f"exit code {done.exit_code}", host=host))
+            raise HostError(Diagnostic("record-failed", words or f"exit code {done.exit_code}", host=transport.name))
 
-    tried = on_each(wanted, write)
-    return tuple(_warning(host, directory, error) for host, error in tried.items() if isinstance(error, DeployerError))
+    def warning(host: str, why: Diagnostic) -> Diagnostic:
+        return Diagnostic(
+            "record-failed",
+            f"host `{host}`: the record of the project's hosts could not be written",
+            evidence=(why.message,),
+            hint=why.hint or f"see that `{directory}` can be written",
+            severity=Severity.WARNING,
+            host=host,
+        )
 
-
-def _warning(host: str, directory: str, error: DeployerError) -> Diagnostic:
-    return Diagnostic(
-        "record-failed",
-        f"host `{host}`: the record of the project's hosts could not be written",
-        evidence=(error.diagnostics[0].message,),
-        hint=error.diagnostics[0].hint or f"see that `{directory}` can be written",
-        severity=Severity.WARNING,
-        host=host,
-    )
+    script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
+    argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply, str(len(text))]
+    return Parting(argv, check, warning, RUN_TIMEOUT, text)
 
 
 def render_record(record: ProjectRecord) -> bytes:

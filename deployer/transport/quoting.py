@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deployer.errors import Diagnostic, OperationError
 
@@ -53,6 +53,22 @@ def command_line(argv: Sequence[str], become: str | None = None) -> str:
     """
     words = shlex.join(with_become(argv, become))
     return f'LC_ALL=C; export LC_ALL; echo "{ANNOUNCED} $$" >&2; exec {words}'
+
+
+def script_of(commands: Iterable[tuple[Sequence[str], bytes]], marker: str) -> bytes:
+    """For `sh -s`: runs each argv with its own stdin, and says behind each `marker` and its exit code on stdout,
+    `marker` on stderr. Text that does not end its last line gets the end.
+
+    `marker` is a random word. The script runs whole or not at all: one that was cut off on its way is no function yet.
+    """
+    lines = [b"all() {"]
+    for argv, stdin in commands:
+        text = stdin.removesuffix(b"\n")
+        given = f" <<'{marker}'" if text else " </dev/null"
+        lines += [(shlex.join(checked_argv(argv)) + given).encode("utf-8", "surrogateescape")]
+        lines += [text, marker.encode()] if text else []
+        lines += [f"printf '\\n%s %s\\n' {marker} $?; printf '\\n%s\\n' {marker} >&2".encode()]
+    return b"\n".join([*lines, b"}", b"all", b""])
 
 
 def kill_line(pid: int, become: str | None = None) -> str:

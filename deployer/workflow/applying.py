@@ -16,7 +16,7 @@ from deployer.engine.execute import execute
 from deployer.engine.lease import Leases, LockWait, acquire
 from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
-from deployer.engine.project_record import write_records
+from deployer.engine.project_record import record_parting
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
 from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
@@ -25,7 +25,7 @@ from deployer.planning.repair import refuse_gone
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
-from deployer.workflow.closing import Closing
+from deployer.workflow.closing import Closing, Records
 from deployer.workflow.holding import holds_after, let_go, write_ahead
 from deployer.workflow.images import registries_of
 from deployer.workflow.looking import speaking
@@ -50,7 +50,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         closing = Closing(session, planned, again.plan, holder, leases)
         try:
             held = write_ahead(session, again, holder, orders.reason)
-            result = _perform(session, again, orders, leases, holder)
+            result, records = _perform(session, again, orders, leases, holder)
             if planned.back is not None and not result.is_ok and not result.interrupted:
                 held = let_go(session, again, holder)
         except (InterruptedByUser, KeyboardInterrupt):
@@ -59,7 +59,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         except DeployerError:
             closing.fail(orders.report)
             raise
-        warnings = (*held, *closing.close(result, orders.report))
+        warnings = (*held, *closing.close(result, records, orders.report))
     return replace(result, problems=(*result.problems, *warnings))
 
 
@@ -69,8 +69,10 @@ def _locked(session: Session, planned: Planned, holder: Holder, orders: Orders) 
         return acquire(session.fleet, planned.observed.reachable, holder, wait)
 
 
-def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases, holder: Holder) -> ApplyResult:
-    """The steps, and where all were done a last look at their hosts."""
+def _perform(
+    session: Session, planned: Planned, orders: Orders, leases: Leases, holder: Holder
+) -> tuple[ApplyResult, Records]:
+    """The steps, and where all were done a last look at their hosts; with it the records that are to be written."""
     spec = session.project.spec
     not_undone: list[StepUndone] = []
 
@@ -100,11 +102,11 @@ def _perform(session: Session, planned: Planned, orders: Orders, leases: Leases,
         context.peers.close()
     result = ApplyResult(holder.apply, outcomes, interrupted=orders.interrupt.is_set, not_undone=tuple(not_undone))
     if not result.is_ok:
-        return result
+        return result, {}
     orders.report(Note("looking at the hosts once more"))
     after = session.plan(destroy=planned.destroy, back=planned.back, known=untouched(planned))
     found = mismatches(after.plan)
-    return replace(result, problems=found or _remember(session, after, holder, context.completing))
+    return replace(result, problems=found), {} if found else _records(session, after, holder, context.completing)
 
 
 def untouched(planned: Planned) -> ObservedState:
@@ -123,23 +125,23 @@ def settle(session: Session, planned: Planned) -> tuple[Diagnostic, ...]:
     if not records_to_write(session.project, planned.observed, holder.apply, destroy=planned.destroy, holds=holds):
         return ()
     try:
-        with acquire(session.fleet, planned.observed.reachable, holder):
-            return _remember(session, planned, holder)
+        with acquire(session.fleet, planned.observed.reachable, holder) as leases:
+            records = _records(session, planned, holder)
+            return leases.release({host: [record_parting(holder, record)] for host, record in records.items()})
     except RefusedError:
         return ()
     except DeployerError as error:
         return tuple(replace(found, severity=Severity.WARNING) for found in error.diagnostics)
 
 
-def _remember(
+def _records(
     session: Session, after: Planned, holder: Holder, completing: Set[tuple[str, str]] = frozenset()
-) -> tuple[Diagnostic, ...]:
-    """Writes down on each host where the project runs now, and what was found out; returns warnings."""
+) -> Records:
+    """Where the project runs now, and what was found out, for each host that has it otherwise."""
     holds = holds_after(session, after)
-    wanted = records_to_write(
+    return records_to_write(
         session.project, after.observed, holder.apply, destroy=after.destroy, completing=completing, holds=holds
     )
-    return write_records(session.fleet, holder, wanted)
 
 
 def new_apply_id() -> str:

@@ -1,4 +1,4 @@
-"""What an apply leaves on the hosts at its end, however it ends: an entry in their journals, and no lock.
+"""What an apply leaves on the hosts at its end, however it ends: records and journals, and no lock.
 
 Decides nothing of what runs there.
 """
@@ -6,21 +6,25 @@ Decides nothing of what runs there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from deployer.dataclass import dataclass
-from deployer.engine.journal import Ending, JournalEntry, record
+from deployer.engine.journal import Ending, JournalEntry, journal_parting
 from deployer.engine.lease import Leases
 from deployer.engine.lock import Holder
+from deployer.engine.parting import Parting
+from deployer.engine.project_record import record_parting
 from deployer.errors import Diagnostic
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import ApplyResult, Event, Note
+from deployer.values.facts import ProjectRecord
 from deployer.values.plan import Plan
 from deployer.workflow.commit import commit_of
 from deployer.workflow.looking import speaking
 from deployer.workflow.session import Planned, Session
 
+Records = Mapping[str, ProjectRecord | None]
 STOPPED_WITHIN = 6.0  # seconds that the user's second wish to stop waits for the hosts
 STOPPING = "stopping at once: writing journals and giving the locks back; interrupt again to leave this very moment"
 
@@ -35,38 +39,42 @@ class Closing:
     holder: Holder
     leases: Leases
 
-    def close(self, result: ApplyResult, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
-        """Returns warnings: of journals that could not be written, and of locks that end by themselves."""
-        return self._leave("interrupted" if result.interrupted else "done" if result.is_ok else "failed", report)
+    def close(self, result: ApplyResult, records: Records, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
+        """`records`: of the project's hosts, where one is out of date. Returns warnings: of what could not be written,
+        and of locks that end by themselves."""
+        ending: Ending = "interrupted" if result.interrupted else "done" if result.is_ok else "failed"
+        return self._leave(ending, report, records)
 
     def fail(self, report: Callable[[Event], object]) -> None:
         """The same where the apply itself could not be brought to its end, a last look at the hosts say."""
-        self._leave("failed", report)
+        self._leave("failed", report, {})
 
-    def _leave(self, ending: Ending, report: Callable[[Event], object]) -> tuple[Diagnostic, ...]:
+    def _leave(self, ending: Ending, report: Callable[[Event], object], records: Records) -> tuple[Diagnostic, ...]:
         hosts = ", ".join(self.leases.hosts[:8])
         with speaking(report, lambda seconds: f"still ending the apply on {hosts} ({seconds:.0f} s)"):
-            return self._record(ending) + self.leases.release()
+            return self.leases.release(self._last_words(self._entry(ending), records))
 
     def stop(self, report: Callable[[Event], object]) -> None:
         """The same in a hurry, with no word on what a host did not take: its lock ends by itself."""
-
-        def leave() -> None:
-            self._record("interrupted", "stopped at once: ")
-            self.leases.release()
-
+        words = self._last_words(self._entry("interrupted", "stopped at once: "), {})
         report(Note(STOPPING))
-        leaving = threading.Thread(target=leave, name="leaving", daemon=True)
+        leaving = threading.Thread(target=self.leases.release, args=(words,), name="leaving", daemon=True)
         leaving.start()
         try:
             leaving.join(STOPPED_WITHIN)
         finally:
             self.leases.forget()  # the way out waits for no host
 
-    def _record(self, ending: Ending, before: str = "") -> tuple[Diagnostic, ...]:
-        """In the journals of the hosts that had something to do."""
+    def _last_words(self, entry: JournalEntry, records: Records) -> dict[str, list[Parting]]:
+        """Records, and an entry in the journals of the hosts that had something to do."""
+        found = {host: [record_parting(self.holder, record)] for host, record in records.items()}
+        for host in {step.host for step in self.plan.steps}:
+            found.setdefault(host, []).append(journal_parting(entry, host))
+        return found
+
+    def _entry(self, ending: Ending, before: str = "") -> JournalEntry:
         summary = ", ".join(f"{count} {action}" for action, count in self.plan.summary().items() if count)
-        entry = JournalEntry(
+        return JournalEntry(
             project=self.holder.project,
             apply=self.holder.apply,
             who=self.holder.who,
@@ -78,7 +86,6 @@ class Closing:
             summary=before + summary,
             changes=changes_by_host(self.plan),
         )
-        return record(self.session.fleet, {step.host for step in self.plan.steps}, entry)
 
 
 def changes_by_host(plan: Plan) -> dict[str, tuple[str, ...]]:

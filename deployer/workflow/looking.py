@@ -73,6 +73,30 @@ class Spoken:
             return self._hosts.map(list(pending), look, limit)
 
 
+class Connecting:
+    """Hosts that set `over` once each of them is connected, or cannot be."""
+
+    def __init__(self, hosts: Hosts, over: threading.Event) -> None:
+        self._hosts, self._over = hosts, over
+
+    def map(self, names: Iterable[str], work: Callable[[Transport], T], limit: int = 32) -> dict[str, T | HostError]:
+        left = dict.fromkeys(names)
+
+        def connect_first(transport: Transport) -> T:
+            try:
+                transport.connect()
+            finally:
+                left.pop(transport.name, None)
+                if not left:
+                    self._over.set()
+            return work(transport)
+
+        try:
+            return self._hosts.map(list(left), connect_first, limit)
+        finally:
+            self._over.set()
+
+
 def still_looking(hosts: list[str], seconds: float) -> str:
     named = ", ".join(hosts[:MOST_NAMED]) + (f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else "")
     return f"still looking at {named or 'the hosts'} ({seconds:.0f} s)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.dataclass import dataclass, replace
 from deployer.values.events import Event
 from deployer.workflow.inputs import Inputs, load
-from deployer.workflow.looking import Spoken, begun, speaking
+from deployer.workflow.looking import Connecting, Spoken, begun, speaking
 from deployer.workflow.sources import Sources
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from deployer.workflow.orders import Orders
 
 Report = Callable[[Event], object]
+CONNECTED_WITHIN = 1.0  # seconds that imports wait for logins, which they would hold up: one interpreter runs both
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ class Session:
     ) -> None:
         self.fleet.close()
 
-    def observe(self, known: ObservedState | None = None) -> ObservedState:
+    def observe(self, known: ObservedState | None = None, connected: threading.Event | None = None) -> ObservedState:
         """All hosts but those in maintenance or lost, at once; one that cannot be asked is a value that says why.
 
-        Hosts that are `known` are not looked at again.
+        Hosts that are `known` are not looked at again. `connected` is set when no host is waited for any more.
         """
         from deployer.docker.ownership import Identity
         from deployer.engine.observe import Question, observe
@@ -121,7 +123,7 @@ class Session:
         paths, of_cache, places = questions(self.project), folders(self.project), copies(self.project)
         names = (name for name in hosts_to_ask(self.project.spec) if name not in seen)
         asked = {name: Question(paths[name], of_cache[name], places[name]) for name in names}
-        hosts = Spoken(self.fleet, self.report)
+        hosts = Connecting(Spoken(self.fleet, self.report), connected or threading.Event())
         found = observe(hosts, asked, Identity(self.project.spec.project, self.project.spec.id))
         if any(facts.image_flags for facts in found.reachable.values()):
             from deployer.planning.askable import with_own_flags
@@ -169,7 +171,9 @@ class Session:
         from deployer.planning.selection import selection_of
 
         chosen = replace(selection_of(self.project.spec, self.inputs.limit, self.inputs.target), replicas=self.only)
-        looking = begun(lambda: self.observe(known))
+        connected = threading.Event()
+        looking = begun(lambda: self.observe(known, connected))
+        connected.wait(CONNECTED_WITHIN)
         from deployer.planning.ahead import prepare
         from deployer.planning.arrivals import without_arrivals
         from deployer.planning.planner import plan, plan_destroy, plan_rollback

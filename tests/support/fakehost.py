@@ -35,7 +35,10 @@ class FakeHost(LocalTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
         moved = [word.replace(STATE_DIR, str(self.state_dir)) if word.startswith(STATE_DIR) else word for word in argv]
-        return super().run(moved, stdin=stdin, timeout=timeout)
+        script = (
+            stdin.replace(f" {STATE_DIR}".encode(), f" {self.state_dir}".encode()) if argv == ["sh", "-s"] else stdin
+        )
+        return super().run(moved, stdin=script, timeout=timeout)
 
     def close(self) -> None:
         super().close()
