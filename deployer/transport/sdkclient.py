@@ -91,12 +91,10 @@ def open_client(door: EngineDoor) -> docker.APIClient:
 
 
 def common_version(door: EngineDoor) -> str:
+    """The newest that both sides know; where the engine no longer speaks the SDK's newest, the engine's oldest."""
     connection = door.connection()
     try:
-        connection.request("GET", "/version")
-        response = connection.getresponse()
-        said = json.loads(response.read(ANSWER_LIMIT))
-        newest, oldest = str(said["ApiVersion"]), str(said.get("MinAPIVersion", OLDEST))
+        newest, oldest = spoken(connection)
     except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException) as error:
         raise door.odd_answer(error) from error
     finally:
@@ -112,6 +110,29 @@ def common_version(door: EngineDoor) -> str:
         )
     wanted: str = min(newest, DEFAULT_DOCKER_API_VERSION, key=version_key)
     return max(wanted, oldest, key=version_key)
+
+
+def spoken(connection: http.client.HTTPConnection) -> tuple[str, str]:
+    """The newest and the oldest version of the engine's API; OLDEST where it still speaks what we do.
+
+    The head of each answer says the newest, and an older path than the oldest is refused (moby: VersionMiddleware).
+    `/version` says both, and starts programs on the host.
+    """
+    ours = DEFAULT_DOCKER_API_VERSION
+    newest = asked(connection, "/_ping").headers.get("Api-Version", "")
+    is_newer = version_key(newest) > version_key(ours)
+    if version_key(newest) and (not is_newer or asked(connection, f"/v{ours}/_ping").status == 200):
+        return newest, OLDEST
+    connection.request("GET", "/version")
+    said = json.loads(connection.getresponse().read(ANSWER_LIMIT))
+    return str(said["ApiVersion"]), str(said.get("MinAPIVersion", OLDEST))
+
+
+def asked(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read(ANSWER_LIMIT)
+    return answer
 
 
 def version_key(version: str) -> tuple[int, ...]:
