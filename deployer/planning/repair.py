@@ -8,8 +8,8 @@ from collections.abc import Mapping, Set
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, RefusedError
 from deployer.formats.times import seconds_of
+from deployer.planning.applied import applied_inputs, latest_record
 from deployer.planning.decisions import Written
-from deployer.planning.dropped import applied_inputs, latest_record
 from deployer.planning.hosts import HostIndex
 from deployer.planning.patience import Start
 from deployer.planning.readiness import backend_of
