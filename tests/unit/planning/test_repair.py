@@ -21,7 +21,7 @@ from deployer.planning.repair import (
     fleet,
     holder_of,
     may_still_load,
-    refuse_gone,
+    refuse_overtaken,
     tolerant,
     with_unresponsive,
 )
@@ -34,7 +34,7 @@ from tests.unit.planning.scene import CPU, EDIT, Scene
 
 CHAT: dict[str, Any] = {"placement": CPU}
 KEY = ReplicaKey("chat", 0)
-LATER = "29990101T000000Z00000000"
+BEFORE, LATER = "20260101T000001Z00000000", "29990101T000000Z00000000"  # the scene's first apply, and one after all
 
 
 @pytest.fixture
@@ -207,10 +207,23 @@ def test_what_was_taken_away_meanwhile_is_not_brought_back(scene: Scene) -> None
     scene.box("chat-0").status = "exited"
     observed = scene.observed(project)
     made = plan(project, observed, Resolved(setup=scene.said()))
-    refuse_gone(made, observed, project.spec)
+    refuse_overtaken(made, observed, project)
     noted = {n: replace(h, records=(record_of(scene, gone={"chat-0": LATER}),)) for n, h in observed.reachable.items()}
     with pytest.raises(RefusedError, match=f"chat-0.*{LATER}"):
-        refuse_gone(made, ObservedState(noted), project.spec)
+        refuse_overtaken(made, ObservedState(noted), project)
+
+
+def test_what_was_edited_meanwhile_is_not_brought_back(scene: Scene) -> None:
+    project, before = scene.project({"chat": CHAT}), replace(written_down(scene, CHAT), apply=BEFORE)
+    scene.seen = lambda facts: replace(facts, records=(before,))
+    scene.box("chat-0").status, scene.box("chat-0").restart = "exited", "no"
+    observed = scene.observed(project)
+    made = plan(project, observed, Resolved(setup=scene.said()))
+    refuse_overtaken(made, observed, project)
+    noted = Proven("lab", "chat-0", "e" * 64, LATER)
+    edited = {n: replace(h, proven=(noted,)) for n, h in observed.reachable.items()}
+    with pytest.raises(RefusedError, match=r"chat-0.*edited since"):
+        refuse_overtaken(made, ObservedState(edited), project)
 
 
 def test_what_runs_by_another_spec_is_not_replaced_once_it_is_down(scene: Scene) -> None:
@@ -272,9 +285,6 @@ def test_what_an_apply_made_that_failed_elsewhere_is_brought_back(scene: Scene) 
     (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
     successor.status = "exited"
     assert codes(looked(scene, CHAT | EDIT, known, before)) == (["exited"], [])
-
-
-BEFORE = "20260101T000001Z00000000"  # the scene's first apply
 
 
 def lost_to_an_apply_that_died(scene: Scene, record: ProjectRecord | None = None) -> Known:
