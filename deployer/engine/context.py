@@ -63,6 +63,7 @@ class ApplyContext:
     peers: Peers = field(default_factory=Peers)
     started: dict[tuple[str, str], float] = field(default_factory=dict)  # (host, container) started by this apply: when
     readings: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)  # (host, manifest): `Outcome.seen`
+    proven: dict[tuple[str, str], str] = field(default_factory=dict)  # (host, container id): replica, as noted there
     serving: set[tuple[str, str]] = field(default_factory=set)  # (host, container) that this apply saw ready
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.docker.failures import taken_port
-from deployer.engine.answered import note_answered
+from deployer.engine.answered import note_answered, take_back
 from deployer.engine.context import Site, failed
 from deployer.engine.exclusive import lost_race, refuse_taken_gpus, start_alone
 from deployer.engine.ownership import find, look
@@ -65,6 +65,7 @@ def stop_container(operation: StopContainer, site: Site) -> str:
     if state is None:
         return "was gone already"
     _must_be_known(site, state, operation.id)
+    take_back(site, state)
     if state.restart_policy != "no":  # first, or the daemon brings it back
         restart_policy(site, state, "no")
     if state.status not in LIVE:
@@ -78,6 +79,7 @@ def remove_container(operation: RemoveContainer, site: Site) -> str:
     if state is None:
         return "was gone already"
     _must_be_known(site, state, operation.id)
+    take_back(site, state)
     if state.status in LIVE:
         if state.restart_policy != "no":
             _restart_policy_unless_full(site, state, "no")
@@ -89,7 +91,7 @@ def remove_container(operation: RemoveContainer, site: Site) -> str:
 def update_container(operation: UpdateContainer, site: Site) -> str:
     """Only what has answered gets its restart policy; the host notes that it did."""
     state = _present(site, operation.name, operation.id)
-    note_answered(site, state.id, site.context.seconds_since_start(site.host, state.name))
+    note_answered(site, state, site.context.seconds_since_start(site.host, state.name))
     if state.restart_policy == operation.restart:
         return "was so already"
     restart_policy(site, state, operation.restart)

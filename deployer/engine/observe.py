@@ -141,6 +141,7 @@ def _facts(name: str, probed: Probed, overview: Overview) -> HostFacts:
         state_writable=probed.state_writable,
         locks=probed.locks,
         records=probed.records,
+        proven=probed.proven,
         sshd_readable=probed.sshd_readable,
         distribution=probed.distribution,
         tools=probed.tools,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployer.dataclass import dataclass
-from deployer.engine.answered import parse_answered
+from deployer.engine.answered import parse_answered, parse_proven
 from deployer.engine.flag_files import parse_flag_file
 from deployer.engine.probe_copies import parse_copies
 from deployer.engine.probe_folders import parse_folders
@@ -27,7 +27,7 @@ from deployer.formats.nvidia_smi import APPS, QUERIES, ROWS
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
-from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord
+from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord, Proven
 from deployer.values.names import STATE_DIR
 from deployer.values.nim import ImageProfiles
 from deployer.values.presynced import Copy
@@ -69,6 +69,7 @@ class Probed:
     locks: tuple[LockFact, ...] = ()
     records: tuple[ProjectRecord, ...] = ()
     answered: Mapping[str, float | None] = field(default_factory=dict)  # by container id
+    proven: tuple[Proven, ...] = ()
     sshd_readable: bool | None = None
     distribution: tuple[str, ...] = ()
     tools: Mapping[str, bool] = field(default_factory=dict)
@@ -180,6 +181,7 @@ def parse_probe(
         locks=tuple(_lock(section) for section in sections.get("lock", ())),
         records=_records(sections.get("record", ())),
         answered={id: took for s in sections.get("answered", ()) for id, took in parse_answered(s.body).items()},
+        proven=tuple(p for s in sections.get("answered", ()) for p in parse_proven(" ".join(s.words), s.body)),
         sshd_readable=sections["sshd"][0].words == ("read",) if "sshd" in sections else None,
         distribution=linux.parse_distribution(text("os")),
         tools=_tools(sections),

@@ -314,7 +314,8 @@ state() {
     count=0
     for answered in "$STATE"/*/answered; do
         [ -f "$answered" ] || continue
-        section answered
+        project=${answered%/answered}
+        section answered "${project##*/}"
         tail -c 131072 "$answered"
         count=$((count + 1))
         [ $count -lt 100 ] || break

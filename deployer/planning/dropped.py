@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Set
 
 from deployer.dataclass import replace
 from deployer.errors import Diagnostic, warning
+from deployer.planning.applied import latest_record, proven_since
 from deployer.planning.claims import is_holding
 from deployer.spec.language import DeploySpec, Host
 from deployer.spec.project import Project
 from deployer.values.facts import Hold, HostFacts, ObservedState, ProjectRecord
 from deployer.values.names import ReplicaKey
 
-APPLY = re.compile(r"\d{8}T\d{6}Z[0-9a-f]{8}\Z")  # begins with the time
 MOST_NAMED = 20
 MOST_GONE = 500
 
@@ -39,34 +38,6 @@ def _dropped(who: str) -> Diagnostic:
         hint="add it back with `state: drain` and apply, or `deployer destroy` there; "
         "with `state: lost` if it is gone for good",
     )
-
-
-def latest_record(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> ProjectRecord | None:
-    """The newest record of this project, by the time in the name of the apply that wrote it."""
-    return next(reversed(_records(spec, facts)), None)
-
-
-def _records(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> list[ProjectRecord]:
-    """The latest one last."""
-    ours = [
-        record
-        for _, host in sorted(facts.items(), reverse=True)
-        for record in host.records
-        if record.project == spec.project and (spec.id is None or record.id == spec.id)
-    ]
-    return sorted(ours, key=lambda record: record.apply if APPLY.match(record.apply) else "")
-
-
-def applied_inputs(spec: DeploySpec, facts: Mapping[str, HostFacts]) -> dict[str, str]:
-    """By replica, what was written of its service when it was last applied, as a digest; by the record, or a container
-    that has answered since."""
-    found = {key: (record.apply, of) for record in _records(spec, facts) for key, of in record.inputs.items()}
-    for host in facts.values():
-        for recorded in (c.recorded for c in host.containers if c.recorded is not None and c.restart_policy != "no"):
-            of, key = recorded.decisions.get("inputs"), str(recorded.key)
-            if isinstance(of, str) and key in found and recorded.apply > found[key][0]:
-                found[key] = recorded.apply, of
-    return {key: of for key, (_, of) in found.items()}
 
 
 def _gone(spec: DeploySpec, record: ProjectRecord) -> dict[str, str]:
@@ -113,13 +84,14 @@ def records_to_write(
         there = {container.name for container in host.containers if container.recorded is not None}
         known = {*(now.completing if now is not None else ()), *(name_ for host_, name_ in completing if host_ == name)}
         completing_ = tuple(sorted(known & there))
-        before = now.inputs.items() if now is not None else ()
-        inputs = {key: of for key, of in before if key not in live and key.rpartition("-")[0] in spec.services}
+        since = proven_since(spec, host, now)
+        before = {**(now.inputs if now is not None else {}), **since}
+        inputs = {key: of for key, of in before.items() if key not in live and key.rpartition("-")[0] in spec.services}
         new = ProjectRecord(
             spec.project, spec.id or "", apply, hosts, protected, completing_, services, standing, gone,
             inputs | _live_inputs([host]),
         )  # fmt: skip
-        if now is None or replace(now, apply=apply) != new:
+        if now is None or replace(now, apply=apply) != new or not since.items() <= new.inputs.items():
             wanted[name] = new
     return wanted
 

@@ -10,7 +10,7 @@ from dataclasses import field
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
-from deployer.planning.dropped import APPLY
+from deployer.planning.applied import APPLY
 from deployer.planning.presence import presence
 from deployer.planning.replicas import Found, found_replicas
 from deployer.planning.selection import Selection

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from deployer.errors import Diagnostic, RefusedError, warning
+from deployer.planning.applied import latest_record
 from deployer.planning.decisions import Written
-from deployer.planning.dropped import latest_record
 from deployer.planning.selection import Selection
 from deployer.spec.project import Project
 from deployer.values.facts import Hold, HostFacts

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, Severity
-from deployer.planning.dropped import latest_record
+from deployer.planning.applied import latest_record
 from deployer.planning.hosts import HostIndex
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Set
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, RefusedError
 from deployer.formats.times import seconds_of
+from deployer.planning.applied import applied_inputs, latest_record
 from deployer.planning.decisions import Written
-from deployer.planning.dropped import applied_inputs, latest_record
 from deployer.planning.hosts import HostIndex
 from deployer.planning.patience import Start
 from deployer.planning.readiness import backend_of
@@ -93,14 +93,14 @@ def gone_replicas(spec: DeploySpec, observed: ObservedState) -> dict[str, str]:
     return {key: apply for key, apply in gone.items() if key not in back}
 
 
-def refuse_gone(plan: Plan, observed: ObservedState, spec: DeploySpec) -> None:
-    """Raises RefusedError `hosts-moved` where what is to be brought back was taken away meanwhile."""
-    gone = gone_replicas(spec, observed)
-    taken = [(c, gone[str(c.key)]) for c in plan.pending if str(c.key) in gone]
-    if taken:
-        raise RefusedError(
-            [Diagnostic("hosts-moved", f"replica `{c.key}` {TAKEN.format(apply)}", host=c.host) for c, apply in taken]
-        )
+def refuse_overtaken(plan: Plan, observed: ObservedState, project: Project) -> None:
+    """Raises RefusedError `hosts-moved` where what is to be brought back was taken away meanwhile, or edited."""
+    known = Known()
+    known.hosts(project, observed)
+    whys = ((c, known.why_left(c.key)) for c in plan.pending)
+    left = [Diagnostic("hosts-moved", f"replica `{c.key}` {why}", host=c.host) for c, why in whys if why is not None]
+    if left:
+        raise RefusedError(left)
 
 
 def tolerant(project: Project) -> Project:

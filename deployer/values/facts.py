@@ -256,6 +256,17 @@ class ProjectRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """What answered as a replica, by the note of its host, whatever became of it since: the digest of what its spec
+    said, and the apply that saw it answer."""
+
+    project: str
+    replica: str
+    inputs: str
+    apply: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """One host, observed once."""
 
@@ -293,6 +304,7 @@ class HostFacts:
     copies: tuple[Copy, ...] = ()  # of the spec's models, in the host's `model_dirs`
     late_mounts: tuple[str, ...] = ()  # mount points of fstab that Docker's service may start before
     answered: Mapping[str, float | None] = field(default_factory=dict)  # container id: seconds from start to answer
+    proven: tuple[Proven, ...] = ()
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

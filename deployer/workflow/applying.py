@@ -21,7 +21,7 @@ from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, Refuse
 from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
 from deployer.planning.holds import refuse_held
-from deployer.planning.repair import refuse_gone
+from deployer.planning.repair import refuse_overtaken
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
@@ -46,7 +46,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
         refuse_held(again.plan.holds, session.project)
         refuse_moved(planned.plan, again.plan)
         if orders.watches:
-            refuse_gone(again.plan, again.observed, spec)
+            refuse_overtaken(again.plan, again.observed, session.project)
         closing = Closing(session, planned, again.plan, holder, leases)
         try:
             held = write_ahead(session, again, holder, orders.reason)

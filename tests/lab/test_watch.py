@@ -136,3 +136,29 @@ def test_a_watch_must_leave_what_was_scaled_down_from_elsewhere(lab: Lab, projec
         assert until(lines, "repaired")["replica"] == "chat-0"
         assert lab.names("lab1") == [name]
         elsewhere.must_be_settled()
+
+
+@pytest.mark.heavy
+def test_a_watch_must_not_undo_an_edit_whose_apply_died(lab: Lab, project: Project, tmp_path: Path) -> None:
+    """Its own spec is the older one. What the edit made has answered, and is lost with nothing written down of it."""
+    project.write(SERVICE, hosts="{lab1: {}}")
+    project.apply()
+    (before,) = lab.names("lab1")
+    elsewhere = Project(lab, tmp_path / "elsewhere")
+    elsewhere.folder.mkdir()
+    elsewhere.write(SERVICE.replace("{", "{options: {context_length: 512}, ", 1) + SLOW, hosts="{lab1: {}}")
+
+    def serving() -> list[str]:
+        return [name for name in lab.running("lab1") if "_chat_" in name]
+
+    with watching(project) as lines:
+        until(lines, "serving")
+        applying = elsewhere.start("apply", "-y", "--lock-wait", "30")
+        eventually(lambda: before not in serving(), within=60)  # it is stopped once its successor has answered
+        elsewhere.interrupt(applying, signal.SIGKILL)
+        elsewhere.finish(applying, "apply", "-y", exit=-9)
+        lab.run("lab1", "docker", "rm", "-f", *serving())
+        lab.run("lab1", "rm", "/var/lib/deployer/lab/lock")  # as if its lease had run out
+        told = until(lines, "left-alone", passing=("busy",))
+        assert (told["replica"], "edited" in told["why"]) == ("chat-0", True)
+        assert serving() == []

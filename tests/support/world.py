@@ -20,6 +20,7 @@ from deployer.values.facts import (
     ObservedContainer,
     ObservedState,
     PathFact,
+    Proven,
     Recorded,
 )
 from deployer.values.names import ReplicaKey
@@ -64,6 +65,10 @@ class InjectedFailure(StepFails):
     """The world made it fail."""
 
 
+def apply_id(number: int) -> str:
+    return f"20260101T{number:06}Z00000000"
+
+
 @dataclass
 class Box:
     """One container of somebody's project. `apply`: which apply made it."""
@@ -102,7 +107,7 @@ class Box:
 
     @property
     def apply_id(self) -> str:
-        return f"20260101T{self.apply:06}Z00000000"
+        return apply_id(self.apply)
 
     @property
     def is_verified(self) -> bool:
@@ -216,6 +221,7 @@ class World:
     images: dict[str, set[str]] = field(default_factory=dict)
     weights: dict[str, dict[str, FetchWeights]] = field(default_factory=dict)  # by the ids of manifests
     copies: dict[str, tuple[Copy, ...]] = field(default_factory=dict)  # of models, in folders that are not deployer's
+    proven: dict[str, list[tuple[str, Proven]]] = field(default_factory=dict)  # by host: container id, what is noted
     apply: int = 0
     is_undone: bool = True  # whatever had to be undone in this apply
     clock: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -263,6 +269,7 @@ class World:
             folders=self._folders(host),
             copies=self.copies.get(host, ()),
             answered={box.id: 1.0 for box in self.boxes[host].values() if box.is_noted},
+            proven=tuple(proven for _, proven in self.proven.get(host, ())),
         )  # fmt: skip
 
     def _folders(self, host: str) -> dict[str, dict[str, tuple[int, int]]]:
@@ -313,11 +320,13 @@ class World:
             case StopContainer():
                 box = self._mine(host, operation.name, operation.id)
                 if box is not None:
+                    self._take_back(host, box)
                     box.restart = "no"
                     box.status = "exited" if box.status != "created" else "created"
             case RemoveContainer():
                 box = self._mine(host, operation.name, operation.id)
                 if box is not None:
+                    self._take_back(host, box)
                     del self.boxes[host][box.name]
             case UpdateContainer(restart=restart):
                 box = self._find(host, operation.name, operation.id)
@@ -325,6 +334,9 @@ class World:
                     raise LawBroken(f"{box.name} has not answered and is said to have")
                 self._set_restart(box, restart)
                 box.is_noted = True
+                inputs = json.loads(box.labels["deployer.decisions"])["inputs"]
+                noted = Proven(box.identity[0], str(box.key), inputs, apply_id(self.apply))
+                self.proven.setdefault(host, []).append((box.id, noted))
             case RenameContainer(to=to):
                 self._rename(host, operation.name, operation.id, to)
             case TakeOver(id=id_):
@@ -363,6 +375,10 @@ class World:
             raise StepFails(f"{operation.name} runs")
         made = Box(f"id{next(self.clock)}", operation.name, operation.spec, labels, self.apply)
         self.boxes[host][operation.name] = made
+
+    def _take_back(self, host: str, box: Box) -> None:
+        now = apply_id(self.apply)
+        self.proven[host] = [(id_, p) for id_, p in self.proven.get(host, ()) if (id_, p.apply) != (box.id, now)]
 
     def _stranger(self, host: str, id_: str) -> Stranger:
         for stranger in self.strangers.get(host, ()):

@@ -19,7 +19,7 @@ import pytest
 from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
 from deployer.engine.project_record import render_record
 from deployer.formats.sockets import SocketOwner
-from deployer.values.facts import ProjectRecord
+from deployer.values.facts import ProjectRecord, Proven
 from deployer.values.names import STATE_DIR
 
 CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin")
@@ -251,6 +251,7 @@ def test_locks_and_records_of_projects(shell: list[str], tools: Path, tmp_path: 
         (state / name).mkdir(parents=True)
     (state / "lab" / "hosts").write_bytes(render_record(record))
     (state / "lab" / "lock").write_text('{"holder": "ann"}')
+    (state / "lab" / "answered").write_text(f"chat-0 {'e' * 64} a1\n")
     (state / "full" / "hosts").write_bytes(b" " * 3_000_000)
     (state / "odd one" / "hosts").symlink_to("/dev/zero")
     for n in range(120):
@@ -259,6 +260,7 @@ def test_locks_and_records_of_projects(shell: list[str], tools: Path, tmp_path: 
     done = subprocess.run([*shell, "-s"], input=script, cwd=tools, capture_output=True, timeout=60, check=False)
     found = parse_probe(done.stdout, MARKER, ())
     assert (found.records, found.state_writable) == ((record,), True)
+    assert found.proven == (Proven("lab", "chat-0", "e" * 64, "a1"),)
     assert [(lock.project, lock.holder) for lock in found.locks] == [("lab", "ann")]
     assert done.stdout.count(f"{MARKER} record ".encode()) == 100
     assert len(done.stdout) < 1 << 20

@@ -117,6 +117,13 @@ class Bench:
         key = ReplicaKey("chat", index)
         return CreateContainer(container_name(PROJECT, key, revision), wanted, labels_for(key, revision, wanted))
 
+    def decided(self, inputs: str) -> str:
+        """A container that runs and was made of a spec of that digest."""
+        made = self.creation(self.server())
+        self.perform(replace(made, labels={**made.labels, "deployer.decisions": canonical_json({"inputs": inputs})}))
+        self.docker.start(made.name)
+        return made.name
+
     def server(self, **env: str) -> ContainerSpec:
         """The small model server, published at the bench's port."""
         return ContainerSpec(IMAGE, env=env, ports=(PortBinding(80, self.port),))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from functools import partial
 
 import pytest
 
-from deployer.engine.answered import parse_answered
+from deployer.engine.answered import parse_answered, parse_proven
 from deployer.engine.perform import Performer
 from deployer.engine.watch import Watch
 from deployer.values.container import ContainerSpec
 from deployer.values.events import Note
+from deployer.values.facts import Proven
 from deployer.values.plan import (
     RemoveContainer,
     RenameContainer,
@@ -179,6 +181,28 @@ def test_its_host_notes_that_a_container_answered(bench: Bench) -> None:
     text = (bench.directory / "state" / PROJECT / "answered").read_bytes()
     assert parse_answered(text)[id] is not None
     assert (parse_answered(text)[id] or 0.0) >= 12.0
+
+
+@pytest.mark.parametrize("verb", [StopContainer, RemoveContainer])
+def test_what_an_apply_takes_away_again_was_not_applied(
+    bench: Bench, verb: type[StopContainer] | type[RemoveContainer]
+) -> None:
+    name = bench.decided("e" * 64)
+    perform = partial(Performer(bench.context, {"here": bench.transport}), "here")
+    watch = Watch("step", "here", "commit", bench.events.append)
+    perform(UpdateContainer(name, None, "always"), watch)
+    noted = bench.directory / "state" / PROJECT / "answered"
+    assert parse_proven(PROJECT, noted.read_bytes()) == (Proven(PROJECT, "chat-0", "e" * 64, "a1"),)
+    perform(verb(name, None, QUICK), watch)
+    assert parse_proven(PROJECT, noted.read_bytes()) == ()
+
+
+def test_what_another_apply_proved_stays_so_when_it_is_stopped(bench: Bench) -> None:
+    name = bench.decided("e" * 64)
+    bench.perform(UpdateContainer(name, None, "always"))
+    bench.perform(StopContainer(name, None, QUICK))
+    noted = bench.directory / "state" / PROJECT / "answered"
+    assert parse_proven(PROJECT, noted.read_bytes()) == (Proven(PROJECT, "chat-0", "e" * 64, "a1"),)
 
 
 def test_a_note_that_cannot_be_written_costs_nothing(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.errors import Diagnostic, RefusedError
+from deployer.planning.applied import applied_inputs
 from deployer.planning.dropped import records_to_write
 from deployer.planning.patience import SHORTEST, SILENT_FOR, Patience, Strikes
 from deployer.planning.planner import plan
@@ -20,12 +21,12 @@ from deployer.planning.repair import (
     fleet,
     holder_of,
     may_still_load,
-    refuse_gone,
+    refuse_overtaken,
     tolerant,
     with_unresponsive,
 )
 from deployer.planning.replicas import found_replicas
-from deployer.values.facts import HostFacts, LockFact, ObservedState, ProjectRecord, Unreachable
+from deployer.values.facts import HostFacts, LockFact, ObservedState, ProjectRecord, Proven, Unreachable
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Reason, StartContainer
 from deployer.values.resolved import Resolved
@@ -33,7 +34,7 @@ from tests.unit.planning.scene import CPU, EDIT, Scene
 
 CHAT: dict[str, Any] = {"placement": CPU}
 KEY = ReplicaKey("chat", 0)
-LATER = "29990101T000000Z00000000"
+BEFORE, LATER = "20260101T000001Z00000000", "29990101T000000Z00000000"  # the scene's first apply, and one after all
 
 
 @pytest.fixture
@@ -206,10 +207,23 @@ def test_what_was_taken_away_meanwhile_is_not_brought_back(scene: Scene) -> None
     scene.box("chat-0").status = "exited"
     observed = scene.observed(project)
     made = plan(project, observed, Resolved(setup=scene.said()))
-    refuse_gone(made, observed, project.spec)
+    refuse_overtaken(made, observed, project)
     noted = {n: replace(h, records=(record_of(scene, gone={"chat-0": LATER}),)) for n, h in observed.reachable.items()}
     with pytest.raises(RefusedError, match=f"chat-0.*{LATER}"):
-        refuse_gone(made, ObservedState(noted), project.spec)
+        refuse_overtaken(made, ObservedState(noted), project)
+
+
+def test_what_was_edited_meanwhile_is_not_brought_back(scene: Scene) -> None:
+    project, before = scene.project({"chat": CHAT}), replace(written_down(scene, CHAT), apply=BEFORE)
+    scene.seen = lambda facts: replace(facts, records=(before,))
+    scene.box("chat-0").status, scene.box("chat-0").restart = "exited", "no"
+    observed = scene.observed(project)
+    made = plan(project, observed, Resolved(setup=scene.said()))
+    refuse_overtaken(made, observed, project)
+    noted = Proven("lab", "chat-0", "e" * 64, LATER)
+    edited = {n: replace(h, proven=(noted,)) for n, h in observed.reachable.items()}
+    with pytest.raises(RefusedError, match=r"chat-0.*edited since"):
+        refuse_overtaken(made, ObservedState(edited), project)
 
 
 def test_what_runs_by_another_spec_is_not_replaced_once_it_is_down(scene: Scene) -> None:
@@ -252,7 +266,8 @@ def test_what_is_removed_comes_back_though_its_predecessor_is_kept(scene: Scene)
     (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
     del scene.world.boxes["h1"][successor.name]
     assert codes(looked(scene, edited, known, applied)) == (["removed"], [])
-    assert codes(looked(scene, edited, known, written_down(scene, CHAT))) == ([], [EDITED]), "not applied yet"
+    later = edited | {"env": {"A": "1"}}
+    assert codes(looked(scene, later, known, applied)) == ([], [EDITED]), "not applied yet"
 
 
 def test_what_is_lost_and_was_edited_since_waits_for_an_apply(scene: Scene) -> None:
@@ -272,12 +287,78 @@ def test_what_an_apply_made_that_failed_elsewhere_is_brought_back(scene: Scene) 
     assert codes(looked(scene, CHAT | EDIT, known, before)) == (["exited"], [])
 
 
+def lost_to_an_apply_that_died(scene: Scene, record: ProjectRecord | None = None) -> Known:
+    """What an edit made answered once, and is lost before anything is written down of that edit."""
+    known = Known()
+    looked(scene, CHAT, known, record)
+    scene.apply({"chat": CHAT | EDIT})
+    (successor,) = (box for box in scene.world.all_boxes if box.status == "running")
+    del scene.world.boxes["h1"][successor.name]
+    return known
+
+
+def test_an_edit_whose_container_is_lost_before_it_is_written_down_is_not_undone(scene: Scene) -> None:
+    before = replace(written_down(scene, CHAT), apply=BEFORE)
+    known = lost_to_an_apply_that_died(scene, before)
+    assert codes(looked(scene, CHAT, known, before)) == ([], [EDITED])
+
+
+def test_a_watch_with_that_edit_brings_it_back(scene: Scene) -> None:
+    before = replace(written_down(scene, CHAT), apply=BEFORE)
+    lost_to_an_apply_that_died(scene, before)
+    assert codes(looked(scene, CHAT | EDIT, of(KEY), before)) == (["removed"], [])
+
+
+def test_what_an_apply_about_something_else_writes_down_knows_of_it_too(scene: Scene) -> None:
+    before = replace(written_down(scene, CHAT), apply=BEFORE)
+    known = lost_to_an_apply_that_died(scene, before)
+    scene.seen = lambda facts: replace(facts, records=(before,))
+    after = written_down(scene, CHAT)
+    assert after.inputs != before.inputs
+    scene.seen = lambda facts: facts
+    assert codes(looked(scene, CHAT, known, after)) == ([], [EDITED])
+
+
+def test_an_edit_that_was_taken_back_after_it_answered_was_not_applied() -> None:
+    """Of a service that is handed over as a whole, the second replica does not answer: the first goes back too. Then
+    what it went back to is lost."""
+    scene, known = Scene({"h1": 0}), Known()
+    whole = CHAT | {
+        "replicas": 2,
+        "rollout": {"on_failure": "rollback"},
+        "port": {"number": 8100, "on_conflict": "next"},
+    }
+    scene.apply({"chat": whole})
+    before = replace(written_down(scene, whole), apply=BEFORE)
+    looked(scene, whole, known, before)
+    was = {box.name for box in scene.world.all_boxes}
+    scene.world.bad = lambda box: str(box.key) == "chat-1" and box.name not in was
+    scene.apply({"chat": whole | EDIT})
+    assert {box.name for box in scene.world.all_boxes if box.status == "running"} == was
+    for box in scene.world.all_boxes:
+        del scene.world.boxes["h1"][box.name]
+    assert codes(looked(scene, whole, known, before)) == (["new", "new"], [])
+
+
+def test_a_note_that_an_apply_died_before_it_took_back_is_contradicted_by_the_next(scene: Scene) -> None:
+    before = replace(written_down(scene, CHAT), apply=BEFORE)
+    noted = Proven("lab", "chat-0", "e" * 64, "20260101T000002Z00000000")
+    scene.seen = lambda facts: replace(facts, records=(before,), proven=(noted,))
+    after = written_down(scene, CHAT)
+    assert (after.inputs, after.apply) == (before.inputs, LATER)
+    project = scene.project({"chat": CHAT})
+    assert applied_inputs(project.spec, {"h1": replace(scene.observed(project).reachable["h1"], records=(after,))})
+    scene.seen = lambda facts: replace(facts, records=(after,), proven=(noted,))
+    assert records_to_write(project, scene.observed(project), LATER) == {}
+
+
 def test_after_a_destroy_nothing_is_known(scene: Scene) -> None:
     known = Known()
     looked(scene, CHAT, known, record_of(scene))
     del scene.world.boxes["h1"][scene.box("chat-0").name]
     assert codes(looked(scene, CHAT, known, record_of(scene))) == (["new"], [])
     assert codes(looked(scene, CHAT, known)) == ([], [])
+    assert codes(looked(scene, CHAT | EDIT, known)) == ([], []), "nor that it was another one"
 
 
 def test_a_record_is_missed_only_if_it_was_there_and_all_hosts_were_asked(scene: Scene) -> None:
