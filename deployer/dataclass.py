@@ -236,14 +236,21 @@ def default_text(f: Field[Any]) -> str:
 def changed(self: Any, /, **changes: Any) -> Any:
     """As `dataclasses.replace` does it, without a look at every field each time."""
     kind = self.__class__
-    names, values = _given(kind)
-    return kind(**{**dict(zip(names, values(self), strict=True)), **changes})
+    places, values = _given(kind)
+    given = [*values(self)]
+    try:
+        for name, value in changes.items():
+            given[places[name]] = value
+    except KeyError as error:
+        raise TypeError(f"{kind.__name__} takes no {error}") from None
+    return kind(*given)
 
 
 @cache
-def _given(kind: type) -> tuple[tuple[str, ...], Values]:
-    names = tuple(f.name for f in fields(kind) if f.init)
-    return names, values_of(kind, lambda f: f.init)
+def _given(kind: type) -> tuple[dict[str, int], Values]:
+    """The place of each field among the arguments, and what reads them all."""
+    names = [f.name for f in fields(kind) if f.init]
+    return {name: place for place, name in enumerate(names)}, values_of(kind, lambda f: f.init)
 
 
 def compiled(made: Any, known: dict[str, Any], parameters: list[str], body: list[str]) -> Any:

@@ -87,10 +87,10 @@ class ServiceChoice:
 def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> ServiceChoice | Diagnostic:
     """Settles backend and category of one service. The spec wins, then what was decided before, then the format."""
     service = project.spec.services[name]
-    where = project.where("services", name)
     items = tuple(found)
     known = _each_known(project, service, seen, items)
     if known is None:
+        where = project.where("services", name)
         return Diagnostic("no-model", f"service `{name}` names no model", where, hint="add `model: NAME`")
     unresolved = _unresolved(project, name, seen, known, items)
     if unresolved is not None:
@@ -100,6 +100,7 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
         return _no_backend(project, name, known[0], why)
     backend = backends.find(base_backend(project.spec, chosen))
     if backend is None:
+        where = project.where("services", name)
         return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
     refused = next((r for one in known if (r := _refusal(project, name, backend, one)) is not None), None)
     if refused is not None:
@@ -201,13 +202,12 @@ def _serves(backend: Backend, known: _Known) -> bool:
 
 def _refusal(project: Project, name: str, backend: Backend, known: _Known) -> Diagnostic | None:
     """Why the backend does not serve a model of the service."""
-    where = project.where("services", name)
     if known.model.scheme not in backend.sources:
         takes = ", ".join(f"`{scheme}://`" for scheme in backend.sources)
         return Diagnostic(
             "source-refused",
             f"`{backend.name}` cannot take `{known.model.source[0]}` (service `{name}`)",
-            project.where("models", known.name, "source") or where,
+            project.where("models", known.name, "source") or project.where("services", name),
             hint=f"it takes {takes}; correct `source`, or name another `backend`",
         )
     category = known.category[0]
@@ -215,7 +215,7 @@ def _refusal(project: Project, name: str, backend: Backend, known: _Known) -> Di
         return Diagnostic(
             "category-refused",
             f"`{backend.name}` does not serve models of category `{category}` (service `{name}`)",
-            project.where("models", known.name, "category") or where,
+            project.where("models", known.name, "category") or project.where("services", name),
             hint="it serves " + ", ".join(f"`{c}`" for c in backend.categories),
         )
     return None

@@ -64,8 +64,10 @@ def strangers_on(facts: HostFacts, gpus: Iterable[str]) -> tuple[ObservedContain
 def gpu_uuids(facts: HostFacts, wanted: Iterable[str]) -> set[str]:
     """UUIDs of GPUs named by UUID, index or `all`; what is not known stands for itself. Who has a GPU that is cut into
     slices has them all."""
-    known = {gpu.uuid for gpu in facts.gpus}
     found = set(wanted)
+    if not found:
+        return found
+    known = {gpu.uuid for gpu in facts.gpus}
     if "all" in found or any(name.startswith("count:") for name in found):
         return known
     if not found <= known:

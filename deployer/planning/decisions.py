@@ -4,6 +4,7 @@ newer default. Decides nothing else."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from deployer.dataclass import replace
@@ -127,7 +128,13 @@ def _inputs(project: Project, name: str) -> str:
 
 def _weights(placed: Placed) -> str:
     """Which files serve, of those that the spec's path means on this host."""
-    return digest([[m.path, *m.parts] for m in (placed.model, *placed.others, placed.draft) if m is not None])
+    models = (m for m in (placed.model, *placed.others, placed.draft) if m is not None)
+    return _files(tuple((m.path, *m.parts) for m in models))
+
+
+@lru_cache(maxsize=1024)
+def _files(paths: tuple[tuple[str, ...], ...]) -> str:
+    return digest(paths)
 
 
 def _host_inputs(project: Project, name: str) -> str:

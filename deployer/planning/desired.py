@@ -20,7 +20,6 @@ from deployer.planning.render_request import RenderRequest
 from deployer.planning.replicas import Found, current
 from deployer.spec.project import Project
 from deployer.values.canonical import canonical_json, digest_of
-from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.image_content import ResolvedImage
 from deployer.values.names import (
@@ -118,8 +117,8 @@ def desired_replica(wanted: Wanted, placed: Placed) -> DesiredReplica:
         overrides=choice.overrides,
         profile=profile.get("profile"),
     )
-    container = wanted.renderer.container(request)
-    text = canonical_json(to_data(container))
+    rendered = wanted.renderer.rendered(request)
+    container, text = rendered.container, canonical_json(rendered.data)
     noted = note(placed.taken, found.get(placed.key, ()), placed.host)
     revision = digest_of(text)[:REVISION_LENGTH]
     return DesiredReplica(

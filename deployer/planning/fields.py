@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from deployer.values.codec import to_data
@@ -35,9 +36,10 @@ def _laid_out(before: ContainerSpec, after: ContainerSpec) -> Iterator[FieldDiff
 
 def _readable(spec: ContainerSpec, names: Iterable[str]) -> dict[str, Any]:
     """Those of its fields."""
-    data: dict[str, Any] = {name: to_data(getattr(spec, name), defaults=True) for name in names}
-    if "command" in data:
-        data["command"] = _by_flag(spec.command)
+    data: dict[str, Any] = {
+        name: to_data(getattr(spec, name), defaults=True) if name != "command" else _by_flag(spec.command)
+        for name in names
+    }
     for path, shipped in data.get("files", {}).items():
         text = spec.files[path].data
         said = {"data": f"{len(text)} characters of base64", "digest": _short(text)}
@@ -77,7 +79,8 @@ def _short(text: str) -> str:
     return digest(text)[:12]
 
 
-def _by_flag(arguments: Sequence[str]) -> dict[str, Any]:
+@lru_cache(maxsize=1024)
+def _by_flag(arguments: tuple[str, ...]) -> Mapping[str, Any]:
     """`["--port", "80", "-v"]` as {"--port": "80", "-v": True}; a flag given twice keeps a list; others by place."""
     found: dict[str, Any] = {}
     position = index = 0

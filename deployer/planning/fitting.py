@@ -96,9 +96,9 @@ class Fitting:
 
     def estimate(self, choice: ServiceChoice, facts: HostFacts, gpus: Iterable[Gpu]) -> Estimate | None:
         """Of one replica on these GPUs of the host; None where there is nothing to go by."""
-        mine = tuple(gpus)
-        model = sized_model(choice, facts) if mine and choice.backend.memory is not None else None
-        card = self._card(mine, facts) if model is not None else None
+        model = sized_model(choice, facts) if choice.backend.memory is not None else None
+        mine = tuple(gpus) if model is not None else ()
+        card = self._card(mine, facts) if mine else None
         if model is None or card is None or model.shape is None or model.weights is None:
             return None
         kind = Kind(choice.name, choice.overrides, model.shape, model.weights.parts.total, card, len(mine))

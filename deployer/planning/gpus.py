@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from functools import lru_cache
 
 from deployer.backends.base import is_per_model
 from deployer.dataclass import dataclass, replace
@@ -63,9 +64,14 @@ def has_own_lists(choice: ServiceChoice) -> bool:
 def gpus_asked(choice: ServiceChoice, index: int) -> str:
     """What an automatic choice of GPUs is made from."""
     placement = choice.service.placement
-    wishes = placement.gpu.model_dump(mode="json") if placement.gpu is not None else None
-    listed = list(entries_of(choice, index)) if isinstance(placement.gpus, tuple) else placement.gpus
-    return canonical_json([listed, wishes, gpus_wanted(choice, index), _parallel(choice)])
+    listed = entries_of(choice, index) if isinstance(placement.gpus, tuple) else placement.gpus
+    return _asked(listed, placement.gpu, gpus_wanted(choice, index), _parallel(choice))
+
+
+@lru_cache(maxsize=1024)
+def _asked(listed: tuple[str, ...] | int | str, wishes: GpuFilter | None, wanted: int | None, parallel: int) -> str:
+    filtered = wishes.model_dump(mode="json") if wishes is not None else None
+    return canonical_json([listed, filtered, wanted, parallel])
 
 
 def free_gpus(project: Project, request: GpuRequest) -> tuple[str, ...] | str:
@@ -167,14 +173,18 @@ def _problem(project: Project, request: GpuRequest, gpu: Gpu) -> str | None:
 def _too_old(choice: ServiceChoice, gpu: Gpu) -> str | None:
     """For the images of the backend's own default; of others it is not known."""
     service, least, found = choice.service, choice.backend.capability, gpu.compute_capability
+    if least is None or found is None:
+        return None
     is_default = service.image is None and service.version is None and choice.pin is None
-    if least is None or found is None or not is_default or _capability(found) >= least:
+    if not is_default or _capability(found) >= least:
         return None
     return f"has compute capability {found}, and `{choice.backend_name}` needs {'.'.join(map(str, least))}"
 
 
 def is_selected(selection: GpuSelection, gpu: Gpu) -> bool:
     """The host's `gpus` gives it to deployer."""
+    if selection.use is None and not selection.exclude:
+        return True
 
     def named(entry: int | str) -> bool:
         if isinstance(entry, int):

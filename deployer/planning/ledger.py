@@ -44,6 +44,7 @@ class Ledger:
         self.replicas: Counter[str] = Counter()
         self.total = 0
         self._known = {gpu.uuid: gpu for gpu in facts.gpus}
+        self._foreign_gpus = {name: who for (_, kind, name), who in self.foreign.holders.items() if kind == "gpu"}
         ended = (c.recorded for c in facts.containers if c.status == "exited" and c.recorded is not None)
         self._former = [(recorded.decisions.get("port"), recorded.key) for recorded in ended]
         open_to_all = [uuid for uuid in self._known if self._alone(uuid, NOTHING) is None]
@@ -83,7 +84,7 @@ class Ledger:
         """Who has the GPU for itself."""
         if uuid in self.gpus:
             return f"replica `{self.gpus[uuid]}`"
-        return None if uuid in own.gpus else self.foreign.holder((self.name, "gpu", uuid))
+        return None if uuid in own.gpus else self._foreign_gpus.get(uuid)
 
     def port_holder(self, port: int, own: Own = NOTHING) -> str | None:
         if port in self.ports:
@@ -93,7 +94,8 @@ class Ledger:
     def busy(self, own: Own = NOTHING, shares: Shares | None = None) -> dict[str, str]:
         """GPU UUID -> who has it; with `shares`, of those where these are not left."""
         wanted = shares or {}
-        holders = {uuid: self.gpu_holder(uuid, own, wanted.get(uuid)) for uuid in self._known}
+        met = self._foreign_gpus.keys() | self.gpus.keys() | self.shares.keys() | wanted.keys()
+        holders = {uuid: self.gpu_holder(uuid, own, wanted.get(uuid)) for uuid in self._known if uuid in met}
         return {uuid: who for uuid, who in holders.items() if who is not None}
 
     def pickable_ports(self, key: ReplicaKey) -> Iterator[int]:

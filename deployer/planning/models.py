@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
+from collections.abc import Iterable
 
 from deployer.errors import Diagnostic
 from deployer.formats.gguf_parts import SPLIT, split_parts
@@ -48,17 +49,18 @@ def locate_model(model: Model, facts: HostFacts) -> ModelFacts | Diagnostic:
             hint="name one of them in `source`, or narrow `include`",
             host=facts.name,
         )
-    return _parts(posixpath.join(path, first[0]), {posixpath.join(path, name) for name in found.entries}, facts.name)
+    return _parts(posixpath.join(path, first[0]), (posixpath.join(path, name) for name in found.entries), facts.name)
 
 
 def _file(path: str, facts: HostFacts) -> ModelFacts | Diagnostic:
-    there = {posixpath.normpath(p) for p, f in facts.paths.items() if f.kind == "file"}
+    there = (posixpath.normpath(p) for p, f in facts.paths.items() if f.kind == "file")
     return _parts(path, there, facts.name)
 
 
-def _parts(path: str, there: set[str], host: str) -> ModelFacts | Diagnostic:
+def _parts(path: str, there: Iterable[str], host: str) -> ModelFacts | Diagnostic:
     parts = split_parts(path)
-    missing = [p for p in parts if len(parts) > 1 and p not in there]
+    present = set(there if len(parts) > 1 else parts)
+    missing = [p for p in parts if p not in present]
     if missing:
         return Diagnostic(
             "model-parts-missing",

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from deployer.dataclass import replace
+from typing import Any
+
+from deployer.dataclass import dataclass, replace
 from deployer.planning.own_help import said_by
 from deployer.planning.render import render_container, template_of
 from deployer.planning.render_context import gpu_memory
 from deployer.planning.render_names import holds_names
 from deployer.planning.render_request import Placed, RenderRequest
 from deployer.planning.render_template import names_read_by
+from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 
 OF_ONE_REPLICA = frozenset({"host", "replica", "gpus"})  # in a template's context
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A container, and its JSON data."""
+
+    container: ContainerSpec
+    data: dict[str, Any]
 
 
 class Renderer:
     """Renders the replicas of one project; its results are those of `render_container`."""
 
     def __init__(self) -> None:
-        self._containers: dict[object, ContainerSpec] = {}
+        self._rendered: dict[object, Rendered] = {}
         self._is_own: dict[object, bool] = {}
 
-    def container(self, request: RenderRequest) -> ContainerSpec:
+    def rendered(self, request: RenderRequest) -> Rendered:
         """SpecError for what only rendering can see."""
         service = (request.service_name, request.backend_name, request.overrides)
         if service not in self._is_own:
             self._is_own[service] = _is_own(request)
         if self._is_own[service] or not all(map(_is_plain, request.placed.gpus)):
-            return render_container(request)
+            return _rendered(request)
         key = (*service, *_likeness(request))
-        if key not in self._containers:
-            self._containers[key] = render_container(request)
-        return _placed(self._containers[key], request.placed)
+        if key not in self._rendered:
+            self._rendered[key] = _rendered(request)
+        return _placed(self._rendered[key], request.placed)
 
 
 def _is_own(request: RenderRequest) -> bool:
@@ -57,10 +68,17 @@ def _likeness(request: RenderRequest) -> tuple[object, ...]:
     )
 
 
-def _placed(container: ContainerSpec, placed: Placed) -> ContainerSpec:
-    if placed.port is None:
-        return replace(container, gpus=placed.gpus)
-    return replace(container, gpus=placed.gpus, ports=tuple(replace(p, host=placed.port) for p in container.ports))
+def _rendered(request: RenderRequest) -> Rendered:
+    container = render_container(request)
+    return Rendered(container, to_data(container))
+
+
+def _placed(one: Rendered, placed: Placed) -> Rendered:
+    changes: dict[str, Any] = {"gpus": placed.gpus}
+    if placed.port is not None:
+        changes["ports"] = tuple(replace(p, host=placed.port) for p in one.container.ports)
+    data = {name: to_data(value) for name, value in changes.items() if name in one.data}
+    return Rendered(replace(one.container, **changes), {**one.data, **data})
 
 
 def _is_plain(gpu: str) -> bool:

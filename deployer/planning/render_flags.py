@@ -41,7 +41,7 @@ def _needed(mapping: OptionMapping, value: Any) -> tuple[str, ...]:
             return ()
 
 
-def flag_problems(known: Known, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+def flag_problems(known: Known, service: Service) -> Iterator[Diagnostic]:
     """Flags in `args` that the version does not have, with what took their place; those that look mistyped, those that
     are in the way of an option, and those that are missing."""
     backend = known.backend
@@ -49,12 +49,12 @@ def flag_problems(known: Known, service: Service, where: Where | None) -> Iterat
     missing = [flag for flag in backend.needs_args if flag not in written]
     if missing:
         message = f"`{backend.name}` needs {', '.join(f'`{flag}`' for flag in missing)}"
-        yield Diagnostic("args-missing", message, where, hint="add them to `args`, with values that suit the host")
-    yield from _taken(backend, service, written, where)
-    yield from _unfit(known, service.args, where)
+        yield Diagnostic("args-missing", message, hint="add them to `args`, with values that suit the host")
+    yield from _taken(backend, service, written)
+    yield from _unfit(known, service.args)
 
 
-def _taken(backend: Backend, service: Service, written: list[str], where: Where | None) -> Iterator[Diagnostic]:
+def _taken(backend: Backend, service: Service, written: list[str]) -> Iterator[Diagnostic]:
     """Flags that an option of the service takes for itself."""
     for option, mapping in backend.options.items():
         given = getattr(service.options, option) is not None
@@ -62,12 +62,10 @@ def _taken(backend: Backend, service: Service, written: list[str], where: Where 
         taken = (mapping.flag,) if isinstance(mapping, SecretConfig) and given else taken
         for flag in dict.fromkeys(flag for flag in written if flag in taken):
             message = f"`{backend.name}` takes one `{flag}`, and `{option}` goes by that"
-            yield Diagnostic(
-                "flag-taken", message, where, hint=f"remove `{option}`, and say it in the file of `{flag}`"
-            )
+            yield Diagnostic("flag-taken", message, hint=f"remove `{option}`, and say it in the file of `{flag}`")
 
 
-def _unfit(known: Known, args: Iterable[str], where: Where | None) -> Iterator[Diagnostic]:
+def _unfit(known: Known, args: Iterable[str]) -> Iterator[Diagnostic]:
     backend = known.backend
     for arg in args:
         flag = known_as(backend, arg.partition("=")[0])
@@ -76,12 +74,12 @@ def _unfit(known: Known, args: Iterable[str], where: Where | None) -> Iterator[D
         if flag in backend.flags:
             whole = f"{flag}={arg.partition('=')[2]}"
             lacking = (name for name in (flag, whole) if not known.has(name))
-            yield from (_absent(known, name, where) for name in islice(lacking, 1))
+            yield from (_absent(known, name, None) for name in islice(lacking, 1))
         elif not any(said.has(flag) for said in known.said):
-            yield from _unknown(known, flag, where)
+            yield from _unknown(known, flag)
 
 
-def _unknown(known: Known, flag: str, where: Where | None) -> Iterator[Diagnostic]:
+def _unknown(known: Known, flag: str) -> Iterator[Diagnostic]:
     backend = known.backend
     if flag.replace("--no-", "--", 1) in backend.flags:
         return
@@ -94,7 +92,7 @@ def _unknown(known: Known, flag: str, where: Where | None) -> Iterator[Diagnosti
     close = [underscored] if underscored in backend.flags else near
     if close or (backend.knows_all_flags and flag.startswith("--")):
         hint = f"did you mean `{close[0]}`?" if close else "look whether its version has the flag"
-        yield warning("unknown-flag", f"`{backend.name}` is not known to have `{flag}`", where, hint)
+        yield warning("unknown-flag", f"`{backend.name}` is not known to have `{flag}`", hint=hint)
 
 
 def _absent(known: Known, flag: str, where: Where | None, option: str = "") -> Diagnostic:

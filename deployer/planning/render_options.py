@@ -115,10 +115,13 @@ def check_options(
             found.extend(refused or missing_flags(known, (option, value), where))
     found.extend(models_problems(project, name, backend, service))
     found.extend(_of_the_models(project, name, backend, service))
-    found.extend(flag_problems(known, service, project.where("services", name, "args")))
-    found.extend(_name_problems(backend, version, service, project.where("services", name, "served_name")))
-    found.extend(_key_problems(backend, service, project.where("services", name, "options", "api_key")))
-    found.extend(_env_problems(backend, service, project.where("services", name, "env")))
+    for path, problems in (
+        (("args",), flag_problems(known, service)),
+        (("served_name",), _name_problems(backend, version, service)),
+        (("options", "api_key"), _key_problems(backend, service)),
+        (("env",), _env_problems(backend, service)),
+    ):
+        found.extend(replace(d, where=project.where("services", name, *path)) for d in problems)
     if service.nim is not None and not backend.has_profiles:
         message = f"`{backend.name}` has no profiles to choose from (service `{name}`)"
         hint = "remove `nim`, or use `backend: nim`"
@@ -141,13 +144,14 @@ def _is_set_aside(service: Service, backend: Backend, option: str) -> bool:
 
 
 def _notices(project: Project, name: str, backend: Backend) -> Iterator[Diagnostic]:
-    where = project.where("services", name, "backend")
     if backend.notice is not None:
+        where = project.where("services", name, "backend")
         yield warning("backend-notice", backend.notice, where, "choose another `backend` for new services")
     written = (project.spec.services[name].backend or "").lower()
     pin = project.spec.backends.get(written)
     replaced = backend.replaced.get((pin.extends or "").lower() if pin is not None else written)
     if replaced is not None:
+        where = project.where("services", name, "backend")
         yield warning("backend-replaced", replaced, where, f"write `backend: {backend.name}`, and check `args`")
 
 
@@ -182,25 +186,25 @@ def _refusals(backend: Backend, option: str, value: Any, where: Where | None) ->
     return ()
 
 
-def _key_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+def _key_problems(backend: Backend, service: Service) -> Iterator[Diagnostic]:
     """API keys that the backend cannot be given."""
     mapping, keys = backend.options["api_key"], service.options.api_key or ()
     takes_many = isinstance(mapping, SecretEnv) and mapping.file_flag is not None
     if isinstance(mapping, SECRET) and len(keys) > 1 and not takes_many:
         message = f"`{backend.name}` takes one `api_key`, not {len(keys)}"
-        yield Diagnostic("option-refused", message, where, hint="keep one `api_key`")
+        yield Diagnostic("option-refused", message, hint="keep one `api_key`")
     if isinstance(mapping, SecretByHand) and keys and not _brings(service, keys[0]):
         message = f"nothing brings the secret `{keys[0].secret}` into the container, and `{backend.name}` knows no way"
         entry = f"{{secret: {keys[0].secret}}}"
         hint = f"say how the server takes it, as in `env: {{API_KEY: {entry}}}`, or by `container.secret_files`"
-        yield Diagnostic("option-refused", message, where, hint=hint)
+        yield Diagnostic("option-refused", message, hint=hint)
 
 
-def _env_problems(backend: Backend, service: Service, where: Where | None) -> Iterator[Diagnostic]:
+def _env_problems(backend: Backend, service: Service) -> Iterator[Diagnostic]:
     for variable, why in backend.wants_env.items():
         if variable not in service.env:
             hint = f"write `env: {{{variable}: {{secret: NAME}}}}` where it is needed"
-            yield warning("env-missing", f"nothing brings `{variable}`: {why}", where, hint)
+            yield warning("env-missing", f"nothing brings `{variable}`: {why}", hint=hint)
 
 
 def _brings(service: Service, key: SecretRef) -> bool:
@@ -208,21 +212,20 @@ def _brings(service: Service, key: SecretRef) -> bool:
     return key.secret in (*given, *(file.secret for file in service.container.secret_files.values()))
 
 
-def _name_problems(
-    backend: Backend, version: str | None, service: Service, where: Where | None
-) -> Iterator[Diagnostic]:
+def _name_problems(backend: Backend, version: str | None, service: Service) -> Iterator[Diagnostic]:
     """Names that the server will not go by."""
     names = service.served_name
     if names and backend.name_flag is not None and not has_flag(backend, backend.name_flag, version):
         message = f"`{backend.name}` {version or backend.version} calls a model by the last part of its path"
         since = backend.flags[backend.name_flag].since
-        yield warning("name-not-listed", message, where, f"raise `version` to {since}, or leave out `served_name`")
+        hint = f"raise `version` to {since}, or leave out `served_name`"
+        yield warning("name-not-listed", message, hint=hint)
     if backend.names == "one" and len(names) > 1:
         message = f"`{backend.name}` serves a model under one name, not {len(names)}"
-        yield Diagnostic("names-refused", message, where, hint=f"keep `{names[0]}`")
+        yield Diagnostic("names-refused", message, hint=f"keep `{names[0]}`")
     if backend.names == "path" and names:
         message = f"`{backend.name}` answers to any name, and lists its model by the path it has in the container"
-        yield warning("name-not-listed", message, where, "leave out `served_name`")
+        yield warning("name-not-listed", message, hint="leave out `served_name`")
 
 
 def _is_among(value: Any, values: tuple[object, ...]) -> bool:

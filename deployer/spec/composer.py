@@ -20,6 +20,8 @@ UNUSABLE = re.compile("[\\x00\ud800-\udfff]")
 MOST_PROBLEMS = 1000  # that are collected
 MAX_NODES = 100_000  # counted with every alias spelled out
 
+STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 # libyaml where it is there: 25 times as fast as the same parser in Python
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -84,19 +86,19 @@ class Composer:
         return self.root
 
     def _take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent() | yaml.AliasEvent() if self._expects_key:
-                self._take_key(event)
-            case yaml.ScalarEvent():
-                self._place(_Measured(self._scalar(event), 1, 0), event.anchor)
-            case yaml.AliasEvent():
-                self._place(self._aliased(event), None)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._open(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._close()
-            case yaml.DocumentStartEvent():
-                self._start_document(event)
+        kind = type(event)
+        if (kind is yaml.ScalarEvent or kind is yaml.AliasEvent) and self._expects_key:
+            self._take_key(event)
+        elif kind is yaml.ScalarEvent:
+            self._place(_Measured(self._scalar(event), 1, 0), event.anchor)
+        elif kind is yaml.AliasEvent:
+            self._place(self._aliased(event), None)
+        elif kind in STARTS:
+            self._open(event)
+        elif kind in ENDS:
+            self._close()
+        elif kind is yaml.DocumentStartEvent:
+            self._start_document(event)
 
     # --- keys -------------------------------------------------------------------
 
@@ -111,15 +113,15 @@ class Composer:
         frame.key = event
         self._check_tag(event)
         self._check_characters(event)
-        text = shown(event.value)
         if event.implicit[0] and not isinstance(parse_scalar(event.value), str) and event.value != "":
+            text = shown(event.value)
             self._report("key-not-text", f"the key `{text}` is not text", event, f'quote it: `"{text}"`')
         elif event.implicit[0] and event.value == "":
             self._report("key-not-text", "a key is missing before the `:`", event, "write the key")
         previous = frame.entries.get(event.value)
         if previous is not None:
             lines = f"in line {previous.line} and in line {event.start_mark.line + 1}"
-            message = f"the key `{text}` stands twice, {lines}"
+            message = f"the key `{shown(event.value)}` stands twice, {lines}"
             self._report("duplicate-key", message, event, "keep one of them", (*frame.path, event.value))
 
     # --- values -----------------------------------------------------------------

@@ -91,7 +91,7 @@ def variables_of(root: Node) -> frozenset[str] | None:
     if backends is not None and any("template" in backend.map for backend in backends.map.values()):
         return None
     found: set[str] = set()
-    for _, node in root.walk():
+    for node in root.every():
         if isinstance(node.value, str) and "${" + HOST_VARIABLE in node.value:
             found.update(name.removeprefix(HOST_VARIABLE) for name in names_in(node.value))
     return frozenset(found)

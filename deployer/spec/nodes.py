@@ -132,6 +132,17 @@ class Node:
             self.is_broken,
         )
 
+    def every(self) -> Iterator[Node]:
+        """Itself and everything under it, in the order of `walk`."""
+        pending = [self]
+        while pending:
+            node = pending.pop()
+            yield node
+            if isinstance(node.value, dict):
+                pending += reversed(node.value.values())
+            elif isinstance(node.value, list):
+                pending += reversed(node.value)
+
     def walk(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
         """Itself and everything under it, by path."""
         pending = [(path, self)]

@@ -210,21 +210,21 @@ def _mapping(kind: Any) -> Reader:
 
 
 def _dataclass(kind: Any) -> Reader:
-    known = {f.name: (plain_types(f.hint), reader_of(f.hint)) for f in fields_of(kind)}
+    plain = {f.name: plain_types(f.hint) for f in fields_of(kind)}
+    readers = {f.name: reader_of(f.hint) for f in fields_of(kind)}
     required = [f.name for f in fields_of(kind) if f.required]
+
+    def unknown(data: Any) -> Any:
+        raise ValueError(f"unknown key ({kind.__name__})")
 
     def read(data: Any) -> Any:
         if not isinstance(data, dict):
             raise ValueError(f"{shown(data)} is not an object ({kind.__name__})")
-        given, name = {}, ""
         try:
-            for name, item in data.items():
-                if name not in known:
-                    raise ValueError(f"unknown key ({kind.__name__})")
-                plain, reader = known[name]
-                given[name] = item if type(item) in plain else reader(item)
-        except ValueError as error:
-            raise Misfit(str(name)[:80], error) from None
+            given = {name: item if type(item) in plain[name] else readers[name](item) for name, item in data.items()}
+        except (KeyError, ValueError):
+            _each((str(name)[:80], readers.get(name, unknown), item) for name, item in data.items())
+            raise
         for name in required:
             if name not in given:
                 raise ValueError(f"`{name}` is missing ({kind.__name__})")

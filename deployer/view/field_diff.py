@@ -62,6 +62,8 @@ def render_value(value: Any) -> str:
         return str(value)
     if isinstance(value, Mapping) and set(value) == {"secret"}:
         return f"(secret {value['secret']})"
+    if type(value) is int:
+        return str(value)
     text = value if isinstance(value, str) else render_json(to_data(value), indent=None).strip()
     if text == "":
         return '""'

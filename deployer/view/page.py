@@ -66,21 +66,20 @@ def _escape(match: re.Match[str]) -> str:
 def defused(line: str, *, begins: bool = True) -> str:
     """A line, or (`begins` is False) a later part of one, as no CI service obeys it."""
     marked = CI_MARKER.sub("#\\#", line) if "##" in line else line
-    return "\\" + marked if begins and CI_COMMAND.match(marked) else marked
+    return "\\" + marked if begins and "::" in marked and CI_COMMAND.match(marked) else marked
 
 
 def render_line(parts: tuple[Part, ...], *, colour: bool) -> str:
     """One line, without its newline, safe to write to a terminal or a CI log."""
-    shown = [
-        (printable(part), None) if isinstance(part, str) else (printable(part.text, part.limit), part.style)
-        for part in parts
-    ]
-    text = "".join([text for text, _ in shown])
+    shown = [printable(part) if isinstance(part, str) else printable(part.text, part.limit) for part in parts]
+    text = "".join(shown)
     if not colour:
-        is_whole = any(isinstance(part, Span) and part.limit is None for part in parts)
+        is_whole = text[-1:].isspace() and any(isinstance(part, Span) and part.limit is None for part in parts)
         return defused(text if is_whole else text.rstrip())
     escape = "\\" if CI_COMMAND.match(text) else ""
-    return escape + "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for text, style in shown)
+    styles = [None if isinstance(part, str) else part.style for part in parts]
+    styled = zip(shown, styles, strict=True)
+    return escape + "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for text, style in styled)
 
 
 @dataclass(slots=True)

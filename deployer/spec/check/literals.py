@@ -10,7 +10,7 @@ from deployer.spec.nodes import KeyPath, Node, render_path
 
 def check_literals(root: Node, problems: Problems) -> None:
     """Every value and key of a tree that looks like a token."""
-    for _, node in root.walk():
+    for node in root.every():
         if isinstance(node.value, str) and LIKE_A_SECRET.search(node.value):
             _report(node, node.path, problems)
         for key, child in node.map.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,11 +30,18 @@ def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:
     """Paths of fields marked `NotYet` that are used, with what to do instead."""
     for path, model in walk_values(value):
         if isinstance(model, BaseModel):
-            for name in model.model_fields_set:
-                field = type(model).model_fields[name]
-                mark = next((m for m in field.metadata if isinstance(m, NotYet)), None)
-                if mark and getattr(model, name) != field.get_default(call_default_factory=True):
-                    yield (*path, name), mark.instead
+            marks = _marks(type(model))
+            for name in marks.keys() & model.model_fields_set:
+                default = type(model).model_fields[name].get_default(call_default_factory=True)
+                if getattr(model, name) != default:
+                    yield (*path, name), marks[name].instead
+
+
+@cache
+def _marks(section: type[BaseModel]) -> dict[str, NotYet]:
+    """Of those of its fields that are marked."""
+    marks = ((name, mark) for name, field in section.model_fields.items() for mark in field.metadata)
+    return {name: mark for name, mark in marks if isinstance(mark, NotYet)}
 
 
 def check_part(part: Node, value: BaseModel, problems: Problems) -> None:

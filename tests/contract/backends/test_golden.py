@@ -78,7 +78,7 @@ def test_every_flag_is_one_that_the_version_has(path: Path) -> None:
     request = request_of(path)
     service = request.service.model_copy(update={"args": render_container(request).command})
     version = version_of(service, request.image, request.backend)
-    found = {problem.code for problem in flag_problems(Known(request.backend, version), service, None)}
+    found = {problem.code for problem in flag_problems(Known(request.backend, version), service)}
     assert found <= {"flag-taken"}  # an option may be in its place
 
 

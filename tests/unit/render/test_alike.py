@@ -14,6 +14,7 @@ from deployer.planning.render import render_container
 from deployer.planning.render_alike import Renderer
 from deployer.planning.render_reads import names_read
 from deployer.planning.render_request import Placed
+from deployer.values.codec import to_data
 from deployer.values.facts import ImageFact, ImageFlags
 from deployer.values.names import ReplicaKey
 from tests.support.rendering import host_facts, placed_request, project_of
@@ -47,7 +48,9 @@ def rendered_alone(found: Any) -> list[Any]:
 
 def rendered_together(found: Any) -> list[Any]:
     renderer = Renderer()
-    return [renderer.container(request) for request in found]
+    together = [renderer.rendered(request) for request in found]
+    assert [one.data for one in together] == [to_data(one.container) for one in together]
+    return [one.container for one in together]
 
 
 @BACKENDS
@@ -114,16 +117,16 @@ def test_only_one_of_many_is_rendered() -> None:
     renderer = Renderer()
     for index in range(100):
         placed = Placed((f"GPU-{index}",), 20000 + index)
-        renderer.container(replace(first, backend_name="mine", key=ReplicaKey("chat", index), placed=placed))
+        renderer.rendered(replace(first, backend_name="mine", key=ReplicaKey("chat", index), placed=placed))
     assert len(templates) <= 8
 
 
 def test_a_bad_name_of_a_gpu_is_found_in_whichever_replica_has_it() -> None:
     renderer = Renderer()
     good, bad = (placed_request(project_of({}), "llama.cpp", gpus=(gpu,)) for gpu in ("GPU-a", "GPU\0"))
-    renderer.container(good)
+    renderer.rendered(good)
     with pytest.raises(SpecError) as caught:
-        renderer.container(bad)
+        renderer.rendered(bad)
     assert caught.value.diagnostics[0].code == "bad-text"
 
 
