@@ -64,6 +64,7 @@ class ApplyContext:
     started: dict[tuple[str, str], float] = field(default_factory=dict)  # (host, container) started by this apply: when
     readings: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)  # (host, manifest): `Outcome.seen`
     proven: dict[tuple[str, str], str] = field(default_factory=dict)  # (host, container id): replica, as noted there
+    image_labels: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)  # (host, image id), once asked
     serving: set[tuple[str, str]] = field(default_factory=set)  # (host, container) that this apply saw ready
 
     @property

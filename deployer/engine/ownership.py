@@ -40,10 +40,20 @@ def look_closely(site: Site, name_or_id: str) -> ObservedContainer | None:
     inspected = _inspect(site, "inspect_container", name_or_id)
     if inspected is None:
         return None
-    image_id = text_of(inspected, "Image")
-    image = inspect_image(site, image_id) if image_id else None
-    known = {image_id: labels_of(map_of(image, "Config"))} if image is not None else {}
-    return _parsed(site, inspected, known)
+    image = text_of(inspected, "Image")
+    labels = _image_labels(site, image) if image else None
+    return _parsed(site, inspected, {image: labels} if labels is not None else {})
+
+
+def _image_labels(site: Site, image: str) -> Mapping[str, str] | None:
+    """None where it is gone. An id stands for what is in the image, so it is asked once."""
+    known = site.context.image_labels
+    if (site.host, image) not in known:
+        inspected = inspect_image(site, image)
+        if inspected is None:
+            return None
+        known[site.host, image] = labels_of(map_of(inspected, "Config"))
+    return known[site.host, image]
 
 
 def inspect_image(site: Site, reference: str) -> dict[str, Any] | None:
