@@ -56,7 +56,7 @@ host() {
     done
 }
 # busybox has a flock that cannot wait; as in lock_script.sh
-waits() { flock --version 2>/dev/null | grep -q util-linux; }
+waits() { case $(flock --version) in *util-linux*) ;; *) return 1 ;; esac; }
 
 # What is set; `sshd -T` would also say the defaults, but takes as long as all the rest.
 sshd_settings() {
