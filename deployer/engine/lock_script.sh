@@ -40,7 +40,7 @@ write() {
 padded() { printf "%-$((whole - 1))s\n" "$text"; }
 is_whole() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -eq $whole ]; }
 
-flock --version 2>/dev/null | grep -q util-linux || stop no-flock # busybox has one that cannot wait
+case $(flock --version 2>/dev/null) in *util-linux*) ;; *) stop no-flock ;; esac # busybox has one that cannot wait
 case $verb in
     take) mkdir -p -- "$dir" || stop no-directory ;;
     look | seize) [ -d "$dir" ] || stop free ;;

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from deployer.transport.engine import EngineDoor
 
 
+def import_sdk() -> None:
+    """Ahead of its first use, while hosts are waited for."""
+    import deployer.transport.sdkclient  # noqa: F401
+
+
 class SdkClient:
     """One client per host, made at the first use: importing the SDK takes half a second."""
 

@@ -22,13 +22,14 @@ from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write
 from deployer.planning.holds import refuse_held
 from deployer.planning.repair import refuse_overtaken
+from deployer.transport.sdk import import_sdk
 from deployer.values.events import ApplyResult, Event, Note, StepUndone
 from deployer.values.facts import ObservedState
 from deployer.values.plan import Change, Plan
 from deployer.workflow.closing import Closing, Records
 from deployer.workflow.holding import holds_after, let_go, write_ahead
 from deployer.workflow.images import registries_of
-from deployer.workflow.looking import speaking
+from deployer.workflow.looking import begun, speaking
 from deployer.workflow.orders import Orders
 from deployer.workflow.session import Planned, Session
 from deployer.workflow.stale import refuse_stale
@@ -39,6 +40,7 @@ def apply(session: Session, planned: Planned, orders: Orders) -> ApplyResult:
     spec = session.project.spec
     who = f"watch of {who_applies()}" if orders.watches else who_applies()
     holder = Holder(spec.project, new_apply_id(), who)
+    begun(import_sdk)
     with _locked(session, planned, holder, orders) as leases:
         again = session.plan(destroy=planned.destroy, back=planned.back, then=planned)
         if planned.saved_selection is not None:
