@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from deployer.values.facts import HostFacts, ImageFact
 from deployer.values.image_content import ResolvedImage
@@ -34,7 +35,7 @@ def images_named(facts: HostFacts, image: str) -> Iterator[ImageFact]:
     except ValueError:
         return iter(())
     wanted = str(reference) if reference.digest or reference.tag else f"{reference}:latest"
-    return (i for i in facts.images if any(_is_reference(name, wanted) for name in (*i.tags, *i.digests)))
+    return (i for i in facts.images if any(_whole(name) == wanted for name in (*i.tags, *i.digests)))
 
 
 def is_of(found: ImageFact, known: ResolvedImage) -> bool:
@@ -42,8 +43,10 @@ def is_of(found: ImageFact, known: ResolvedImage) -> bool:
     return found.id in known.ids or any(name.rpartition("@")[2] in known.ids for name in found.digests)
 
 
-def _is_reference(name: str, wanted: str) -> bool:
+@lru_cache(maxsize=4096)
+def _whole(name: str) -> str | None:
+    """With its registry; many hosts have the same."""
     try:
-        return str(parse_image(name)) == wanted
+        return str(parse_image(name))
     except ValueError:  # `<none>:<none>`
-        return False
+        return None

@@ -106,7 +106,7 @@ class Asked:
     def probe(self, name: str, endpoint: Endpoint) -> Probe:
         """The request of the model's category, also where the spec wants none after a start."""
         wanted, api = self.service.health.probe, api_of(self.service, self.backend)
-        request = wanted if isinstance(wanted, ProbeRequest) else ProbeRequest()
+        request = wanted if isinstance(wanted, ProbeRequest) else ProbeRequest.usual()
         paths = {
             "models": api.models,
             "chat": api.chat,

@@ -212,7 +212,7 @@ def _mapping(kind: Any) -> Reader:
 def _dataclass(kind: Any) -> Reader:
     plain = {f.name: plain_types(f.hint) for f in fields_of(kind)}
     readers = {f.name: reader_of(f.hint) for f in fields_of(kind)}
-    required = [f.name for f in fields_of(kind) if f.required]
+    required = frozenset(f.name for f in fields_of(kind) if f.required)
 
     def unknown(data: Any) -> Any:
         raise ValueError(f"unknown key ({kind.__name__})")
@@ -225,9 +225,9 @@ def _dataclass(kind: Any) -> Reader:
         except (KeyError, ValueError):
             _each((str(name)[:80], readers.get(name, unknown), item) for name, item in data.items())
             raise
-        for name in required:
-            if name not in given:
-                raise ValueError(f"`{name}` is missing ({kind.__name__})")
+        if not required <= given.keys():
+            name = next(f.name for f in fields_of(kind) if f.required and f.name not in given)
+            raise ValueError(f"`{name}` is missing ({kind.__name__})")
         return kind(**given)
 
     return read
