@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from deployer.values.events import Event, Note
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from deployer.engine.observe import Hosts
     from deployer.errors import HostError
     from deployer.transport.base import Transport
@@ -42,6 +43,8 @@ def speaking(
 
 def begun(look: Callable[[], T]) -> Future[T]:
     """A look that goes on in the background, for as long as the slowest host takes; nobody waits for it at the end."""
+    from concurrent.futures import Future
+
     future: Future[T] = Future()
 
     def run() -> None:
