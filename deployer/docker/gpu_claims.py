@@ -12,7 +12,7 @@ from typing import Any
 
 from deployer.docker.shapes import map_of, maps_of, number_of, text_of, texts_of
 from deployer.formats.text import one_line
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 
 VISIBLE = "NVIDIA_VISIBLE_DEVICES="
 DEVICE_NODE = re.compile(r"/dev/nvidia(\d{1,3})\Z")

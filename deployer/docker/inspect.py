@@ -15,7 +15,8 @@ from deployer.docker.gpu_claims import claimed_gpus
 from deployer.docker.ownership import Identity, gpu_share, recorded_of
 from deployer.docker.shapes import labels_of, map_of, maps_of, number_of, text_of, texts_of
 from deployer.formats.text import one_line, whole_number
-from deployer.values.facts import ContainerStatus, DockerFacts, Gpu, ImageFact, ObservedContainer
+from deployer.values.facts import ContainerStatus, DockerFacts, ImageFact, ObservedContainer
+from deployer.values.gpu_facts import Gpu
 from deployer.values.names import LABEL_ID, LABEL_PROJECT
 
 STATUSES: tuple[ContainerStatus, ...] = get_args(ContainerStatus)

@@ -14,8 +14,9 @@ from deployer.errors import HostError
 from deployer.formats.text import decoded
 from deployer.pattern import pattern
 from deployer.values.events import Note
-from deployer.values.facts import ObservedContainer, Proven
+from deployer.values.facts import ObservedContainer
 from deployer.values.names import NAME
+from deployer.values.records import Proven
 
 if TYPE_CHECKING:
     from deployer.engine.context import Site

@@ -14,7 +14,7 @@ from deployer.engine.ownership import look_closely
 from deployer.errors import DeployerError
 from deployer.values.facts import ObservedContainer
 from deployer.values.names import LABEL_APPLY, LABEL_REVISION
-from deployer.values.plan import CreateContainer
+from deployer.values.operations import CreateContainer
 from deployer.values.secrets import Secret, SecretRef
 
 FIELDS_OF_OURS = ("Image", "Labels")  # of the create body: never from `container.extra`

@@ -19,7 +19,8 @@ from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.spec.language import Hubs, Registry
 from deployer.transport.base import Transport
-from deployer.values.facts import Gpu, ObservedContainer
+from deployer.values.facts import ObservedContainer
+from deployer.values.gpu_facts import Gpu
 from deployer.values.names import STATE_DIR
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from deployer.engine.model_http import MAX_BODY, Reply, bearer
 from deployer.engine.model_request import lacks_chat_template
 from deployer.engine.redaction import HIDDEN
 from deployer.errors import OperationError
-from deployer.values.plan import Probe
+from deployer.values.operations import Probe
 
 MAX_ANSWER = 4 << 20  # characters
 MAX_EVENT = 1 << 20  # bytes of one event

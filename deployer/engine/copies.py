@@ -12,8 +12,8 @@ from deployer.transport.base import Transport
 from deployer.values.cache import CheckedCopy, KeptCopy
 from deployer.values.facts import Disk
 from deployer.values.names import STATE_DIR
-from deployer.values.plan import CheckCopy
 from deployer.values.presynced import Copy
+from deployer.values.transfers import CheckCopy
 from deployer.values.weights import Manifest, WeightFile
 from deployer.weights.copies import Outcome, Reading, read_copy
 

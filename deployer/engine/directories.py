@@ -6,7 +6,7 @@ import shlex
 
 from deployer.engine.context import Site, failed
 from deployer.engine.lock import login_of
-from deployer.values.plan import MakeDirectory
+from deployer.values.transfers import MakeDirectory
 
 
 def make_directory(operation: MakeDirectory, site: Site) -> str:

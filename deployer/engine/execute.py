@@ -29,18 +29,16 @@ from deployer.values.events import (
     StepUndone,
     TransfersAhead,
 )
-from deployer.values.plan import (
-    AwaitReady,
+from deployer.values.operations import AwaitReady, Operation, Probe
+from deployer.values.plan import Step
+from deployer.values.transfers import (
     CheckCopy,
     FetchWeights,
     FillCache,
     LoadImage,
     MakeDirectory,
-    Operation,
-    Probe,
     PullImage,
     ServeWeights,
-    Step,
 )
 
 CHANGES_NOTHING = (

@@ -9,7 +9,8 @@ from deployer.engine.context import Site, failed
 from deployer.engine.ownership import look
 from deployer.errors import DeployerError
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import CreateContainer, FillCache
+from deployer.values.operations import CreateContainer
+from deployer.values.transfers import FillCache
 
 LOOK_EVERY = 1.0  # seconds
 SAY_EVERY = 10.0

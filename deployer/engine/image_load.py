@@ -22,7 +22,7 @@ from deployer.images.blobs import BlobStore
 from deployer.images.fetching import ImageSource, fetch_image
 from deployer.values.image_content import Blob, ImageContent
 from deployer.values.images import parse_image
-from deployer.values.plan import LoadImage
+from deployer.values.transfers import LoadImage
 
 MOST_CONFIG = 8 << 20
 UNUSED = 30 * 86_400.0  # seconds after which the controller keeps a blob of an image no longer

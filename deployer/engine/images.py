@@ -25,7 +25,7 @@ from deployer.engine.pull_layers import Layers
 from deployer.engine.streams import Ended, engine_stream
 from deployer.errors import HostError, OperationError
 from deployer.values.images import parse_image, registry_of
-from deployer.values.plan import PullImage
+from deployer.values.transfers import PullImage
 
 STALLED_AFTER = 300.0  # seconds without LEAST_BYTES or another word from Docker
 LEAST_BYTES = 1 << 20

@@ -8,19 +8,9 @@ from deployer.dataclass import dataclass
 from deployer.engine.lanes import Lanes
 from deployer.engine.undoing import Undoing
 from deployer.values.events import Outcome, StepUndone
-from deployer.values.plan import (
-    AwaitReady,
-    CheckCopy,
-    EnsureSetup,
-    FetchWeights,
-    FillCache,
-    LoadImage,
-    Operation,
-    Probe,
-    PullImage,
-    ServeWeights,
-    Step,
-)
+from deployer.values.operations import AwaitReady, EnsureSetup, Operation, Probe
+from deployer.values.plan import Step
+from deployer.values.transfers import CheckCopy, FetchWeights, FillCache, LoadImage, PullImage, ServeWeights
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from deployer.engine.ownership import find, look
 from deployer.engine.port_owner import port_owner
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import RemoveContainer, RenameContainer, StartContainer, StopContainer, UpdateContainer
+from deployer.values.operations import RemoveContainer, RenameContainer, StartContainer, StopContainer, UpdateContainer
 
 LIVE = ("running", "paused", "restarting")
 STUCK_GRACE = 10.0  # seconds for one that serves nobody to end by itself

@@ -19,8 +19,8 @@ from deployer.engine.parting import Parting
 from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, HostError, Severity
 from deployer.transport.base import Completed, Transport
-from deployer.values.facts import LONGEST_LEASE
 from deployer.values.names import STATE_DIR
+from deployer.values.records import LONGEST_LEASE
 
 LEASE = 60  # seconds
 RUN_TIMEOUT = 30.0

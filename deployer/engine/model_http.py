@@ -15,7 +15,7 @@ from deployer.engine.container_log import last_line
 from deployer.engine.context import Site, failed
 from deployer.engine.media import Payload
 from deployer.transport.base import Transport
-from deployer.values.plan import Endpoint
+from deployer.values.operations import Endpoint
 
 MAX_BODY = 4 << 20
 LOOK_EVERY = 0.25  # seconds between looks at whether to go on

@@ -35,7 +35,7 @@ from deployer.engine.model_http import BrokenOff, Question, Reply, exchange
 from deployer.engine.ownership import look
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import Probe
+from deployer.values.operations import Probe
 
 PROMPT = "Reply with the word: ready"
 MAX_TOKENS = 32

@@ -17,7 +17,7 @@ from deployer.errors import DeployerError
 from deployer.formats.text import one_line
 from deployer.values.container import ContainerSpec
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import ServeWeights
+from deployer.values.transfers import ServeWeights
 from deployer.weights.serving import IMAGE, Ground, image_archive, image_layer, image_tag, peer_container, served_folder
 
 KEY = ReplicaKey("weights", 0)  # what they are called

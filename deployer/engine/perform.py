@@ -27,26 +27,28 @@ from deployer.engine.takeover import give_back, take_over
 from deployer.engine.watch import Watch
 from deployer.engine.weights import fetch_weights
 from deployer.errors import DeployerError, Diagnostic
-from deployer.values.plan import (
+from deployer.values.operations import (
     AwaitReady,
-    CheckCopy,
     CreateContainer,
     EnsureSetup,
-    FetchWeights,
-    FillCache,
     GiveBack,
-    LoadImage,
-    MakeDirectory,
     Operation,
     Probe,
-    PullImage,
     RemoveContainer,
     RenameContainer,
-    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
     UpdateContainer,
+)
+from deployer.values.transfers import (
+    CheckCopy,
+    FetchWeights,
+    FillCache,
+    LoadImage,
+    MakeDirectory,
+    PullImage,
+    ServeWeights,
 )
 
 Change = CreateContainer | StartContainer | StopContainer | RemoveContainer | UpdateContainer | RenameContainer

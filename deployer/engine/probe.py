@@ -27,10 +27,12 @@ from deployer.formats.nvidia_smi import APPS, QUERIES, ROWS
 from deployer.formats.sockets import ListeningSocket, SocketOwner, parse_socket_fds, parse_sockets, parse_ss
 from deployer.formats.text import decoded, one_line, whole_number
 from deployer.values.codec import parse_json
-from deployer.values.facts import Disk, GpuFacts, ImageFlags, LockFact, PathFact, ProjectRecord, Proven
+from deployer.values.facts import Disk, ImageFlags, PathFact
+from deployer.values.gpu_facts import GpuFacts
 from deployer.values.names import STATE_DIR
 from deployer.values.nim import ImageProfiles
 from deployer.values.presynced import Copy
+from deployer.values.records import LockFact, ProjectRecord, Proven
 from deployer.values.tools import TOOLS
 
 Kind = Literal["file", "directory", "missing", "denied", "other"]

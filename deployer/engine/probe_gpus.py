@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
-from deployer.values.facts import Gpu, GpuFacts, in_order
+from deployer.values.gpu_facts import Gpu, GpuFacts, in_order
 
 Answers = Mapping[str, Sequence[tuple[tuple[str, ...], str]]]  # section -> (words of its heading, text)
 MODULE = pattern(r"NVIDIA UNIX .*?\s(\d{3,4}(?:\.\d{1,4}){1,2})\s")

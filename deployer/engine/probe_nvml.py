@@ -15,7 +15,7 @@ from deployer.engine.probe_gpus import slot_of
 from deployer.formats.nvidia_mig import slice_of
 from deployer.formats.nvidia_smi import recovery_problem
 from deployer.formats.text import one_line
-from deployer.values.facts import Gpu, GpuFacts, GpuProcess, in_order
+from deployer.values.gpu_facts import Gpu, GpuFacts, GpuProcess, in_order
 
 MIB = 1 << 20
 ANCESTORS = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # nvmlGpuTopologyLevel_t

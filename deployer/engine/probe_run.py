@@ -17,7 +17,7 @@ from deployer.errors import Diagnostic, HostError
 from deployer.formats.linux import container_ids
 from deployer.formats.text import decoded, lines, one_line
 from deployer.transport.base import Transport
-from deployer.values.facts import GpuFacts
+from deployer.values.gpu_facts import GpuFacts
 
 TIMEOUT = 75.0  # seconds; nvidia-smi may have to wake up eight GPUs
 PLAIN_TIMEOUT = 20.0

@@ -16,8 +16,8 @@ from deployer.engine.redaction import clean
 from deployer.errors import Diagnostic, HostError, Severity
 from deployer.formats.text import one_line
 from deployer.values.codec import parse_json
-from deployer.values.facts import Hold, ProjectRecord
 from deployer.values.names import NAME, STATE_DIR
+from deployer.values.records import Hold, ProjectRecord
 
 if TYPE_CHECKING:
     from deployer.engine.context import Transports

@@ -15,7 +15,7 @@ from deployer.engine.model_http import is_up, status_of
 from deployer.engine.ownership import look, moved
 from deployer.errors import Diagnostic, DockerError, HostError, OperationError
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import AwaitReady, Endpoint
+from deployer.values.operations import AwaitReady, Endpoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds between two rounds
 ASK_TIMEOUT = 5.0

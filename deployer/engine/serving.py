@@ -16,8 +16,8 @@ from deployer.engine.peer_containers import PeerContainer, end, keep, start
 from deployer.engine.peers import Serving
 from deployer.errors import DeployerError
 from deployer.formats.text import decoded, one_line
-from deployer.values.plan import ServeWeights
 from deployer.values.secrets import Secret
+from deployer.values.transfers import ServeWeights
 from deployer.weights.script import Peer
 from deployer.weights.serving import PORT, Ground, look_script, parse_ground, served_folder, told
 

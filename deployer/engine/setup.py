@@ -24,7 +24,7 @@ from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import Event
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import EnsureSetup, SetupQuestion
+from deployer.values.operations import EnsureSetup, SetupQuestion
 from deployer.values.setup import ExecCall, HttpCall
 
 CHECK_TIMEOUT = 15.0

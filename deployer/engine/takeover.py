@@ -9,7 +9,7 @@ from deployer.engine.context import Site, failed
 from deployer.engine.lifecycle import LIVE, call, restart_policy, stop
 from deployer.engine.ownership import look, moved
 from deployer.values.facts import ObservedContainer
-from deployer.values.plan import GiveBack, TakeOver
+from deployer.values.operations import GiveBack, TakeOver
 
 GRACE = 30.0  # seconds; its own stop timeout is not ours to know
 

@@ -10,7 +10,8 @@ from typing import TypeGuard
 from deployer.dataclass import dataclass
 from deployer.engine.workers import PATIENCE
 from deployer.values.events import Outcome, StepDone, StepFailed, StepSkipped
-from deployer.values.plan import AwaitReady, Operation, Probe, StartContainer, Step
+from deployer.values.operations import AwaitReady, Operation, Probe, StartContainer
+from deployer.values.plan import Step
 
 HostOperation = tuple[str, Operation]
 

@@ -7,7 +7,7 @@ from deployer.engine.context import Site
 from deployer.engine.hubs import cas_for, hubs_of, tokens_for
 from deployer.errors import OperationError
 from deployer.values.events import Note
-from deployer.values.plan import FetchWeights
+from deployer.values.transfers import FetchWeights
 from deployer.values.weights import Manifest
 from deployer.weights.push import push
 from deployer.weights.script import Job, Peer

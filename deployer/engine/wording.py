@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from deployer.values.plan import (
+from deployer.values.operations import (
     AwaitReady,
-    CheckCopy,
     CreateContainer,
     EnsureSetup,
-    FetchWeights,
-    FillCache,
     GiveBack,
-    LoadImage,
-    MakeDirectory,
     Operation,
     Probe,
-    PullImage,
     RemoveContainer,
     RenameContainer,
-    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
     UpdateContainer,
+)
+from deployer.values.transfers import (
+    CheckCopy,
+    FetchWeights,
+    FillCache,
+    LoadImage,
+    MakeDirectory,
+    PullImage,
+    ServeWeights,
 )
 
 

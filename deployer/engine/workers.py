@@ -11,7 +11,8 @@ from deployer.dataclass import dataclass, replace
 from deployer.engine.watch import Abandoned, Watch
 from deployer.errors import DeployerError, Diagnostic, HostError
 from deployer.values.events import Note, Outcome, StepDone, StepFailed, StepSkipped, StepUndoing, StepUndone
-from deployer.values.plan import AwaitReady, Operation, Step
+from deployer.values.operations import AwaitReady, Operation
+from deployer.values.plan import Step
 
 Perform = Callable[[str, Operation, Watch], str]  # host, operation, watch -> detail for StepDone
 INTERRUPTED = "interrupted"

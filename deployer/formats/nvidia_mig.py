@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from deployer.dataclass import replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 
 GPU_LINE = pattern(r"GPU \d{1,4}: .{0,200}\(UUID: (GPU-[0-9A-Za-z-]{1,80})\)\Z")
 SLICE_LINE = pattern(

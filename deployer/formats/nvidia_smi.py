@@ -10,7 +10,7 @@ import re
 from deployer.dataclass import dataclass, replace
 from deployer.formats.text import lines, one_line, whole_number
 from deployer.pattern import pattern
-from deployer.values.facts import Gpu, GpuProcess
+from deployer.values.gpu_facts import Gpu, GpuProcess
 
 BASE = ("index", "uuid", "driver_version", "pci.bus_id", "memory.total", "memory.used")
 HEALTH = ("ecc.errors.uncorrected.volatile.total", "retired_pages.pending")

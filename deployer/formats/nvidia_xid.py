@@ -9,7 +9,7 @@ from collections import Counter
 
 from deployer.formats.text import lines
 from deployer.pattern import pattern
-from deployer.values.facts import Xid
+from deployer.values.gpu_facts import Xid
 
 LINE = pattern(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2})(?:\.\d)?\): (\d{1,4})\b")
 MAX_LINES = 1000

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from deployer.spec.language import DeploySpec
-from deployer.values.facts import HostFacts, ProjectRecord, Proven
+from deployer.values.facts import HostFacts
+from deployer.values.records import ProjectRecord, Proven
 
 APPLY = re.compile(r"\d{8}T\d{6}Z[0-9a-f]{8}\Z")  # begins with the time
 

@@ -11,7 +11,8 @@ from deployer.planning.hosts import hosts_named
 from deployer.spec.language import Host, Model, Service
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
-from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ObservedState, PathFact
+from deployer.values.facts import DockerFacts, HostFacts, ObservedState, PathFact
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.weights import Listing, WeightFile
 
 ASSUMED_GPUS = 8

@@ -12,7 +12,8 @@ from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.bundle import Bundle
 from deployer.values.facts import HostFacts, ObservedState
-from deployer.values.plan import FetchWeights, LoadImage, Plan, PullImage
+from deployer.values.plan import Plan
+from deployer.values.transfers import FetchWeights, LoadImage, PullImage
 from deployer.values.weights import Manifest, WeightFile, blobs_of
 
 Layers = Mapping[str, tuple[str, ...]]  # by host, the chains of layers that its Docker has

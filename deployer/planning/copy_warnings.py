@@ -12,7 +12,8 @@ from deployer.planning.presynced import refused_copies
 from deployer.planning.render_request import Cached
 from deployer.spec.language import Model
 from deployer.spec.project import Project
-from deployer.values.plan import CheckCopy, FetchWeights, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import CheckCopy, FetchWeights
 
 MOST_NAMED = 10
 

@@ -8,7 +8,8 @@ from deployer.errors import Diagnostic
 from deployer.planning.packages import as_root, family_of, install_docker, install_toolkit
 from deployer.planning.unread import unread_containers
 from deployer.values.checks import Check, failed, passed, warned
-from deployer.values.facts import GpuFacts, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import GpuFacts
 from deployer.values.tools import GPU_HOOKS
 
 INSTALL_CODES = ("docker-missing", "docker-too-old")

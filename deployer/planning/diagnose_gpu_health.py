@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from deployer.planning.packages import as_root
 from deployer.values.checks import Check, passed, warned
-from deployer.values.facts import Gpu, HostFacts, Xid
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu, Xid
 
 HARDWARE = {
     46: "the GPU stopped working",

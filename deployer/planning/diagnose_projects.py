@@ -10,7 +10,8 @@ from deployer.planning.projects import projects_on
 from deployer.planning.replicas import Found
 from deployer.spec.project import Project
 from deployer.values.checks import Check, ProjectSeen, failed, passed, warned
-from deployer.values.facts import HostFacts, LockFact
+from deployer.values.facts import HostFacts
+from deployer.values.records import LockFact
 
 MOST_NAMED = 20
 

@@ -11,7 +11,8 @@ from deployer.spec.language import Host
 from deployer.spec.project import Project
 from deployer.values.facts import Disk, HostFacts, ObservedState
 from deployer.values.image_content import UNPACKED
-from deployer.values.plan import FetchWeights, LoadImage, PullImage, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import FetchWeights, LoadImage, PullImage
 
 SLACK = 64 << 20  # bytes: folders, links and journals
 

@@ -10,8 +10,9 @@ from deployer.planning.applied import latest_record, proven_since
 from deployer.planning.claims import is_holding
 from deployer.spec.language import DeploySpec, Host
 from deployer.spec.project import Project
-from deployer.values.facts import Hold, HostFacts, ObservedState, ProjectRecord
+from deployer.values.facts import HostFacts, ObservedState
 from deployer.values.names import ReplicaKey
+from deployer.values.records import Hold, ProjectRecord
 
 MOST_NAMED = 20
 MOST_GONE = 500

@@ -20,7 +20,8 @@ from deployer.planning.shared_caches import shared_cache, together
 from deployer.spec.language import Host
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts
-from deployer.values.plan import FetchWeights, ServeWeights, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import FetchWeights, ServeWeights
 from deployer.values.weights import Manifest
 
 NEAREST = 2  # hosts before one in its row that it asks, besides the first of the row

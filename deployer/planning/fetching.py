@@ -18,7 +18,8 @@ from deployer.planning.weights import code_of
 from deployer.spec.project import Project
 from deployer.values.canonical import digest
 from deployer.values.image_content import ResolvedImage
-from deployer.values.plan import CheckCopy, FetchWeights, MakeDirectory, PullImage, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import CheckCopy, FetchWeights, MakeDirectory, PullImage
 
 Layers = Mapping[str, tuple[str, ...]]  # by host, the chains of layers that its Docker has
 

@@ -21,7 +21,8 @@ from deployer.values.names import (
     REVISION_LENGTH,
     container_name,
 )
-from deployer.values.plan import FillCache, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import FillCache
 
 PROFILE = "NIM_MODEL_PROFILE"
 PROFILE_ID = re.compile(r"[0-9a-f]{64}\Z")

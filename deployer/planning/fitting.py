@@ -20,7 +20,8 @@ from deployer.planning.sizing import card_of, is_sure, leaving_layers, serving_o
 from deployer.spec.language import Service
 from deployer.spec.project import Project
 from deployer.values.estimate import Estimate, Fit
-from deployer.values.facts import Gpu, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu
 from deployer.values.model_shape import ModelShape
 
 TOO_LARGE = "does-not-fit"

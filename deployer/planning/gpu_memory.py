@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deployer.backends.base import InTemplate
 from deployer.planning.args_read import sizes_said
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 
 if TYPE_CHECKING:
     from deployer.planning.choice import ServiceChoice

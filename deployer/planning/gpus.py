@@ -16,7 +16,8 @@ from deployer.spec.language import GpuSelection
 from deployer.spec.language.services import GpuFilter
 from deployer.spec.project import Project
 from deployer.values.canonical import canonical_json
-from deployer.values.facts import Gpu, HostFacts, Recorded
+from deployer.values.facts import HostFacts, Recorded
+from deployer.values.gpu_facts import Gpu
 
 
 @dataclass(frozen=True, slots=True)

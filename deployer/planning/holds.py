@@ -12,7 +12,8 @@ from deployer.planning.applied import latest_record
 from deployer.planning.decisions import Written
 from deployer.planning.selection import Selection
 from deployer.spec.project import Project
-from deployer.values.facts import Hold, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.records import Hold
 
 HINT = "edit the service, or end the hold with `deployer apply --resume`"
 

@@ -14,8 +14,8 @@ from deployer.values.facts import HostFacts
 from deployer.values.image_content import ImageContent, ResolvedImage
 from deployer.values.images import registry_of
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import LoadImage, PullImage
 from deployer.values.resolved import Unresolved
+from deployer.values.transfers import LoadImage, PullImage
 
 
 def archives_of(spec: DeploySpec) -> dict[str, str]:

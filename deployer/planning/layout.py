@@ -19,15 +19,15 @@ from deployer.planning.takeover import beside
 from deployer.planning.undo import HostOperation, Swap, split
 from deployer.spec.project import Project
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import (
+from deployer.values.operations import (
     Operation,
     RemoveContainer,
     StartContainer,
-    Step,
     StopContainer,
     TakeOver,
     UpdateContainer,
 )
+from deployer.values.plan import Step
 from deployer.values.setup import SetupTask
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from deployer.planning.nim_profiles import JudgedProfile, ProfileWish, chosen_pr
 from deployer.spec.language import Service
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
-from deployer.values.facts import Gpu, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu
 from deployer.values.nim import ImageProfiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.formats.nim_profiles import BITS, parse_profile_name
 from deployer.spec.language import Service
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 from deployer.values.nim import NimProfile, ProfileTraits
 
 OLDEST: Capability = (7, 0)

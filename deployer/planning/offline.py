@@ -10,7 +10,9 @@ from deployer.errors import Diagnostic
 from deployer.planning.models import BY_NAME
 from deployer.spec.language import DeploySpec
 from deployer.values.images import registry_of
-from deployer.values.plan import Action, EnsureSetup, FetchWeights, FillCache, LoadImage, Plan, PullImage, Step
+from deployer.values.operations import EnsureSetup
+from deployer.values.plan import Action, Plan, Step
+from deployer.values.transfers import FetchWeights, FillCache, LoadImage, PullImage
 from deployer.values.weights import Manifest
 
 CREATES = (Action.CREATE, Action.REPLACE, Action.MOVE)

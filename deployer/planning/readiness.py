@@ -20,7 +20,7 @@ from deployer.planning.served import Served, served_names
 from deployer.planning.server_api import api_of
 from deployer.spec.language import DeploySpec, Service
 from deployer.spec.language.services import ProbeRequest
-from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup, Probe
+from deployer.values.operations import AwaitReady, Endpoint, EnsureSetup, Probe
 from deployer.values.setup import SetupTask
 
 LISTED, MOST_LISTED = "listed", 100  # in a container's decisions

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from deployer.dataclass import replace
 from deployer.planning.shared_caches import shared_copy
 from deployer.values.facts import HostFacts
-from deployer.values.plan import CheckCopy, Step
+from deployer.values.plan import Step
+from deployer.values.transfers import CheckCopy
 
 
 def read_once(facts: Mapping[str, HostFacts], steps: Sequence[Step]) -> Iterator[Step]:

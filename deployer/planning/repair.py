@@ -16,9 +16,10 @@ from deployer.planning.readiness import backend_of
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
-from deployer.values.facts import LONGEST_LEASE, HostFacts, LockFact, ObservedState
+from deployer.values.facts import HostFacts, ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Plan, Reason
+from deployer.values.records import LONGEST_LEASE, LockFact
 
 EDITED = "does not serve, and its spec was edited since: see `deployer plan`"
 TAKEN = "was taken away by apply {}, whose spec is another one: see `deployer history`"

@@ -23,7 +23,8 @@ from deployer.planning.undo import Swap, undo_of, undo_of_revival
 from deployer.planning.whole import bind_services, bound_services
 from deployer.spec.project import Project
 from deployer.values.names import RETIRING
-from deployer.values.plan import Action, Cause, CreateContainer, RenameContainer, Step, UpdateContainer
+from deployer.values.operations import CreateContainer, RenameContainer, UpdateContainer
+from deployer.values.plan import Action, Cause, Step
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from deployer.planning.ledger import Ledger
 from deployer.planning.placed import Placed
 from deployer.planning.places import Places
 from deployer.planning.port_choice import Wish
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 from deployer.values.names import ReplicaKey
 
 Waiting = tuple[ServiceChoice, ReplicaKey]

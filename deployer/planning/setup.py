@@ -9,7 +9,8 @@ from deployer.planning.diff import Handover
 from deployer.planning.readiness import endpoint
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
-from deployer.values.plan import Action, Cause, EnsureSetup, Reason, SetupQuestion
+from deployer.values.operations import EnsureSetup, SetupQuestion
+from deployer.values.plan import Action, Cause, Reason
 from deployer.values.resolved import Resolved
 from deployer.values.setup import SetupTask
 

@@ -18,7 +18,8 @@ from deployer.planning.gpu_memory import usable_memory
 from deployer.planning.weights import first_part
 from deployer.planning.weights_counted import stored_as_shaped
 from deployer.spec.language import Options, Service
-from deployer.values.facts import Gpu, HostFacts, PathFact
+from deployer.values.facts import HostFacts, PathFact
+from deployer.values.gpu_facts import Gpu
 from deployer.values.model_shape import ModelShape
 from deployer.values.model_weights import ModelWeights, WeightParts
 from deployer.values.weights import Manifest

@@ -8,7 +8,8 @@ from dataclasses import field
 from itertools import chain, count
 
 from deployer.dataclass import dataclass, replace
-from deployer.values.plan import Operation, Step
+from deployer.values.operations import Operation
+from deployer.values.plan import Step
 
 
 def numbered(name: str) -> Iterator[str]:

@@ -9,7 +9,8 @@ from deployer.catalog.gpus import GpuModel
 from deployer.dataclass import dataclass, replace
 from deployer.planning.assumed import assume_facts, assume_listings, model_paths
 from deployer.spec.project import Project
-from deployer.values.facts import Gpu, GpuFacts, HostFacts, ObservedState, PathFact
+from deployer.values.facts import HostFacts, ObservedState, PathFact
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.model_shape import ModelShape
 from deployer.values.plan import Placement, Plan
 from deployer.values.weights import Listing

@@ -12,7 +12,14 @@ from deployer.planning.readiness import answers_of_found
 from deployer.planning.replicas import Found
 from deployer.spec.language import DeploySpec
 from deployer.values.names import RETIRING
-from deployer.values.plan import GiveBack, Operation, RemoveContainer, RenameContainer, StartContainer, StopContainer
+from deployer.values.operations import (
+    GiveBack,
+    Operation,
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+)
 
 HostOperation = tuple[str, Operation]
 

@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
 from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.values.container import ContainerSpec
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.model_shape import ModelShape
 from deployer.values.names import ReplicaKey
 from deployer.values.nim import ImageProfiles
 from deployer.values.presynced import Copy
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU as nvidia-smi or NVML shows it; None where the driver does not say. A MIG slice is one of its own, with
-    the index of the whole one."""
-
-    index: int
-    uuid: str
-    name: str
-    memory_total: int | None = None
-    memory_used: int | None = None
-    memory_reserved: int | None = None
-    compute_capability: str | None = None  # "9.0"
-    bus_id: str | None = None  # "00000000:18:00.0"
-    mig_mode: bool | None = None
-    problem: str | None = None  # why it cannot be used, in the driver's words
-    ecc_errors: int | None = None  # that could not be corrected, since the driver was loaded
-    pages_pending: bool | None = None  # memory pages or rows wait to be replaced at its next reset
-    rows_failed: bool | None = None  # a row of its memory could not be replaced
-    numa: int | None = None  # the node of its slot
-    parent: str | None = None  # of a slice, the UUID of the whole GPU
-    slice: int | None = None  # its number there
-
-    @property
-    def label(self) -> str:
-        """As people name it on its host, and as Docker's `--gpus device=` does."""
-        return str(self.index) if self.slice is None else f"{self.index}:{self.slice}"
-
-
-def in_order(gpus: Iterable[Gpu]) -> tuple[Gpu, ...]:
-    """Slices behind the GPU that they are of."""
-    return tuple(sorted(gpus, key=lambda g: (g.index, -1 if g.slice is None else g.slice, g.uuid)))
-
-
-@dataclass(frozen=True, slots=True)
-class GpuProcess:
-    gpu: str  # UUID
-    pid: int
-    name: str
-    memory_used: int | None = None
-    container: str | None = None  # id, where the pid's cgroup tells
-
-
-@dataclass(frozen=True, slots=True)
-class Xid:
-    """A kind of error that the driver reported of one GPU since the host booted."""
-
-    bus_id: str  # as in the kernel's log, "0000:17:00"
-    code: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class GpuFacts:
-    driver: str | None = None  # "550.90.07"
-    cuda: str | None = None  # the highest CUDA the driver speaks, "12.4"
-    gpus: tuple[Gpu, ...] = ()
-    processes: tuple[GpuProcess, ...] = ()
-    topology: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # UUID -> UUID -> NV18, PIX, SYS, ...
-    problem: str | None = None  # e.g. a driver/library mismatch; () of gpus then says nothing
-    source: Literal["nvml", "nvidia-smi", "none"] = "none"
-    xids: tuple[Xid, ...] = ()  # where the user may read the kernel's log
-    others: tuple[str, ...] = ()  # vendors of hardware that is not supported, "AMD"
+from deployer.values.records import LockFact, ProjectRecord, Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +115,8 @@ class Recorded:
 
 
 # Docker's own words, and `unresponsive`: one that runs and serves nobody, as whoever watches it found
+
+
 ContainerStatus = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead", "unresponsive"]
 
 
@@ -208,62 +148,6 @@ class ObservedContainer:
     labelled_id: str | None = None
     pid: int = 0
     unread: str = ""  # why Docker could not describe it; what it asked for, its GPUs too, is then not known
-
-
-LONGEST_LEASE = 600  # seconds that a lease of another version may promise
-
-
-@dataclass(frozen=True, slots=True)
-class LockFact:
-    project: str
-    holder: str
-    since: str
-    expires: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A service that was rolled back, and that an apply leaves so while the spec says of it what it said then: `inputs`
-    is the digest of that. `back_to`: by replica, the container that was to be brought back. Texts are as hosts tell
-    them."""
-
-    service: str
-    inputs: str
-    who: str
-    since: str  # RFC 3339, by the clock of who did it
-    why: str
-    apply: str
-    back_to: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectRecord:
-    """Which hosts a project ran on when an apply last wrote it down; `hosts`: name -> address, empty for local ones.
-    `services`: by host, those that ran there; `protected`: its services that are; `completing`: containers of this host
-    whose model has no chat template; `gone`: replicas that an apply took away or stopped, and which apply; `inputs`: of
-    the replicas that ran on this host last, the digest of what their spec said."""
-
-    project: str
-    id: str
-    apply: str
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    protected: tuple[str, ...] = ()
-    completing: tuple[str, ...] = ()
-    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    holds: tuple[Hold, ...] = ()
-    gone: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """What answered as a replica, by the note of its host, whatever became of it since: the digest of what its spec
-    said, and the apply that saw it answer."""
-
-    project: str
-    replica: str
-    inputs: str
-    apply: str
 
 
 @dataclass(frozen=True, slots=True)

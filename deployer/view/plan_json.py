@@ -6,8 +6,9 @@ from typing import Any
 
 from deployer.engine.wording import operation_text
 from deployer.values.codec import to_data
-from deployer.values.facts import Hold
-from deployer.values.plan import Availability, Change, HostUse, Operation, Placement, Plan, Step
+from deployer.values.operations import Operation
+from deployer.values.plan import Availability, Change, HostUse, Placement, Plan, Step
+from deployer.values.records import Hold
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.json_text import FORMAT_VERSION
 

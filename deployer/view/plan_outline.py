@@ -8,7 +8,9 @@ from deployer.dataclass import dataclass
 from deployer.engine.wording import operation_text
 from deployer.errors import Severity
 from deployer.values.container import ContainerSpec
-from deployer.values.plan import Action, Availability, Cause, Change, CreateContainer, Plan, PullImage, Step
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Action, Availability, Cause, Change, Plan, Step
+from deployer.values.transfers import PullImage
 from deployer.view.gpus import render_gpus
 from deployer.view.measures import counted, render_bytes, render_seconds
 

@@ -10,7 +10,8 @@ from deployer.docker.commandline import render_docker_run
 from deployer.spec.project import Origin, Project
 from deployer.values.codec import to_data
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import AwaitReady, CreateContainer, EnsureSetup, Plan
+from deployer.values.operations import AwaitReady, CreateContainer, EnsureSetup
+from deployer.values.plan import Plan
 from deployer.view.diagnostics import diagnostic_json
 from deployer.view.field_diff import render_value
 from deployer.view.json_text import FORMAT_VERSION

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from shlex import quote as quoted
 
-from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup
+from deployer.values.operations import AwaitReady, Endpoint, EnsureSetup
 from deployer.values.setup import ExecCall, HttpCall
 
 

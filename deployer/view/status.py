@@ -9,9 +9,10 @@ from typing import Any
 from deployer.dataclass import dataclass, replace
 from deployer.planning.replicas import Found, found_replicas
 from deployer.spec.project import Project
-from deployer.values.facts import Hold, ObservedState
+from deployer.values.facts import ObservedState
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Placement, Plan
+from deployer.values.records import Hold
 from deployer.view.json_text import FORMAT_VERSION
 from deployer.view.measured import GpuUse, gpu_use, use_json
 from deployer.view.plan_json import hold_json

@@ -22,7 +22,15 @@ from deployer.values.cache import (
     KeptCopy,
     Removal,
 )
-from deployer.values.plan import CheckCopy, FetchWeights, FillCache, LoadImage, MakeDirectory, PullImage, ServeWeights
+from deployer.values.transfers import (
+    CheckCopy,
+    FetchWeights,
+    FillCache,
+    LoadImage,
+    MakeDirectory,
+    PullImage,
+    ServeWeights,
+)
 from deployer.weights.inventory import remove
 
 if TYPE_CHECKING:

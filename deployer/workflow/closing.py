@@ -18,8 +18,8 @@ from deployer.errors import Diagnostic
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
 from deployer.values.events import ApplyResult, Event, Note
-from deployer.values.facts import ProjectRecord
 from deployer.values.plan import Plan
+from deployer.values.records import ProjectRecord
 from deployer.workflow.commit import commit_of
 from deployer.workflow.looking import speaking
 from deployer.workflow.session import Planned, Session

@@ -15,7 +15,7 @@ from deployer.spec.language import DeploySpec
 from deployer.transport.base import Transport
 from deployer.transport.fleet import Fleet
 from deployer.values.facts import ObservedState
-from deployer.values.plan import Endpoint
+from deployer.values.operations import Endpoint
 
 ANSWER_TIMEOUT = 5.0  # seconds
 LOADING = (404, 503)

@@ -14,8 +14,8 @@ from deployer.planning.dropped import records_to_write
 from deployer.planning.holds import holds_left
 from deployer.planning.hosts import HostIndex
 from deployer.planning.selection import Selection, selection_of
-from deployer.values.facts import Hold
 from deployer.values.plan import Action
+from deployer.values.records import Hold
 
 if TYPE_CHECKING:
     from deployer.planning.former import Back

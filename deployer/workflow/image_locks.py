@@ -12,7 +12,7 @@ from deployer.planning.image_sources import archives_of
 from deployer.planning.local_images import images_named
 from deployer.planning.planner import plan
 from deployer.values.image_content import ResolvedImage
-from deployer.values.plan import CreateContainer
+from deployer.values.operations import CreateContainer
 from deployer.values.resolved import Resolved, Unresolved
 from deployer.workflow.images import registries_of
 

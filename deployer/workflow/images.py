@@ -45,7 +45,7 @@ def looked_up(session: Session, found: Plan, resolved: Resolved) -> Resolved:
 
     What was asked once is not asked again.
     """
-    from deployer.values.plan import LoadImage, PullImage
+    from deployer.values.transfers import LoadImage, PullImage
 
     steps = [step for step in found.steps if isinstance(step.operation, PullImage | LoadImage)]
     images = sorted({s.operation.image for s in steps if isinstance(s.operation, PullImage)} - set(resolved.images))

@@ -56,7 +56,7 @@ def refuse_unlocked(project: Project, path: str) -> None:
 
 def refuse_unlocked_images(session: Session, found: Plan) -> None:
     """RefusedError, where that is asked, naming each image that a container is made of and the lock does not hold."""
-    from deployer.values.plan import CreateContainer
+    from deployer.values.operations import CreateContainer
 
     made = {s.operation.spec.image for s in found.steps if isinstance(s.operation, CreateContainer)}
     missing = sorted(image for image in made - set(session.project.lock.images) if "@" not in image)

@@ -14,7 +14,8 @@ from deployer.planning.nim_decision import gpus_of, profiles_of, written_profile
 from deployer.planning.nim_profiles import HostProfiles, NimReport, ProfileWish, judged_profiles
 from deployer.planning.supposed import supposed_gpus
 from deployer.spec.language import Service
-from deployer.values.facts import Gpu, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu
 from deployer.values.nim import ImageProfiles, SeenGpu
 from deployer.workflow.estimating import gpu_of
 
@@ -97,7 +98,7 @@ def _judged(
 def _containers(planned: Planned, name: str) -> Mapping[str, ContainerSpec]:
     """By host, what runs there of the service, or what is to be created."""
     from deployer.values.names import LABEL_SERVICE
-    from deployer.values.plan import CreateContainer
+    from deployer.values.operations import CreateContainer
 
     found = {}
     for host, facts in planned.observed.reachable.items():

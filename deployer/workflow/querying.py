@@ -9,7 +9,7 @@ from deployer.engine.conversation import Wish, converse
 from deployer.engine.watch import Watch
 from deployer.errors import DeployerError, Diagnostic
 from deployer.planning.readiness import probes_of_found
-from deployer.values.plan import Probe
+from deployer.values.operations import Probe
 from deployer.workflow.session import Report, Session
 from deployer.workflow.verifying import Meant, replicas_named
 

@@ -18,8 +18,10 @@ from typing import Any
 
 from deployer.planning.planner import plan
 from deployer.spec.project import Project
-from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ImageFact, Listener, ObservedState, PathFact
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.facts import DockerFacts, HostFacts, ImageFact, Listener, ObservedState, PathFact
+from deployer.values.gpu_facts import Gpu, GpuFacts
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Plan
 from deployer.values.resolved import Resolved
 from tests.support.planning import MODEL, project_of
 from tests.support.world import Box

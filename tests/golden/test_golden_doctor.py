@@ -13,7 +13,8 @@ from deployer.planning.diagnose import diagnose
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.checks import Diagnosis
-from deployer.values.facts import DockerFacts, HostFacts, Listener, LockFact, ObservedState, ProjectRecord, Unreachable
+from deployer.values.facts import DockerFacts, HostFacts, Listener, ObservedState, Unreachable
+from deployer.values.records import LockFact, ProjectRecord
 from deployer.view.diagnosis import diagnosis_json, render_diagnosis
 from deployer.view.json_text import render_json
 from deployer.view.output_schemas import output_schema

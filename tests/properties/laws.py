@@ -9,7 +9,8 @@ from typing import Any
 
 from deployer.values.codec import from_data, to_data
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Operation, Plan
+from deployer.values.operations import Operation
+from deployer.values.plan import Action, Cause, Plan
 from tests.properties.cases import Case, Planner, Wish
 from tests.properties.oracle import is_as_asked
 from tests.support.planning import errors_of, plan_for, project_of

@@ -9,22 +9,17 @@ from dataclasses import replace
 from deployer.planning.planner import plan_destroy
 from deployer.spec.project import Project
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import (
-    Action,
-    Cause,
-    Change,
-    Plan,
+from deployer.values.operations import (
     Probe,
-    PullImage,
-    Reason,
     RemoveContainer,
     RenameContainer,
     StartContainer,
-    Step,
     StopContainer,
     UpdateContainer,
 )
+from deployer.values.plan import Action, Cause, Change, Plan, Reason, Step
 from deployer.values.resolved import Resolved
+from deployer.values.transfers import PullImage
 from tests.properties.cases import Planner
 from tests.support.planning import plan_for
 from tests.support.world import Box, World

@@ -11,7 +11,8 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from deployer.values.facts import Gpu, GpuFacts, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.plan import Plan
 from tests.properties.test_fits import hints_place_what_was_refused
 from tests.unit.planning.scene import Scene

@@ -13,7 +13,8 @@ from deployer.engine.interrupt import InterruptFlag
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.events import StepDone
-from deployer.values.plan import Action, Operation, Plan
+from deployer.values.operations import Operation
+from deployer.values.plan import Action, Plan
 from tests.properties.cases import Case, Planner, cases
 from tests.properties.laws import Unplaceable, converges, plan_of, ready_keys, settle
 from tests.properties.oracle import is_as_asked

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 
-from deployer.values.plan import Change, Operation, Plan, Step
+from deployer.values.operations import Operation
+from deployer.values.plan import Change, Plan, Step
 from tests.support.world import World
 
 There = Set[tuple[str, str]]  # host and container

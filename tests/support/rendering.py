@@ -12,7 +12,8 @@ from deployer.planning.models import BY_NAME
 from deployer.planning.render import ModelFacts, Placed, RenderRequest, choose_image
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
-from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts
+from deployer.values.facts import DockerFacts, HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.names import ReplicaKey
 
 GIB = 1024**3

@@ -6,19 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from deployer.values.plan import (
-    AwaitReady,
-    CheckCopy,
-    EnsureSetup,
-    FetchWeights,
-    FillCache,
-    MakeDirectory,
-    Operation,
-    Probe,
-    PullImage,
-    ServeWeights,
-    Step,
-)
+from deployer.values.operations import AwaitReady, EnsureSetup, Operation, Probe
+from deployer.values.plan import Step
+from deployer.values.transfers import CheckCopy, FetchWeights, FillCache, MakeDirectory, PullImage, ServeWeights
 from tests.support.world import StepFails, World
 
 HARMLESS = (PullImage, FetchWeights, ServeWeights, CheckCopy, FillCache, AwaitReady, Probe, MakeDirectory)

@@ -12,40 +12,41 @@ from deployer.values.codec import from_data, to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.facts import (
     DockerFacts,
-    Gpu,
-    GpuFacts,
     HostFacts,
     ImageFact,
     Listener,
     ObservedContainer,
     ObservedState,
     PathFact,
-    Proven,
     Recorded,
 )
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import (
+from deployer.values.operations import (
     AwaitReady,
-    CheckCopy,
     CreateContainer,
     EnsureSetup,
-    FetchWeights,
-    FillCache,
     GiveBack,
-    LoadImage,
-    MakeDirectory,
     Operation,
     Probe,
-    PullImage,
     RemoveContainer,
     RenameContainer,
-    ServeWeights,
     StartContainer,
     StopContainer,
     TakeOver,
     UpdateContainer,
 )
 from deployer.values.presynced import Copy, ReadFile
+from deployer.values.records import Proven
+from deployer.values.transfers import (
+    CheckCopy,
+    FetchWeights,
+    FillCache,
+    LoadImage,
+    MakeDirectory,
+    PullImage,
+    ServeWeights,
+)
 from deployer.values.weights import Manifest
 
 HOLDING = ("running", "restarting", "paused")

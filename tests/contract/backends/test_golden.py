@@ -18,7 +18,7 @@ from deployer.planning.render_template import builtin_template
 from deployer.spec.load import load
 from deployer.spec.project import Project
 from deployer.values.container import ContainerSpec
-from deployer.values.plan import AwaitReady, Endpoint, EnsureSetup
+from deployer.values.operations import AwaitReady, Endpoint, EnsureSetup
 from deployer.view.setup_text import setup_text
 from tests.conftest import Golden
 from tests.support.rendering import model_facts, placed_request

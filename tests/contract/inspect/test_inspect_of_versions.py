@@ -20,7 +20,8 @@ from deployer.docker.inspect import (
 )
 from deployer.docker.ownership import Identity
 from deployer.values.codec import to_data
-from deployer.values.facts import Gpu, ObservedContainer
+from deployer.values.facts import ObservedContainer
+from deployer.values.gpu_facts import Gpu
 
 DATA = Path(__file__).parent / "data"
 GPUS = (

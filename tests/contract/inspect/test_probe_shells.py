@@ -19,8 +19,8 @@ import pytest
 from deployer.engine.probe import Probed, asked_paths, parse_probe, probe_script
 from deployer.engine.project_record import render_record
 from deployer.formats.sockets import SocketOwner
-from deployer.values.facts import ProjectRecord, Proven
 from deployer.values.names import STATE_DIR
+from deployer.values.records import ProjectRecord, Proven
 
 CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin")
 BUSYBOX = shutil.which("busybox")

@@ -26,7 +26,7 @@ from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec, PortBinding
 from deployer.values.events import Event
 from deployer.values.names import ReplicaKey, container_name
-from deployer.values.plan import AwaitReady, CreateContainer, Endpoint, EnsureSetup, Operation, Probe
+from deployer.values.operations import AwaitReady, CreateContainer, Endpoint, EnsureSetup, Operation, Probe
 from deployer.values.setup import Call, HttpCall, SetupTask
 
 PROJECT, IDENTITY = "suite", "7f3a"

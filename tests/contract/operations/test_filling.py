@@ -13,7 +13,7 @@ from deployer.errors import OperationError
 from deployer.values.container import ContainerSpec
 from deployer.values.events import StepWaiting
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import FillCache
+from deployer.values.transfers import FillCache
 from tests.contract.operations.bench import IMAGE, Bench, labels_for
 
 REVISION = "0123456789ab"

@@ -13,7 +13,7 @@ from deployer.engine.logs import LogRequest, container_lines
 from deployer.engine.readiness import bytes_read
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.events import StepWaiting
-from deployer.values.plan import Endpoint
+from deployer.values.operations import Endpoint
 from tests.contract.operations.bench import SECRETS, Bench
 
 MODELS = json.dumps({"data": [{"id": "tiny"}]})

@@ -19,7 +19,7 @@ from deployer.engine.registries import Registries
 from deployer.engine.streams import Ended, engine_upload
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.events import Event, StepProgress
-from deployer.values.plan import LoadImage, PullImage
+from deployer.values.transfers import LoadImage, PullImage
 from tests.contract.operations.bench import Bench
 from tests.contract.operations.test_images import pull
 from tests.support.fakeengine import FakeImage, FakeRegistry

@@ -10,8 +10,8 @@ from docker.errors import ImageNotFound
 
 from deployer.spec.language import Registry
 from deployer.values.events import StepProgress
-from deployer.values.plan import PullImage
 from deployer.values.secrets import SecretRef
+from deployer.values.transfers import PullImage
 from tests.contract.operations.bench import IMAGE, SECRETS, Bench
 from tests.contract.operations.conftest import PUSHED
 

@@ -13,14 +13,8 @@ from deployer.engine.perform import Performer
 from deployer.engine.watch import Watch
 from deployer.values.container import ContainerSpec
 from deployer.values.events import Note
-from deployer.values.facts import Proven
-from deployer.values.plan import (
-    RemoveContainer,
-    RenameContainer,
-    StartContainer,
-    StopContainer,
-    UpdateContainer,
-)
+from deployer.values.operations import RemoveContainer, RenameContainer, StartContainer, StopContainer, UpdateContainer
+from deployer.values.records import Proven
 from tests.contract.operations.bench import IMAGE, LABELLED, LABELLED_LABELS, PROJECT, Bench, eventually
 
 QUICK = 1.0  # seconds of grace

@@ -12,7 +12,7 @@ from deployer.engine.setup import ask_setup
 from deployer.engine.watch import Abandoned, Watch
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data
-from deployer.values.plan import EnsureSetup, SetupQuestion
+from deployer.values.operations import EnsureSetup, SetupQuestion
 from deployer.values.setup import ExecCall, HttpCall
 from tests.contract.operations.bench import SECRETS, Bench, eventually
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.values.plan import GiveBack, TakeOver
+from deployer.values.operations import GiveBack, TakeOver
 from tests.contract.operations.bench import Bench
 
 SLEEP = {"Cmd": ["sleep", "100"], "HostConfig": {"RestartPolicy": {"Name": "always"}}, "StopSignal": "SIGKILL"}

@@ -21,9 +21,9 @@ from deployer.engine.weights import fetch_weights
 from deployer.errors import OperationError
 from deployer.spec.language import Host, Model
 from deployer.transport.local import LocalTransport
-from deployer.values.plan import FetchWeights
 from deployer.values.resolved import Unresolved
 from deployer.values.secrets import Secret
+from deployer.values.transfers import FetchWeights
 from deployer.values.weights import Listing, Manifest
 from deployer.weights.bundles.collecting import Collector
 from deployer.weights.push import push

@@ -12,7 +12,7 @@ import pytest
 
 from deployer.cli.app import run
 from deployer.cli.planfile import read_plan
-from deployer.values.plan import FetchWeights
+from deployer.values.transfers import FetchWeights
 from tests.support.fakeengine import FakeContainer, FakeImage, new_id
 from tests.support.fakehost import FakeHost
 from tests.support.hub import Hub, sha256

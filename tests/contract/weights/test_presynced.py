@@ -24,8 +24,8 @@ from deployer.spec.language import Host, Model
 from deployer.transport.local import LocalTransport
 from deployer.values.cache import KeptCopy
 from deployer.values.names import STATE_DIR
-from deployer.values.plan import CheckCopy
 from deployer.values.presynced import Copy
+from deployer.values.transfers import CheckCopy
 from deployer.values.weights import FOUND, Manifest
 from deployer.weights.access import Access
 from deployer.weights.copies import Reading, read_copy, reading_script

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.docker.gpu_claims import claimed_gpus
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 
 A, B = "GPU-aaaaaaaa-0000", "GPU-bbbbbbbb-0000"
 GPUS = (Gpu(0, A, "NVIDIA A40"), Gpu(1, B, "NVIDIA A40"))

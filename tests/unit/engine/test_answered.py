@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.engine.answered import MOST_READ, parse_answered, parse_proven
-from deployer.values.facts import Proven
+from deployer.values.records import Proven
 
 A, B = "a" * 64, "b" * 64
 

@@ -21,7 +21,7 @@ from deployer.engine.watch import Watch
 from deployer.errors import OperationError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
-from deployer.values.plan import Endpoint, Probe
+from deployer.values.operations import Endpoint, Probe
 
 PATHS = {"chat": "/chat", "completions": "/complete", "embeddings": "/embed"}
 

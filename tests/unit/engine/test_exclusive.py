@@ -19,9 +19,9 @@ from deployer.values.canonical import canonical_json, revision_of
 from deployer.values.codec import to_data
 from deployer.values.container import ContainerSpec
 from deployer.values.events import Event, StepWaiting
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import CreateContainer, Operation, StartContainer, UpdateContainer
+from deployer.values.operations import CreateContainer, Operation, StartContainer, UpdateContainer
 from tests.contract.operations.bench import IMAGE, labels_for
 from tests.support.fakeengine import FakeImage
 from tests.support.fakehost import FakeHost

@@ -24,16 +24,9 @@ from deployer.values.events import (
     StepStarted,
     StepUndone,
 )
-from deployer.values.plan import (
-    AwaitReady,
-    Endpoint,
-    MakeDirectory,
-    Operation,
-    PullImage,
-    RemoveContainer,
-    Step,
-    StopContainer,
-)
+from deployer.values.operations import AwaitReady, Endpoint, Operation, RemoveContainer, StopContainer
+from deployer.values.plan import Step
+from deployer.values.transfers import MakeDirectory, PullImage
 
 
 def change(name: str) -> Operation:

@@ -9,7 +9,8 @@ from deployer.engine.interrupt import InterruptFlag
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.events import StepDone, StepSkipped
-from deployer.values.plan import Operation, RemoveContainer, StartContainer, Step, StopContainer
+from deployer.values.operations import Operation, RemoveContainer, StartContainer, StopContainer
+from deployer.values.plan import Step
 
 
 def swap() -> list[Step]:

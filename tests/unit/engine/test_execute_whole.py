@@ -12,16 +12,16 @@ from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError
 from deployer.values.events import Outcome, StepDone, StepSkipped, StepUndone
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import (
+from deployer.values.operations import (
     AwaitReady,
     Endpoint,
     Operation,
     RemoveContainer,
     StartContainer,
-    Step,
     StopContainer,
     UpdateContainer,
 )
+from deployer.values.plan import Step
 
 
 def ready(name: str) -> AwaitReady:

@@ -16,7 +16,7 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 from deployer.values.names import ReplicaKey, container_name
 from tests.contract.operations.bench import labels_for
 from tests.support.fakeengine import FakeImage

@@ -14,7 +14,7 @@ from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import OperationError
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import RemoveContainer, StartContainer, StopContainer
+from deployer.values.operations import RemoveContainer, StartContainer, StopContainer
 from tests.contract.operations.bench import labels_for
 from tests.support.fakeengine import FakeContainer, FakeImage
 from tests.support.fakehost import FakeHost

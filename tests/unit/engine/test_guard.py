@@ -23,7 +23,7 @@ from deployer.engine.watch import Watch
 from deployer.errors import DockerError, OperationError
 from deployer.values.container import ContainerSpec, ShippedFile
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import CreateContainer, Operation, RemoveContainer, StartContainer, StopContainer
+from deployer.values.operations import CreateContainer, Operation, RemoveContainer, StartContainer, StopContainer
 from tests.contract.operations.bench import IDENTITY, IMAGE, PROJECT, eventually, labels_for
 from tests.support.fakeengine import FakeImage
 from tests.support.fakehost import FakeHost

@@ -22,7 +22,7 @@ from deployer.engine.streams import Ended
 from deployer.engine.watch import Abandoned, Watch
 from deployer.errors import Diagnostic, DockerError, HostError, OperationError, UnreachableError
 from deployer.values.events import Event, StepProgress
-from deployer.values.plan import PullImage
+from deployer.values.transfers import PullImage
 from tests.support.fakeengine import FakeImage, FakeRegistry
 from tests.support.fakehost import FakeHost
 

@@ -19,7 +19,7 @@ from deployer.spec.language import Host
 from deployer.transport.base import Completed
 from deployer.transport.local import LocalTransport
 from deployer.transport.quoting import script_of
-from deployer.values.facts import ProjectRecord
+from deployer.values.records import ProjectRecord
 
 SHELLS = [shell for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"]) if shutil.which(shell[0])]
 HOLDER = Holder("lab", "a1", "ops@laptop")

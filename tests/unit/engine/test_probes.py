@@ -18,7 +18,7 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import OperationError
-from deployer.values.plan import Endpoint, Probe
+from deployer.values.operations import Endpoint, Probe
 from tests.support.fakeengine import FakeImage
 from tests.support.fakehost import FakeHost
 

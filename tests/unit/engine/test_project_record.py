@@ -16,7 +16,7 @@ from deployer.engine.project_record import MAX_HOSTS, MAX_NAMES, parse_record, r
 from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
-from deployer.values.facts import Hold, ProjectRecord
+from deployer.values.records import Hold, ProjectRecord
 from tests.support.fakehost import CutOff
 
 APPLY = "20260101T000000Z00000000"

@@ -17,7 +17,7 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.watch import Watch
 from deployer.errors import Diagnostic, OperationError, UnreachableError
-from deployer.values.plan import PullImage
+from deployer.values.transfers import PullImage
 from tests.support.fakeengine import FakeImage, FakeRegistry
 from tests.support.fakehost import FakeHost
 

@@ -20,7 +20,7 @@ from deployer.errors import Diagnostic, DockerError, OperationError, Unreachable
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
 from deployer.values.events import Event, StepWaiting
-from deployer.values.plan import AwaitReady, Endpoint
+from deployer.values.operations import AwaitReady, Endpoint
 from tests.support.fakeengine import FakeContainer, FakeImage
 from tests.support.fakehost import FakeHost
 

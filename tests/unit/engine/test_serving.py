@@ -12,7 +12,7 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.serving import serve_weights
 from deployer.engine.watch import Watch
-from deployer.values.plan import ServeWeights
+from deployer.values.transfers import ServeWeights
 from deployer.values.weights import Manifest, WeightFile
 from deployer.weights.serving import IMAGE, image_tag
 from tests.support.fakeengine import FakeImage

@@ -8,7 +8,8 @@ from deployer.engine.watch import Watch
 from deployer.engine.workers import AWAY_WITHIN, Worker
 from deployer.errors import AuthenticationError, Diagnostic, DockerError, HostError, OperationError, UnreachableError
 from deployer.values.events import Event, Note, StepDone, StepFailed, StepSkipped, StepUndoing, StepUndone
-from deployer.values.plan import AwaitReady, Endpoint, Operation, RemoveContainer, StartContainer, Step
+from deployer.values.operations import AwaitReady, Endpoint, Operation, RemoveContainer, StartContainer
+from deployer.values.plan import Step
 
 LOST = UnreachableError(Diagnostic("connection-lost", "the connection to host `a` was lost"))
 DENIED = AuthenticationError(Diagnostic("auth-refused", "host `a` lets nobody in"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deployer.formats.nvidia_mig import parse_slices
 from deployer.formats.nvidia_smi import QUERIES, parse_compute_apps, parse_gpus
-from deployer.values.facts import Gpu
+from deployer.values.gpu_facts import Gpu
 
 DATA = Path(__file__).parent / "data"
 MIB = 1 << 20

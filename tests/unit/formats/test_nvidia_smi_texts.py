@@ -17,7 +17,7 @@ from deployer.formats.nvidia_smi import (
 )
 from deployer.formats.nvidia_topology import parse_topology
 from deployer.formats.nvidia_xid import parse_xids
-from deployer.values.facts import Xid
+from deployer.values.gpu_facts import Xid
 
 DATA = Path(__file__).parent / "data"
 MIB = 1 << 20

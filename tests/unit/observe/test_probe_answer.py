@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from deployer.engine.probe import asked_paths, parse_probe, parse_sections, probe_script
 from deployer.engine.probe_gpus import gpu_facts
 from deployer.engine.project_record import render_record
-from deployer.values.facts import LockFact, PathFact, ProjectRecord
+from deployer.values.facts import PathFact
+from deployer.values.records import LockFact, ProjectRecord
 from deployer.values.tools import TOOLS
 from tests.support.models import CONFIGS
 

@@ -8,7 +8,8 @@ from typing import Any
 from deployer.spec.language import DeploySpec
 from deployer.spec.project import Project
 from deployer.values.container import ContainerSpec
-from deployer.values.facts import Disk, DockerFacts, Gpu, GpuFacts, HostFacts, ObservedContainer, PathFact, Recorded
+from deployer.values.facts import Disk, DockerFacts, HostFacts, ObservedContainer, PathFact, Recorded
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.names import ReplicaKey
 from deployer.values.tools import TOOLS
 

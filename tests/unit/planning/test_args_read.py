@@ -11,7 +11,7 @@ from deployer import backends
 from deployer.backends.base import Refused
 from deployer.planning.args_read import as_said, said_in
 from deployer.spec.language import Service
-from deployer.values.plan import CreateContainer
+from deployer.values.operations import CreateContainer
 from tests.support.models import shape
 from tests.unit.planning.scene import hint_of, refusals_of
 from tests.unit.planning.test_fitting import GIB, LLAMA, codes, scene, vllm

@@ -9,7 +9,7 @@ import pytest
 from deployer import backends
 from deployer.planning.readiness import Asked
 from deployer.planning.server_api import api_of
-from deployer.values.plan import Endpoint, Probe
+from deployer.values.operations import Endpoint, Probe
 from tests.support.rendering import model_facts, project_of
 
 IMAGES = {

@@ -10,18 +10,9 @@ import pytest
 from deployer.errors import Diagnostic
 from deployer.planning.diagnose import diagnose
 from deployer.values.checks import Check, Diagnosis, Verdict
-from deployer.values.facts import (
-    Disk,
-    DockerFacts,
-    HostFacts,
-    Listener,
-    LockFact,
-    ObservedState,
-    PathFact,
-    ProjectRecord,
-    Unreachable,
-    Xid,
-)
+from deployer.values.facts import Disk, DockerFacts, HostFacts, Listener, ObservedState, PathFact, Unreachable
+from deployer.values.gpu_facts import Xid
+from deployer.values.records import LockFact, ProjectRecord
 from tests.unit.planning.hosts_facts import CACHE, GIB, GOOD, H100, ours, project_on, theirs, with_gpus, without
 
 SAID = Diagnostic("docker-missing", "host `gpu-a`: there is no Docker", hint="install Docker Engine on it: https://d")

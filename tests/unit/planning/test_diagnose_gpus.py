@@ -11,7 +11,8 @@ from deployer.formats.nvidia_smi import parse_listed_uuids
 from deployer.planning.askable import askable_images
 from deployer.planning.diagnose_gpus import gpu_container_check, image_to_try
 from deployer.values.checks import Check, GpuTrial, Verdict
-from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts, ImageFact
+from deployer.values.facts import DockerFacts, HostFacts, ImageFact
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from tests.support.planning import project_of
 from tests.support.world import World
 

@@ -12,7 +12,8 @@ from deployer.planning.claims import HOLDING
 from deployer.values.canonical import canonical_json, revision_of
 from deployer.values.codec import to_data
 from deployer.values.facts import HostFacts, PathFact
-from deployer.values.plan import FieldDiff, Plan, UpdateContainer
+from deployer.values.operations import UpdateContainer
+from deployer.values.plan import FieldDiff, Plan
 from deployer.values.resolved import Resolved
 from tests.support.planning import MODEL
 from tests.support.plantext import changes_of, steps_of

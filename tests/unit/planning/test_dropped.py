@@ -18,11 +18,11 @@ from deployer.values.facts import (
     HostFacts,
     ObservedContainer,
     ObservedState,
-    ProjectRecord,
     Recorded,
     Unreachable,
 )
 from deployer.values.names import ReplicaKey
+from deployer.values.records import ProjectRecord
 from deployer.values.resolved import Resolved
 from tests.unit.planning.scene import CPU, Scene
 

@@ -13,8 +13,9 @@ from deployer.engine.wording import operation_text
 from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
 from deployer.values.facts import HostFacts, Listener, ObservedState
-from deployer.values.plan import FetchWeights, Plan, ServeWeights, Step
+from deployer.values.plan import Plan, Step
 from deployer.values.resolved import Resolved
+from deployer.values.transfers import FetchWeights, ServeWeights
 from deployer.values.weights import Listing, Manifest, WeightFile
 from tests.support.planning import errors_of, project_of
 from tests.support.world import World

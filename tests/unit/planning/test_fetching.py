@@ -15,8 +15,10 @@ from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
 from deployer.values.codec import to_data
 from deployer.values.facts import Disk, ObservedState
-from deployer.values.plan import Action, CreateContainer, EnsureSetup, FetchWeights, Plan, Step
+from deployer.values.operations import CreateContainer, EnsureSetup
+from deployer.values.plan import Action, Plan, Step
 from deployer.values.resolved import Resolved, Unresolved
+from deployer.values.transfers import FetchWeights
 from deployer.values.weights import Listing, Manifest, WeightFile
 from tests.support.planning import errors_of, plan_for, project_of
 from tests.support.walk import Walk

@@ -12,7 +12,8 @@ from deployer.catalog.gpus import find_gpu
 from deployer.planning.planner import plan
 from deployer.planning.sizing import card_of
 from deployer.spec.load import load
-from deployer.values.facts import DockerFacts, Gpu, GpuFacts, HostFacts
+from deployer.values.facts import DockerFacts, HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts
 from deployer.values.model_shape import ModelShape, Quantized, Tower
 from deployer.values.resolved import Resolved
 from tests.support.models import shape

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployer.values.facts import Gpu, GpuFacts, GpuProcess, HostFacts
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts, GpuProcess
 from deployer.values.plan import Plan
 from tests.support.plantext import changes_of
 from tests.unit.planning.scene import (

@@ -14,8 +14,10 @@ from deployer.planning.planner import plan as planned
 from deployer.spec.project import Project
 from deployer.values.facts import Disk, HostFacts, ImageFact, ObservedState
 from deployer.values.image_content import Blob, ImageContent, ResolvedImage, chain_ids
-from deployer.values.plan import Action, Cause, CreateContainer, LoadImage, Plan, PullImage, Step
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Action, Cause, Plan, Step
 from deployer.values.resolved import Resolved, Unresolved
+from deployer.values.transfers import LoadImage, PullImage
 from tests.support.planning import errors_of, plan_for, project_of
 from tests.support.walk import Walk
 from tests.support.world import World

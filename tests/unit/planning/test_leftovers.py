@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from deployer.values.plan import CreateContainer, RemoveContainer
+from deployer.values.operations import CreateContainer, RemoveContainer
 from tests.support.planning import plan_for, project_of
 from tests.support.world import World
 

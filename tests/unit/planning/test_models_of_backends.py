@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import AwaitReady, CreateContainer, FillCache, MakeDirectory, Plan
+from deployer.values.operations import AwaitReady, CreateContainer
+from deployer.values.plan import Plan
 from deployer.values.secrets import SecretRef
+from deployer.values.transfers import FillCache, MakeDirectory
 from tests.unit.planning.scene import Scene
 
 MODELS = {

@@ -13,7 +13,8 @@ from deployer.formats.nim_profiles import parse_profile_list
 from deployer.planning.nim_profiles import ProfileWish, chosen_profile, judged_profiles
 from deployer.values.facts import HostFacts, ImageFact
 from deployer.values.nim import ImageProfiles, NimProfile
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Plan
 from deployer.workflow.profiling import largest_kind, named_gpus
 from tests.unit.planning.scene import Scene
 from tests.unit.planning.test_fitting import scene

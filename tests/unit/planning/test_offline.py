@@ -14,8 +14,9 @@ from deployer.spec.project import Project
 from deployer.values.bundle import Bundle, BundledSpec, Content, Parent
 from deployer.values.facts import ObservedState
 from deployer.values.image_content import Blob, ImageContent, ResolvedImage
-from deployer.values.plan import FetchWeights, Plan
+from deployer.values.plan import Plan
 from deployer.values.resolved import Resolved
+from deployer.values.transfers import FetchWeights
 from deployer.values.weights import Listing, Place, WeightFile
 from tests.support.planning import project_of
 from tests.support.world import IDENTITY, World

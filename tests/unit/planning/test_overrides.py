@@ -11,8 +11,10 @@ from deployer.errors import SpecError
 from deployer.planning.planner import plan
 from deployer.planning.questions import questions
 from deployer.spec.load import load
-from deployer.values.facts import Gpu, GpuFacts, HostFacts, ObservedState
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.facts import HostFacts, ObservedState
+from deployer.values.gpu_facts import Gpu, GpuFacts
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Plan
 from deployer.values.resolved import Resolved
 from tests.support.world import World
 

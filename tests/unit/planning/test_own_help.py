@@ -12,7 +12,8 @@ from deployer.planning.askable import askable_images, with_own_flags
 from deployer.planning.diagnose import diagnose
 from deployer.values.checks import Check, Verdict
 from deployer.values.facts import HostFacts, ImageFact, ImageFlags, ObservedState
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Plan
 from tests.support.planning import project_of
 from tests.support.world import World
 from tests.unit.planning.scene import CPU, Scene

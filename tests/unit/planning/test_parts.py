@@ -20,7 +20,9 @@ from deployer.planning.steplist import StepList, in_order
 from deployer.values.container import ContainerSpec, Mount, PortBinding, ShippedFile
 from deployer.values.facts import HostFacts, ImageFact
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import AwaitReady, FieldDiff, MakeDirectory, Probe, Step
+from deployer.values.operations import AwaitReady, Probe
+from deployer.values.plan import FieldDiff, Step
+from deployer.values.transfers import MakeDirectory
 from tests.support.planning import MODEL, project_of
 from tests.support.world import World
 from tests.unit.planning.scene import CPU, Scene

@@ -13,9 +13,11 @@ from deployer.planning.presynced import layouts, places_asked
 from deployer.spec.project import Project
 from deployer.values.facts import ObservedState
 from deployer.values.facts_json import facts_from_data, facts_to_data
-from deployer.values.plan import Action, CheckCopy, CreateContainer, FetchWeights, Plan
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Action, Plan
 from deployer.values.presynced import OUTSIDE, Copy, ReadFile, Stamp
 from deployer.values.resolved import Resolved, Unresolved
+from deployer.values.transfers import CheckCopy, FetchWeights
 from deployer.values.weights import Listing, WeightFile
 from tests.support.planning import errors_of, project_of
 from tests.support.walk import Walk

@@ -26,9 +26,11 @@ from deployer.planning.repair import (
     with_unresponsive,
 )
 from deployer.planning.replicas import found_replicas
-from deployer.values.facts import HostFacts, LockFact, ObservedState, ProjectRecord, Proven, Unreachable
+from deployer.values.facts import HostFacts, ObservedState, Unreachable
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import Action, Cause, Change, Reason, StartContainer
+from deployer.values.operations import StartContainer
+from deployer.values.plan import Action, Cause, Change, Reason
+from deployer.values.records import LockFact, ProjectRecord, Proven
 from deployer.values.resolved import Resolved
 from tests.unit.planning.scene import CPU, EDIT, Scene
 

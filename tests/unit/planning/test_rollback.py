@@ -19,9 +19,12 @@ from deployer.planning.planner import plan, plan_rollback
 from deployer.planning.selection import Selection, selection_of
 from deployer.values.canonical import canonical_json, digest_of
 from deployer.values.codec import to_data
-from deployer.values.facts import GpuFacts, Hold, HostFacts, ObservedContainer, ProjectRecord
+from deployer.values.facts import HostFacts, ObservedContainer
+from deployer.values.gpu_facts import GpuFacts
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import CreateContainer, Plan
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Plan
+from deployer.values.records import Hold, ProjectRecord
 from deployer.values.resolved import Resolved
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import CreateContainer, MakeDirectory, PullImage, RemoveContainer
+from deployer.values.operations import CreateContainer, RemoveContainer
+from deployer.values.transfers import MakeDirectory, PullImage
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
 from tests.support.world import Box

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer.values.plan import EnsureSetup, Plan
+from deployer.values.operations import EnsureSetup
+from deployer.values.plan import Plan
 from tests.support.plantext import changes_of
 from tests.support.walk import Walk
 from tests.unit.planning.scene import CPU, Scene

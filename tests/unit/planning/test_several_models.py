@@ -11,7 +11,8 @@ import pytest
 from deployer.planning.readiness import probes_of_found
 from deployer.planning.replicas import found_replicas
 from deployer.spec.load import load
-from deployer.values.plan import EnsureSetup, Plan, Probe
+from deployer.values.operations import EnsureSetup, Probe
+from deployer.values.plan import Plan
 from deployer.values.setup import HttpCall
 from tests.support.plantext import changes_of, steps_of
 from tests.unit.planning.scene import CPU, Scene, placements_of, refusals_of

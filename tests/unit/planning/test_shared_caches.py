@@ -14,9 +14,10 @@ from deployer.planning.reading import read_once
 from deployer.planning.shared_caches import shared_folder
 from deployer.values.cache import CacheUser, HostCache, KeptCopy
 from deployer.values.facts import Disk, HostFacts, ObservedState
-from deployer.values.plan import CheckCopy, FetchWeights, Plan, Step
+from deployer.values.plan import Plan, Step
 from deployer.values.presynced import Copy
 from deployer.values.resolved import Resolved
+from deployer.values.transfers import CheckCopy, FetchWeights
 from deployer.values.weights import Manifest, WeightFile
 from tests.support.planning import errors_of
 from tests.support.world import World

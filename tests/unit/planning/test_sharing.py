@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from deployer.values.facts import Gpu, GpuFacts, GpuProcess, HostFacts
-from deployer.values.plan import Action, CreateContainer, Plan
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts, GpuProcess
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Action, Plan
 from tests.support.models import shape
 from tests.unit.planning.scene import Scene, a_stranger, placements_of, refusals_of, with_others
 from tests.unit.planning.test_fitting import codes, scene

@@ -7,8 +7,9 @@ from typing import Any
 
 from deployer.docker.commandline import render_docker_run
 from deployer.planning.claims import gpu_uuids
-from deployer.values.facts import Gpu, GpuFacts, HostFacts
-from deployer.values.plan import CreateContainer
+from deployer.values.facts import HostFacts
+from deployer.values.gpu_facts import Gpu, GpuFacts
+from deployer.values.operations import CreateContainer
 from tests.support.models import shape
 from tests.unit.planning.scene import Scene, a_stranger, refusals_of
 from tests.unit.planning.test_fitting import scene

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from deployer.values.plan import Action, Plan, StartContainer
+from deployer.values.operations import StartContainer
+from deployer.values.plan import Action, Plan
 from tests.support.plantext import changes_of, problems_of, steps_of
 from tests.support.walk import Walk
 from tests.support.world import Stranger

@@ -9,7 +9,7 @@ import pytest
 
 from deployer.values.facts import HostFacts, PathFact
 from deployer.values.model_shape import ModelShape
-from deployer.values.plan import Probe
+from deployer.values.operations import Probe
 from tests.unit.planning.scene import CPU, Scene
 
 FOLDER = "/srv/models/minilm"

@@ -16,8 +16,10 @@ from deployer.values.canonical import revision_of
 from deployer.values.codec import from_data, parse_json, to_data
 from deployer.values.container import ContainerSpec, Mount, PortBinding, SecretFile, ShippedFile, Ulimit
 from deployer.values.facts import HostFacts, ObservedState
-from deployer.values.plan import CreateContainer, PullImage, Step
+from deployer.values.operations import CreateContainer
+from deployer.values.plan import Step
 from deployer.values.secrets import Secret, SecretRef
+from deployer.values.transfers import PullImage
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)

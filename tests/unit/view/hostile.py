@@ -8,21 +8,21 @@ from itertools import cycle
 from deployer.errors import Diagnostic, Severity, Where
 from deployer.values.container import ContainerSpec, Mount
 from deployer.values.names import ReplicaKey
+from deployer.values.operations import CreateContainer
 from deployer.values.plan import (
     Action,
     Availability,
     Cause,
     Change,
-    CreateContainer,
     FieldDiff,
     HostUse,
     Member,
     Placement,
     Plan,
-    PullImage,
     Reason,
     Step,
 )
+from deployer.values.transfers import PullImage
 from tests.unit.view.plans import a_plan
 
 NASTY = (

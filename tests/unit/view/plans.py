@@ -5,27 +5,18 @@ from __future__ import annotations
 from deployer.errors import Diagnostic, Severity, Where
 from deployer.values.container import ContainerSpec, Mount, PortBinding
 from deployer.values.names import ReplicaKey
-from deployer.values.plan import (
-    Action,
+from deployer.values.operations import (
     AwaitReady,
-    Cause,
-    Change,
     CreateContainer,
     Endpoint,
-    FieldDiff,
-    HostUse,
-    Member,
-    Placement,
-    Plan,
     Probe,
-    PullImage,
-    Reason,
     RemoveContainer,
     StartContainer,
-    Step,
     StopContainer,
 )
+from deployer.values.plan import Action, Cause, Change, FieldDiff, HostUse, Member, Placement, Plan, Reason, Step
 from deployer.values.plan import Availability as Available
+from deployer.values.transfers import PullImage
 
 CHAT = ReplicaKey("chat", 0)
 GPU = "GPU-5f3c1a2b-0000-4111-8222-933344455566"

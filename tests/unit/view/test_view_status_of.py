@@ -11,20 +11,11 @@ from deployer.engine.probe_gpus import with_containers
 from deployer.formats.nvidia_smi import parse_compute_apps
 from deployer.spec.load import load
 from deployer.spec.project import Project
-from deployer.values.facts import (
-    ContainerStatus,
-    DockerFacts,
-    Gpu,
-    GpuFacts,
-    GpuProcess,
-    Hold,
-    HostFacts,
-    ObservedContainer,
-    ObservedState,
-    Recorded,
-)
+from deployer.values.facts import ContainerStatus, DockerFacts, HostFacts, ObservedContainer, ObservedState, Recorded
+from deployer.values.gpu_facts import Gpu, GpuFacts, GpuProcess
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause, Change, Member, Placement, Reason
+from deployer.values.records import Hold
 from deployer.view.json_text import render_json
 from deployer.view.output_schemas import output_schema
 from deployer.view.status import Seen, status_json, status_of

@@ -13,8 +13,8 @@ from deployer.engine.secrets import SecretStore
 from deployer.planning.former import Back
 from deployer.transport.base import ConnectOptions
 from deployer.transport.fleet import Fleet
-from deployer.values.facts import Hold, ProjectRecord
 from deployer.values.names import ReplicaKey
+from deployer.values.records import Hold, ProjectRecord
 from deployer.values.resolved import Resolved
 from deployer.workflow.holding import holds_after
 from deployer.workflow.inputs import Inputs

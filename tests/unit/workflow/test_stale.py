@@ -10,7 +10,8 @@ import pytest
 
 from deployer.errors import Diagnostic, RefusedError
 from deployer.planning.planner import plan
-from deployer.values.facts import Gpu, HostFacts, ImageFact, Listener, ObservedState, Unreachable
+from deployer.values.facts import HostFacts, ImageFact, Listener, ObservedState, Unreachable
+from deployer.values.gpu_facts import Gpu
 from deployer.values.resolved import Resolved, Unresolved
 from deployer.workflow.session import Planned
 from deployer.workflow.stale import refuse_stale
