@@ -9,8 +9,8 @@ from dataclasses import field
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic
 from deployer.planning.choice import ServiceChoice
-from deployer.planning.diff import Handover
 from deployer.planning.downtime import downtime_of
+from deployer.planning.handover import Handover
 from deployer.spec.project import Project
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Availability, Cause

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deployer.planning.claimants import claims_wanted
 from deployer.planning.claims import Claim
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action
 

@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
-from deployer.dataclass import dataclass, replace
+from deployer.dataclass import replace
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.claimants import Claimants
 from deployer.planning.desired import DesiredReplica
 from deployer.planning.fields import field_diffs
-from deployer.planning.handmade import HandMade
-from deployer.planning.local_images import is_of
+from deployer.planning.handover import Handover, image_of
 from deployer.planning.owed import fallback
+from deployer.planning.reasons import BESIDE, is_unfinished, live_of, outdated, why_down, why_other
 from deployer.planning.replicas import Found, surplus
-from deployer.values.image_content import ResolvedImage
 from deployer.values.names import RETIRING, ReplicaKey
 from deployer.values.plan import Action, Cause, Change, FieldDiff, Reason
-from deployer.values.setup import SetupTask
 
-GIB = 1 << 30
 UNUSABLE = ("created", "removing", "dead")  # made anew
 PROTECTED = Reason("protected", "its service is protected")
-BESIDE = "so that its predecessor serves until it answers"
 SURPLUS = Reason("surplus", "has more former containers than `keep_revisions` keeps")
 REVENANT = Reason("predecessor-restarts", "its predecessor would come back with Docker")
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """One replica's change with the containers it is about.
-
-    `new`: the desired replica, absent for removals. `match`: the container that is the desired one already.
-    `live`: running containers that shall not run afterwards. `stale`: others of this replica, holding nothing; `keep`
-    of those that do not run any more are kept. `taken`: hand-made containers it takes over from; `owed`: those that
-    were stopped for it by an apply that ended early. `fallback`: what such an apply stopped of its own.
-    `missing`: the setup of a container that is right otherwise.
-    """
-
-    change: Change
-    new: DesiredReplica | None = None
-    match: Found | None = None
-    live: tuple[Found, ...] = ()
-    stale: tuple[Found, ...] = ()
-    keep: int = 0
-    taken: tuple[HandMade, ...] = ()
-    owed: tuple[HandMade, ...] = ()
-    fallback: Found | None = None
-    missing: tuple[SetupTask, ...] = ()
-
-    @property
-    def key(self) -> ReplicaKey:
-        return self.change.key
-
-    @property
-    def containers(self) -> tuple[Found, ...]:
-        return (*((self.match,) if self.match is not None else ()), *self.live, *self.stale)
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Ids of the image of what serves then, where they are known."""
-        if self.match is not None and self.change.action in (Action.START, Action.UPDATE):
-            return image_of(self.match)
-        return self.new.image_ids if self.new is not None else ()
-
-
-def image_of(found: Found) -> tuple[str, ...]:
-    return (found.container.image_id,) if found.container.image_id else ()
 
 
 def handovers(
@@ -97,8 +51,8 @@ def is_in_the_way(replica: DesiredReplica, items: tuple[Found, ...]) -> bool:
         return False
     same = next((i for i in items if i.is_live and i.container.name == replica.name), None)
     if same is not None:
-        return bool(_outdated(replica, same))
-    return _why_other(replica, old, (), _is_unfinished(old, items))[0] is not Cause.DEFAULT
+        return bool(outdated(replica, same))
+    return why_other(replica, old, (), is_unfinished(old, items))[0] is not Cause.DEFAULT
 
 
 def keep_protected(handover: Handover, services: Set[str]) -> Handover:
@@ -122,7 +76,7 @@ def _removal(key: ReplicaKey, items: tuple[Found, ...]) -> Handover:
 
 def _stopped(key: ReplicaKey, choice: ServiceChoice, items: tuple[Found, ...]) -> Handover:
     """`state: stopped`: the container is kept as it is, and what it held is free for others."""
-    live, stale = _live(items), tuple(i for i in items if not i.is_live)
+    live, stale = live_of(items), tuple(i for i in items if not i.is_live)
     keep = choice.service.rollout.keep_revisions + 1
     reason = Reason("stopped", "is stopped, as the spec says")
     action, cause = Action.KEEP, Cause.NONE
@@ -144,7 +98,7 @@ def _leftover(stale: Sequence[Found], surplus: Sequence[Found]) -> tuple[Cause, 
 def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Claimants) -> Handover:
     match = _match(replica, items)
     rest = tuple(i for i in items if i is not match)
-    live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
+    live, stale = live_of(rest), tuple(i for i in rest if not i.is_live)
     keep = replica.choice.service.rollout.keep_revisions
     if match is None:
         change = _without_match(replica, items)
@@ -160,7 +114,7 @@ def _handover(replica: DesiredReplica, items: tuple[Found, ...], claimants: Clai
 def handover_back(replica: DesiredReplica, target: Found, items: tuple[Found, ...]) -> Handover:
     """To a former container of the same host."""
     rest = tuple(i for i in items if i is not target)
-    live, stale = _live(rest), tuple(i for i in rest if not i.is_live)
+    live, stale = live_of(rest), tuple(i for i in rest if not i.is_live)
     change = _with_match(replica, target, live, None)
     if change.action is Action.KEEP:
         return Handover(change, new=replica, match=target)
@@ -175,15 +129,11 @@ def handover_back(replica: DesiredReplica, target: Found, items: tuple[Found, ..
 
 def handover_down(key: ReplicaKey, items: tuple[Found, ...], keep: int) -> Handover:
     """Of a replica that came later than what its service goes back to: it is stopped, and kept."""
-    live, stale = _live(items), tuple(i for i in items if not i.is_live)
+    live, stale = live_of(items), tuple(i for i in items if not i.is_live)
     reason = Reason("not-there-then", "was not there at the revision that its service goes back to")
     action, cause = (Action.STOP, Cause.CHANGE) if live else (Action.KEEP, Cause.NONE)
     change = Change(key, items[0].host, action, cause, (reason,), container=items[0].container.name)
     return Handover(change, live=live, stale=stale, keep=keep + 1)
-
-
-def _live(items: Iterable[Found]) -> tuple[Found, ...]:
-    return tuple(i for i in items if i.is_live)
 
 
 def _match(replica: DesiredReplica, items: tuple[Found, ...]) -> Found | None:
@@ -198,7 +148,7 @@ def _match(replica: DesiredReplica, items: tuple[Found, ...]) -> Found | None:
 
 
 def _is_as_good(replica: DesiredReplica, item: Found) -> bool:
-    return item.is_live and item.recorded.spec is not None and not _outdated(replica, item)
+    return item.is_live and item.recorded.spec is not None and not outdated(replica, item)
 
 
 def _change(replica: DesiredReplica, action: Action, cause: Cause, *reasons: Reason) -> Change:
@@ -210,15 +160,14 @@ def _with_match(
 ) -> Change:
     """The container exists: is it running, verified, and given today's secrets?"""
     container = match.container
-    outdated = _outdated(replica, match)
-    if outdated:
-        return _change(replica, Action.REPLACE, Cause.CHANGE, *outdated)
+    if reasons := outdated(replica, match):
+        return _change(replica, Action.REPLACE, Cause.CHANGE, *reasons)
     if match.recorded.spec is None:
         return _change(replica, Action.REPLACE, Cause.DRIFT, Reason("label-changed", "its labels do not fit its name"))
     if not match.is_live:
         return _stopped_match(replica, match, live)
     if container.status in ("paused", "restarting", "unresponsive"):
-        return _change(replica, Action.START, Cause.DRIFT, _why_down(match))
+        return _change(replica, Action.START, Cause.DRIFT, why_down(match))
     if not match.is_verified or live:
         why = "has not answered yet" if not match.is_verified else "its predecessor still runs"
         return _change(replica, Action.UPDATE, Cause.DRIFT, Reason("unfinished", why))
@@ -242,64 +191,7 @@ def _stopped_match(replica: DesiredReplica, match: Found, live: tuple[Found, ...
     if live:
         return _change(replica, Action.START, Cause.DRIFT, Reason("unfinished", "an apply ended early"))
     cause = Cause.DRIFT if match.is_verified else Cause.CHANGE
-    return _change(replica, Action.START, cause, _why_down(match))
-
-
-def _why_down(match: Found) -> Reason:
-    container = match.container
-    if container.status == "exited" and not match.is_verified:
-        return Reason("stopped", "is stopped")  # what deployer stops gets the restart policy `no`
-    if container.status == "exited":
-        memory = ", out of memory" if container.oom_killed else ""
-        return Reason("exited", f"its container exited with code {container.exit_code}{memory}")
-    if container.status == "unresponsive":
-        return Reason("unresponsive", "its container runs and does not serve")
-    return Reason(container.status, f"its container is {container.status}")
-
-
-def _outdated(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
-    """What makes another container of one that was made from the very same."""
-    rotated = (_rotation(name) for name in _rotated(replica, match))
-    return (*rotated, *_other_image(replica, match), *_other_share(replica, match))
-
-
-def _other_share(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
-    """Its label says to all projects of its host how much of its GPUs is its own."""
-    has, wanted = match.container.gpu_share, replica.placed.share
-    if has == wanted or not replica.placed.gpus:
-        return ()
-    return (Reason("share-changed", f"is to have {_of_gpus(wanted)}, and has {_of_gpus(has)}"),)
-
-
-def _of_gpus(share: int | None) -> str:
-    return "its GPUs alone" if share is None else f"{share / GIB:.1f} GiB of each of its GPUs"
-
-
-def _other_image(replica: DesiredReplica, match: Found) -> tuple[Reason, ...]:
-    """It runs another image of that name than the one that is pinned."""
-    wanted, has, spec = replica.image, match.container.image_id, match.recorded.spec
-    if not isinstance(wanted, ResolvedImage) or not wanted.pinned or not has:
-        return ()
-    if spec is None or spec.image != replica.container.image:
-        return ()  # that says enough
-    image = next((image for image in match.facts.images if image.id == has), None)
-    if has in wanted.ids or (image is not None and is_of(image, wanted)):
-        return ()
-    content = wanted.on(match.facts.arch)
-    now = (content.config.digest if content is not None else wanted.digest or "")[:19]
-    where = f"`{wanted.archive}`" if wanted.archive else "deploy.lock"
-    return (Reason("image-moved", f"its image `{wanted.reference}` is {has[:19]}, {where} has {now}"),)
-
-
-def _rotated(replica: DesiredReplica, match: Found) -> list[str]:
-    """Secrets whose value is known to differ; one that is not at hand is not checked."""
-    recorded = match.recorded.secrets
-    known = {name: value for name, value in replica.secrets.items() if value is not None and name in recorded}
-    return sorted(name for name, value in known.items() if recorded[name] != value)
-
-
-def _rotation(name: str) -> Reason:
-    return Reason("secret-rotated", f"secret `{name}` has another value")
+    return _change(replica, Action.START, cause, why_down(match))
 
 
 def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
@@ -310,7 +202,7 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
     diff = field_diffs(before, replica.container) if before is not None else ()
     moved = old.host != replica.host
     action = Action.MOVE if moved else Action.REPLACE
-    cause, reasons = _why_other(replica, old, diff, _is_unfinished(old, items))
+    cause, reasons = why_other(replica, old, diff, is_unfinished(old, items))
     if "gpus" in replica.placed.beside and not moved:
         reasons += (Reason("beside", f"goes to another GPU, {BESIDE}"),)
     return Change(
@@ -323,47 +215,3 @@ def _without_match(replica: DesiredReplica, items: tuple[Found, ...]) -> Change:
         from_host=old.host if moved else None,
         container=replica.name,
     )
-
-
-def _is_unfinished(old: Found, items: tuple[Found, ...]) -> bool:
-    """What an apply that ended early may leave: a container that has not answered, or its predecessor beside it."""
-    return old.is_live and (not old.is_verified or len(_live(items)) > 1 or old.container.name.endswith(RETIRING))
-
-
-def _why_other(
-    replica: DesiredReplica, old: Found, diff: tuple[FieldDiff, ...], is_unfinished: bool = False
-) -> tuple[Cause, tuple[Reason, ...]]:
-    """Why a replica needs another container than the one it has."""
-    asked = _what_was_asked(replica, old)
-    drifted = _what_drifted(replica, old, is_explained=bool(asked))
-    if asked:
-        return Cause.CHANGE, (*asked, *drifted)
-    if drifted:
-        return Cause.DRIFT, drifted
-    if is_unfinished:
-        return Cause.DRIFT, (Reason("unfinished", "an apply ended early"),)
-    names = ", ".join(d.path for d in diff[:4])
-    return Cause.DEFAULT, (Reason("default-changed", f"only defaults differ ({names})"),)
-
-
-def _what_was_asked(replica: DesiredReplica, old: Found) -> tuple[Reason, ...]:
-    return (*_outdated(replica, old), *(Reason("spec-changed", edit) for edit in replica.edited))
-
-
-def _what_drifted(replica: DesiredReplica, old: Found, is_explained: bool) -> tuple[Reason, ...]:
-    reasons = []
-    if old.recorded.spec is None:
-        reasons.append(Reason("label-changed", "its labels do not say what it was made from"))
-    if old.host != replica.host:
-        so_that = f", {BESIDE}" if "host" in replica.placed.beside else ""
-        reasons.append(Reason("host-changed", f"moves from `{old.host}` to `{replica.host}`{so_that}"))
-    elif not is_explained:
-        for name, value in (("gpus", list(replica.placed.gpus)), ("port", replica.placed.port)):
-            if old.recorded.decisions.get(name) != value and name not in replica.placed.beside:
-                word = {"gpus": "GPUs", "port": "port"}[name]
-                reasons.append(Reason(f"{name}-changed", f"its {word} can no longer be the same"))
-        if old.recorded.decisions.get("weights", replica.decisions["weights"]) != replica.decisions["weights"]:
-            reasons.append(Reason("model-changed", "other files are there for its model"))
-    if old.container.status != "running":
-        reasons.append(_why_down(old))
-    return tuple(reasons)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from deployer.dataclass import dataclass
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.planning.readiness import await_ready, probes
 from deployer.planning.replicas import Found
 from deployer.planning.undo import grace_of

@@ -9,9 +9,10 @@ from typing import TypeVar
 from deployer.dataclass import dataclass
 from deployer.planning.claimorder import Waits
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.diff import REVENANT, Handover
+from deployer.planning.diff import REVENANT
 from deployer.planning.fetching import Layers, directory_steps, image_steps, weight_steps
 from deployer.planning.filling import fill_steps
+from deployer.planning.handover import Handover
 from deployer.planning.readiness import await_ready, proof
 from deployer.planning.replicas import Found, surplus
 from deployer.planning.steplist import StepList

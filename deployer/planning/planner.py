@@ -15,7 +15,7 @@ from deployer.planning.choice import Seen, ServiceChoice, choose, keys_of
 from deployer.planning.copy_warnings import copy_warnings
 from deployer.planning.decisions import Written
 from deployer.planning.desired import DesiredReplica, Wanted, desired_replica
-from deployer.planning.diff import Handover, handovers, keep_protected
+from deployer.planning.diff import handovers, keep_protected
 from deployer.planning.disk import full_disks
 from deployer.planning.dropped import dropped_hosts, protected_services
 from deployer.planning.fanout import fanned_out
@@ -23,6 +23,7 @@ from deployer.planning.fetching import Layers, code_warnings
 from deployer.planning.gpu_identity import moved_indexes, unexpected_gpus
 from deployer.planning.gpu_rules import gpu_warnings
 from deployer.planning.handmade import left_running
+from deployer.planning.handover import Handover
 from deployer.planning.holds import hold_warnings, holds_in_force
 from deployer.planning.host_memory_rules import memory_warnings
 from deployer.planning.hosts import HostIndex

@@ -13,8 +13,9 @@ from deployer.dataclass import dataclass
 from deployer.errors import Diagnostic
 from deployer.planning.choice import ServiceChoice
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.diff import Handover, handover_back, handover_down
+from deployer.planning.diff import handover_back, handover_down
 from deployer.planning.former import Back
+from deployer.planning.handover import Handover
 from deployer.planning.hosts import HostIndex
 from deployer.planning.placed import Placed
 from deployer.planning.readiness import backend_of

@@ -13,8 +13,8 @@ from deployer.dataclass import dataclass, replace
 from deployer.planning.availability import Downs
 from deployer.planning.claimorder import batches, needs_own_stop, recreates, waits_for
 from deployer.planning.desired import DesiredReplica, labels_of
-from deployer.planning.diff import Handover
 from deployer.planning.fetching import Layers
+from deployer.planning.handover import Handover
 from deployer.planning.layout import ANSWERS, Layout, present, remove, why
 from deployer.planning.replicas import Found
 from deployer.planning.startorder import Shown, in_turn, roomy_claims, starts_already

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from deployer.dataclass import dataclass, replace
 from deployer.errors import Diagnostic, UsageError
 from deployer.planning.claimorder import waits_for
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.planning.hosts import hosts_named
 from deployer.spec.language import DeploySpec
 from deployer.values.names import ReplicaKey

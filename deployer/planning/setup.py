@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deployer.dataclass import replace
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.planning.readiness import endpoint
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from deployer.dataclass import dataclass
 from deployer.planning.claimorder import recreates
 from deployer.planning.claims import Claim, foreign_claims
-from deployer.planning.diff import Handover
 from deployer.planning.gpu_memory import usable_memory
+from deployer.planning.handover import Handover
 from deployer.planning.replicas import Found
 from deployer.planning.steplist import StepList
 from deployer.spec.language import Host

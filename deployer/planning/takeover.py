@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from deployer.dataclass import replace
 from deployer.errors import Diagnostic, warning
 from deployer.planning.claims import strangers_on
-from deployer.planning.diff import Handover
 from deployer.planning.handmade import HandMade, Takeovers
+from deployer.planning.handover import Handover
 from deployer.planning.owed import owed
 from deployer.values.plan import Action, Cause, Reason
 

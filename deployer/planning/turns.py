@@ -7,7 +7,7 @@ from dataclasses import field
 
 from deployer.dataclass import dataclass
 from deployer.planning.claimorder import recreates
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.planning.layout import Layout, present
 from deployer.values.names import ReplicaKey
 from deployer.values.plan import Action, Cause

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from deployer.dataclass import dataclass
 from deployer.planning.desired import DesiredReplica
-from deployer.planning.diff import Handover
 from deployer.planning.handmade import HandMade
+from deployer.planning.handover import Handover
 from deployer.planning.readiness import answers_of_found
 from deployer.planning.replicas import Found
 from deployer.spec.language import DeploySpec

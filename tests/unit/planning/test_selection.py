@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.errors import UsageError
-from deployer.planning.diff import Handover
+from deployer.planning.handover import Handover
 from deployer.planning.selection import Selection, selected, selection_of
 from deployer.spec.language import DeploySpec
 from deployer.values.names import ReplicaKey
