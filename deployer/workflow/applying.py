@@ -16,7 +16,7 @@ from deployer.engine.execute import execute
 from deployer.engine.lease import Leases, LockWait, acquire
 from deployer.engine.lock import Holder
 from deployer.engine.perform import Performer
-from deployer.engine.project_record import record_parting
+from deployer.engine.record_writing import record_parting
 from deployer.errors import DeployerError, Diagnostic, InterruptedByUser, RefusedError, Severity
 from deployer.planning.choice import built_in_backends
 from deployer.planning.dropped import records_to_write

@@ -13,7 +13,7 @@ from deployer.engine.journal import Ending, JournalEntry, journal_parting
 from deployer.engine.lease import Leases
 from deployer.engine.lock import Holder
 from deployer.engine.parting import Parting
-from deployer.engine.project_record import record_parting
+from deployer.engine.record_writing import record_parting
 from deployer.errors import Diagnostic
 from deployer.values.canonical import digest
 from deployer.values.codec import to_data

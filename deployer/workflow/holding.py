@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployer.dataclass import replace
 from deployer.engine.lock import Holder
-from deployer.engine.project_record import write_records
+from deployer.engine.record_writing import write_records
 from deployer.errors import Diagnostic
 from deployer.planning.decisions import Written
 from deployer.planning.dropped import records_to_write

@@ -13,7 +13,8 @@ from deployer.engine.journal import JournalEntry, journal_parting
 from deployer.engine.lease import Leases, LockWait
 from deployer.engine.lock import Holder
 from deployer.engine.parting import parse_parts, part
-from deployer.engine.project_record import parse_record, record_parting
+from deployer.engine.project_record import parse_record
+from deployer.engine.record_writing import record_parting
 from deployer.errors import Diagnostic, UnreachableError
 from deployer.spec.language import Host
 from deployer.transport.base import Completed

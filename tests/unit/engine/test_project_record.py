@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.engine.lock import Holder, HostLock
-from deployer.engine.project_record import MAX_HOSTS, MAX_NAMES, parse_record, render_record, write_records
+from deployer.engine.project_record import MAX_HOSTS, MAX_NAMES, parse_record, render_record
+from deployer.engine.record_writing import write_records
 from deployer.errors import HostError
 from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
