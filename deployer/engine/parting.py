@@ -76,6 +76,8 @@ def parse_parts(done: Completed, marker: str) -> list[Completed]:
     found, said = [], first
     for number, other in enumerate(others):
         code, _, after = other.partition(b"\n")
+        if not code.isdigit():
+            break  # it was cut short
         found.append(Completed(int(code), said, errors[number] if number < len(errors) else b""))
         said = after
     return found

@@ -101,6 +101,14 @@ def test_each_command_gets_its_own_input_and_says_its_own(shell: list[str]) -> N
     assert [d.stdout.decode() for d in found] == [f"{odd}<{odd}>", f"<{odd}>", f"\n\n<{odd}>"]
 
 
+def test_an_answer_that_was_cut_short_holds_what_is_whole() -> None:
+    whole = f"one\n{MARKER} 0\ntwo\n{MARKER} 3\n".encode()
+    assert [d.exit_code for d in parse_parts(Completed(0, whole, b""), MARKER)] == [0, 3]
+    for end in range(len(whole)):
+        found = parse_parts(Completed(0, whole[:end], b""), MARKER)
+        assert [d.stdout for d in found] == [b"one", b"two"][: len(found)]
+
+
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_a_script_that_was_cut_off_does_nothing(shell: list[str], tmp_path: Path) -> None:
     left = tmp_path / "left"
