@@ -98,26 +98,14 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
     chosen, why = known[0].backend(service.backend)
     if chosen is None:
         return _no_backend(project, name, known[0], why)
-    backend = backends.find(base_backend(project.spec, chosen))
-    if backend is None:
-        where = project.where("services", name)
-        return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
-    refused = next((r for one in known if (r := _refusal(project, name, backend, one)) is not None), None)
-    if refused is not None:
-        return refused
-    speculative = service.options.speculative
-    draft = project.spec.models.get(speculative.model) if speculative is not None else None
-    if speculative is not None and draft is None:
-        return Diagnostic(
-            "unknown-model",
-            f"draft model `{speculative.model}` of service `{name}` is not in `models`",
-            project.where("services", name, "options", "speculative"),
-            hint="add it to `models`, or correct the name",
-        )
-    backend = adapted(backend, project, chosen, known[0].model)
-    pin, (category, why_category) = project.spec.backends.get(chosen), known[0].category
-    others = tuple((one.model, one.category[0]) for one in known[1:])
-    model = known[0].model
+    backend = _checked_backend(project, name, chosen, known)
+    if isinstance(backend, Diagnostic):
+        return backend
+    draft = _draft(project, name)
+    if isinstance(draft, Diagnostic):
+        return draft
+    model, category, why_category = known[0].model, *known[0].category
+    backend = adapted(backend, project, chosen, model)
     manifests = _manifests(project, name, backend, seen, [one.model for one in known] + ([draft] if draft else []))
     if isinstance(manifests, Diagnostic):
         return manifests
@@ -127,14 +115,37 @@ def choose(project: Project, name: str, seen: Seen, found: Iterable[Found]) -> S
         model,
         backend,
         chosen,
-        pin,
+        project.spec.backends.get(chosen),
         category,
         why,
         why_category,
         draft,
-        others=others,
+        others=tuple((one.model, one.category[0]) for one in known[1:]),
         fetched=_path_of(service, model, seen) if model.is_fetched else None,
         manifests=manifests,
+    )
+
+
+def _checked_backend(project: Project, name: str, chosen: str, known: Iterable[_Known]) -> Backend | Diagnostic:
+    """The built-in one that the chosen one stands on, if it serves all that is known."""
+    backend = backends.find(base_backend(project.spec, chosen))
+    if backend is None:
+        where = project.where("services", name)
+        return Diagnostic("unknown-backend", f"backend `{chosen}` of service `{name}` is not known", where)
+    refused = next((r for one in known if (r := _refusal(project, name, backend, one)) is not None), None)
+    return refused if refused is not None else backend
+
+
+def _draft(project: Project, name: str) -> Model | Diagnostic | None:
+    """The model that guesses ahead of the service's own; None where it has none."""
+    speculative = project.spec.services[name].options.speculative
+    if speculative is None:
+        return None
+    return project.spec.models.get(speculative.model) or Diagnostic(
+        "unknown-model",
+        f"draft model `{speculative.model}` of service `{name}` is not in `models`",
+        project.where("services", name, "options", "speculative"),
+        hint="add it to `models`, or correct the name",
     )
 
 
