@@ -50,6 +50,7 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
     from deployer.planning.holds import refuse_held
 
     with workflow.Session.open(shared.inputs, shared.report) as session:
+        session.meanwhile = import_what_applies
         planned = _planned(session, wish)
         plan = planned.plan
         audience.show(plan)
@@ -74,6 +75,11 @@ def _apply(shared: Shared, wish: Wish, audience: Audience) -> int:
             result = session.apply(planned, orders)
     audience.ended(plan, result)
     return exit_code(result)
+
+
+def import_what_applies() -> None:
+    """Ahead of its use, while hosts are waited for."""
+    import deployer.workflow.applying  # noqa: F401
 
 
 def _planned(session: workflow.Session, wish: Wish) -> workflow.Planned:

@@ -66,6 +66,7 @@ class Session:
         self.said: Resolved | None = None  # by hubs and registries, or a bundle
         self.only: frozenset[ReplicaKey] | None = None  # replicas that are changed; None: all
         self.stuck: frozenset[tuple[str, str]] = frozenset()  # starts of containers that run and serve nobody
+        self.meanwhile: Callable[[], object] = lambda: None  # is done while the hosts are looked at
 
     @classmethod
     def open(cls, inputs: Inputs, report: Report) -> Session:
@@ -180,6 +181,7 @@ class Session:
         from deployer.workflow.locking import refuse_unlocked_images
 
         prepare(self.project.spec)
+        self.meanwhile()
         said = then.resolved if then is not None else self.said
         resolved = self._resolved(said, destroy=destroy, back=back is not None)
         observed = looking.result()
