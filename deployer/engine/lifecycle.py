@@ -114,12 +114,21 @@ def remove(site: Site, state: ObservedContainer) -> None:
         with engine_calls(site.host):
             site.changing().remove_container(state.id, v=False, force=False)
     except Refusal as refusal:
-        if refusal.status != 404 and "already in progress" not in refusal.text:
+        if refusal.status != 404 and not is_going(refusal):
             raise site.refused(refusal, "remove", state.name) from None
+    await_gone(site, state.id, state.name)
+
+
+def is_going(refusal: Refusal) -> bool:
+    """Somebody else removes it, or Docker itself, and that goes on."""
+    return "already in progress" in refusal.text
+
+
+def await_gone(site: Site, id_: str, name: str) -> None:
     deadline = time.monotonic() + GONE_WITHIN
-    while look(site, state.id) is not None:
+    while look(site, id_) is not None:
         if time.monotonic() > deadline:
-            raise failed("not-removed", f"Docker has not removed container `{state.name}`", "apply again")
+            raise failed("not-removed", f"Docker has not removed container `{name}`", "apply again")
         time.sleep(0.2)
 
 

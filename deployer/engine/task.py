@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from deployer.docker.calls import Refusal, engine_calls
 from deployer.engine.context import Site
-from deployer.engine.lifecycle import LIVE, remove
+from deployer.engine.lifecycle import LIVE, await_gone, is_going, remove
 from deployer.engine.ownership import look_closely
 from deployer.errors import DeployerError
 from deployer.values.names import (
@@ -53,8 +55,11 @@ def remove_leftover(site: Site, name: str) -> None:
 
 
 def discard(site: Site, id_: str) -> None:
-    try:
-        with engine_calls(site.host):
-            site.transport.docker().remove_container(id_, v=True, force=True)
-    except (Refusal, DeployerError):
-        pass  # the next run removes it
+    """It is gone then, most of the time; what is not, the next run removes."""
+    with suppress(Refusal, DeployerError):
+        try:
+            with engine_calls(site.host):
+                site.transport.docker().remove_container(id_, v=True, force=True)
+        except Refusal as refusal:
+            if is_going(refusal):  # Docker removes by itself what ended by itself
+                await_gone(site, id_, id_[:12])

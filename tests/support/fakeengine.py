@@ -138,9 +138,11 @@ class FakeEngine:
         self.containerd = False  # keeps images in containerd's store
         self.unpacking: list[str] = []  # why that store unpacks none
         self.is_full = False  # its disk: settings cannot be written down
+        self.going: set[str] = set()  # containers that it removes by itself, which goes on
         self.lock = threading.RLock()
 
     def close(self) -> None:
+        self.going.clear()
         for container in list(self.containers.values()):
             self.remove(container.id, force=True)
 
@@ -375,6 +377,8 @@ class FakeEngine:
 
     def remove(self, reference: str, force: bool) -> None:
         container = self.find(reference)
+        if container.id in self.going:
+            raise Answer(409, f"removal of container {container.id} is already in progress")
         if container.is_live:
             if not force:
                 raise Answer(
