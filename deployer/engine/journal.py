@@ -11,18 +11,16 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from deployer.dataclass import dataclass
-from deployer.engine.parting import Parting, part
+from deployer.engine.parting import Parting, part, written
 from deployer.engine.redaction import clean
-from deployer.errors import Diagnostic, HostError, Severity
+from deployer.errors import Diagnostic
 from deployer.values.names import STATE_DIR
 
 if TYPE_CHECKING:
     from deployer.engine.context import Transports
-    from deployer.transport.base import Completed, Transport
 
 MOST_CHANGES, MAX_CHANGE = 12, 80
 MAX_FIELD = 100  # characters: an entry stays below 4 KiB, which is appended at once
-RUN_TIMEOUT = 20.0
 SCRIPT = """
 umask 022
 line="{\\"time\\":\\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\\",$(cat)"
@@ -60,24 +58,8 @@ def record(
 
 def journal_parting(entry: JournalEntry, host: str, state_dir: str = STATE_DIR) -> Parting:
     directory = f"{state_dir}/{entry.project}"
-
-    def check(transport: Transport, done: Completed) -> None:
-        if done.exit_code != 0:
-            words = clean(done.stderr[-500:].decode("utf-8", "replace"))
-            raise HostError(Diagnostic("journal-failed", words or f"exit code {done.exit_code}", host=transport.name))
-
-    def warning(host: str, why: Diagnostic) -> Diagnostic:
-        return Diagnostic(
-            "journal-failed",
-            f"host `{host}`: the journal could not be written",
-            evidence=(why.message,),
-            hint=why.hint or f"see that {directory} can be written",
-            severity=Severity.WARNING,
-            host=host,
-        )
-
     argv = ["sh", "-c", SCRIPT, "deployer-journal", directory]
-    return Parting(argv, check, warning, RUN_TIMEOUT, journal_line(entry, host))
+    return written("journal-failed", "the journal", directory, argv, journal_line(entry, host))
 
 
 def journal_line(entry: JournalEntry, host: str) -> bytes:

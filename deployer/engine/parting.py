@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from deployer.dataclass import dataclass
 from deployer.engine.fanout import on_each
-from deployer.errors import DeployerError, Diagnostic
+from deployer.engine.redaction import clean
+from deployer.errors import DeployerError, Diagnostic, HostError, Severity
 from deployer.transport.failures import command_failed
 from deployer.transport.quoting import script_of
 
 if TYPE_CHECKING:
     from deployer.engine.context import Transports
     from deployer.transport.base import Completed, Transport
+
+WRITE_TIMEOUT = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,27 @@ class Parting:
     warning: Callable[[str, Diagnostic], Diagnostic]
     timeout: float
     stdin: bytes = b""
+
+
+def written(code: str, what: str, directory: str, argv: Sequence[str], text: bytes) -> Parting:
+    """A command that writes `text` below `directory`; its exit code says whether it did. `code`: of the diagnostic."""
+
+    def check(transport: Transport, done: Completed) -> None:
+        if done.exit_code != 0:
+            words = clean(done.stderr[-500:].decode("utf-8", "replace"))
+            raise HostError(Diagnostic(code, words or f"exit code {done.exit_code}", host=transport.name))
+
+    def warning(host: str, why: Diagnostic) -> Diagnostic:
+        return Diagnostic(
+            code,
+            f"host `{host}`: {what} could not be written",
+            evidence=(why.message,),
+            hint=why.hint or f"see that `{directory}` can be written",
+            severity=Severity.WARNING,
+            host=host,
+        )
+
+    return Parting(argv, check, warning, WRITE_TIMEOUT, text)
 
 
 def part(transports: Transports, partings: Mapping[str, Sequence[Parting]]) -> tuple[Diagnostic, ...]:

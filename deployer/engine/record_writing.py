@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployer.engine.lock import Holder
-from deployer.engine.parting import Parting, part
+from deployer.engine.parting import Parting, part, written
 from deployer.engine.project_record import render_record
-from deployer.engine.redaction import clean
-from deployer.errors import Diagnostic, HostError, Severity
+from deployer.errors import Diagnostic
 from deployer.values.names import STATE_DIR
 from deployer.values.records import ProjectRecord
 
 if TYPE_CHECKING:
     from deployer.engine.context import Transports
-    from deployer.transport.base import Completed, Transport
 
-RUN_TIMEOUT = 20.0
 OURS = """
 { true <"$1/lock.changes"; } 2>/dev/null && exec 8<"$1/lock.changes" && flock -s -w 10 8 && [ ! -L "$1/lock" ] &&
     head -c 4096 -- "$1/lock" 2>/dev/null | grep -qF "\\"apply\\":\\"$2\\"" || { echo "the lock was lost" >&2; exit 1; }
@@ -43,22 +40,6 @@ def write_records(
 
 def record_parting(holder: Holder, record: ProjectRecord | None, state_dir: str = STATE_DIR) -> Parting:
     directory = f"{state_dir}/{holder.project}"
-
-    def check(transport: Transport, done: Completed) -> None:
-        if done.exit_code != 0:
-            words = clean(done.stderr[-500:].decode("utf-8", "replace"))
-            raise HostError(Diagnostic("record-failed", words or f"exit code {done.exit_code}", host=transport.name))
-
-    def warning(host: str, why: Diagnostic) -> Diagnostic:
-        return Diagnostic(
-            "record-failed",
-            f"host `{host}`: the record of the project's hosts could not be written",
-            evidence=(why.message,),
-            hint=why.hint or f"see that `{directory}` can be written",
-            severity=Severity.WARNING,
-            host=host,
-        )
-
     script, text = (REMOVE, b"") if record is None else (WRITE, render_record(record))
     argv = ["sh", "-c", OURS + script, "deployer-record", directory, holder.apply, str(len(text))]
-    return Parting(argv, check, warning, RUN_TIMEOUT, text)
+    return written("record-failed", "the record of the project's hosts", directory, argv, text)
