@@ -56,9 +56,12 @@ class Closing:
 
     def stop(self, report: Callable[[Event], object]) -> None:
         """The same in a hurry, with no word on what a host did not take: its lock ends by itself."""
-        words = self._last_words(self._entry("interrupted", "stopped at once: "), {})
+
+        def leave() -> None:  # whatever of it takes long, be it a spec's folder on a server that is away
+            self.leases.release(self._last_words(self._entry("interrupted", "stopped at once: "), {}))
+
         report(Note(STOPPING))
-        leaving = threading.Thread(target=self.leases.release, args=(words,), name="leaving", daemon=True)
+        leaving = threading.Thread(target=leave, name="leaving", daemon=True)
         leaving.start()
         try:
             leaving.join(STOPPED_WITHIN)

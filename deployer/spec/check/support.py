@@ -31,7 +31,7 @@ def not_yet(value: Any) -> Iterable[tuple[KeyPath, str]]:
     for path, model in walk_values(value):
         if isinstance(model, BaseModel):
             marks = _marks(type(model))
-            for name in marks.keys() & model.model_fields_set:
+            for name in sorted(marks.keys() & model.model_fields_set):
                 default = type(model).model_fields[name].get_default(call_default_factory=True)
                 if getattr(model, name) != default:
                     yield (*path, name), marks[name].instead

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,10 @@ from deployer.errors import OperationError
 from deployer.values.names import ReplicaKey
 from deployer.values.operations import RemoveContainer, StartContainer, StopContainer
 from tests.contract.operations.bench import labels_for
-from tests.support.fakeengine import FakeContainer, FakeImage
+from tests.support.fakeengine import FakeContainer
 from tests.support.fakehost import FakeHost
 
 NAME = "suite_chat_0_0123456789ab"
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    made = FakeHost()
-    made.engine_state.images["stub:1"] = FakeImage("sha256:" + "1" * 64)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from deployer.spec.language import Host
 from deployer.transport.local import LocalTransport
 from deployer.values.events import Event, StepWaiting
 from deployer.values.operations import AwaitReady, Endpoint
-from tests.support.fakeengine import FakeContainer, FakeImage
+from tests.support.fakeengine import FakeContainer
 from tests.support.fakehost import FakeHost
 
 NAME = "p_chat_0_0123456789ab"
@@ -32,14 +32,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    made = FakeHost()
-    made.engine_state.images["stub:1"] = FakeImage("sha256:" + "1" * 64)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,8 @@ from deployer.engine.secret_sources import SourceReader
 from deployer.engine.secrets import SecretStore
 from deployer.engine.task import discard
 from deployer.engine.watch import Watch
-from tests.support.fakeengine import FakeContainer, FakeImage
+from tests.support.fakeengine import FakeContainer
 from tests.support.fakehost import FakeHost
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    made = FakeHost()
-    made.engine_state.images["stub:1"] = FakeImage("sha256:" + "1" * 64)
-    yield made
-    made.close()
 
 
 @pytest.fixture
